@@ -1,0 +1,1 @@
+"""HQTrack: tracking anything in high quality."""
