@@ -1,0 +1,124 @@
+"""Boxes, overlap and label maps: pure functions on stacks of object masks."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.errors import InputError
+from hqtrack.types import Boxes, Image, LabelMap, Masks, Scores
+
+_IOU_EPSILON = np.float32(1e-6)
+
+
+def mask_boxes(masks: Masks) -> Boxes:
+    """Tightest box around each mask: left, top, right, bottom, inclusive pixel indices.
+
+    Returns [N,4]; a row of NaN for an empty mask.
+    """
+    boxes = np.full((len(masks), 4), np.nan)
+    if masks.size == 0:
+        return boxes
+    columns = np.logical_or.reduce(masks, axis=1)
+    rows = np.logical_or.reduce(masks, axis=2)
+    filled = np.logical_or.reduce(rows, axis=1)
+    edges = (
+        columns.argmax(axis=1),
+        rows.argmax(axis=1),
+        columns.shape[1] - 1 - columns[:, ::-1].argmax(axis=1),
+        rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1),
+    )
+    boxes[filled] = np.stack(edges, axis=1)[filled]
+    return boxes
+
+
+def mask_iou(a: Masks, b: Masks) -> Scores:
+    """Intersection over union of mask n of one stack with mask n of the other, in float32.
+
+    Intersection and union are each enlarged by 1e-6 as in the published selection rule, so two
+    empty masks have IoU 1. Both stacks are [N,H,W]; returns [N] in (0, 1].
+    """
+    pairs = list(zip(a, b, strict=True))
+    intersection = np.array([np.count_nonzero(x & y) for x, y in pairs], np.float32)
+    union = np.array([np.count_nonzero(x | y) for x, y in pairs], np.float32)
+    iou: Scores = (intersection + _IOU_EPSILON) / (union + _IOU_EPSILON)
+    return iou
+
+
+def masks_to_labels(masks: Masks) -> LabelMap:
+    """Paint the objects in order into one [H,W] map: where masks overlap the later object wins."""
+    labels = np.zeros(masks.shape[1:], np.int32)
+    for index, mask in enumerate(masks):
+        np.copyto(labels, index + 1, where=mask)
+    return labels
+
+
+def labels_to_masks(labels: NDArray[np.integer], count: int) -> Masks:
+    """The masks of objects 0 to ``count`` - 1; higher labels belong to none of them.
+
+    Returns [``count``,H,W], empty where a label does not occur.
+    """
+    objects = np.arange(1, count + 1, dtype=np.int32)
+    return np.asarray(labels[None] == objects[:, None, None])
+
+
+def fit_to_frame(
+    mask: NDArray[np.bool_] | NDArray[np.integer], height: int, width: int
+) -> NDArray[np.bool_]:
+    """A mask that starts at the top-left pixel of the frame, brought to the size of the frame.
+
+    What is missing on the right and below is background, what sticks out is cut off. Takes
+    [H',W'], bool or integer (everything above 0 is object), returns [``height``,``width``].
+    """
+    fitted = np.zeros((height, width), np.bool_)
+    part = mask[:height, :width]
+    fitted[: part.shape[0], : part.shape[1]] = part > 0
+    return fitted
+
+
+def check_image(image: Image) -> None:
+    """Raise InputError unless this is an 8-bit RGB image with at least one pixel."""
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"the image is a {type(image).__name__}; give a numpy array [H,W,3] uint8")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise InputError(
+            f"the image has shape {image.shape}; give RGB [H,W,3] (hqtrack.video.read_image does)"
+        )
+    if image.dtype != np.uint8:
+        raise InputError(f"the image holds {image.dtype}; give uint8 values from 0 to 255")
+    if image.size == 0:
+        raise InputError(f"the image has shape {image.shape}: it has no pixels")
+
+
+def check_masks(masks: Masks, image: Image) -> None:
+    """Raise InputError unless these are the masks of one or more objects of this image.
+
+    Every object needs at least one pixel of its own mask; overlaps are allowed.
+    """
+    if not isinstance(masks, np.ndarray):
+        raise InputError(f"the masks are a {type(masks).__name__}; give a numpy array [N,H,W] bool")
+    if masks.ndim != 3:
+        raise InputError(
+            f"the masks have shape {masks.shape}; give [N,H,W], also for one object (mask[None])"
+        )
+    if masks.dtype != np.bool_:
+        raise InputError(
+            f"the masks hold {masks.dtype}; give bool, for example masks > 0 "
+            "(a label map becomes masks with hqtrack.masks.labels_to_masks)"
+        )
+    if len(masks) == 0:
+        raise InputError("there are no objects: give at least one mask")
+    if masks.shape[1:] != image.shape[:2]:
+        raise InputError(
+            f"the masks are {_size(masks.shape[1:])} and the image is {_size(image.shape[:2])}; "
+            "give masks of the size of the image (hqtrack.masks.fit_to_frame pads or cuts)"
+        )
+    empty = np.flatnonzero(~np.logical_or.reduce(masks, axis=(1, 2)))
+    if len(empty):
+        raise InputError(
+            f"empty first mask of object {', '.join(map(str, empty))} (counted from 0): "
+            "give each object at least one pixel, or leave it out"
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """Width times height, as people write it."""
+    return f"{shape[1]}x{shape[0]}"
