@@ -1,0 +1,94 @@
+"""Which mask is reported for each object: the refined one, or the coarse one it came from."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.errors import InputError
+from hqtrack.masks import mask_iou
+from hqtrack.types import Masks, Scores
+
+
+class Selection(NamedTuple):
+    """The masks to report and how they came about.
+
+    ``masks`` is [N,H,W]; ``refined`` [N] says which of them are candidates of the refiner;
+    ``iou`` [N] is the IoU of each object's best candidate with its coarse mask.
+    """
+
+    masks: Masks
+    refined: NDArray[np.bool_]
+    iou: Scores
+
+
+def choose_masks(
+    coarse: Masks, candidates: Masks, scores: Scores, min_iou: float = 0.1
+) -> Selection:
+    """The published choice, object by object; the chosen masks may overlap.
+
+    The candidate with the highest predicted score (the first of equals) replaces the coarse mask
+    if its IoU with it, in float32, is at least ``min_iou``. An empty coarse mask stays empty: the
+    object is not there. HQTrack, section 3.3.
+
+    Takes ``coarse`` [N,H,W], ``candidates`` [N,K,H,W] and ``scores`` [N,K] with K of at least 1;
+    raises InputError where the shapes disagree.
+    """
+    count = len(coarse)
+    if candidates.ndim != 4 or (count, *coarse.shape[1:]) != (
+        len(candidates),
+        *candidates.shape[2:],
+    ):
+        raise InputError(
+            f"coarse masks {coarse.shape} and candidates {candidates.shape} disagree: "
+            "give [N,H,W] and [N,K,H,W] of the same objects on the same frame"
+        )
+    if scores.shape != candidates.shape[:2] or 0 in scores.shape[1:]:
+        raise InputError(
+            f"scores {scores.shape} and candidates {candidates.shape} disagree: "
+            "give one score per candidate and at least one candidate per object"
+        )
+    best = candidates[np.arange(count), scores.argmax(axis=1)]
+    iou = mask_iou(best, coarse)
+    refined = (iou >= np.float32(min_iou)) & coarse.any(axis=(1, 2))
+    return Selection(np.where(refined[:, None, None], best, coarse), refined, iou)
+
+
+def separate_masks(masks: Masks) -> Masks:
+    """The same masks without overlap: a pixel goes to the lowest object index that covers it."""
+    separate = masks.copy()
+    taken = np.zeros(masks.shape[1:], np.bool_)
+    for mask in separate:
+        mask &= ~taken
+        taken |= mask
+    return separate
+
+
+def select_masks(
+    coarse: Masks, candidates: Masks, scores: Scores, min_iou: float = 0.1
+) -> Selection:
+    """The masks to report: ``choose_masks`` followed by ``separate_masks``; see there."""
+    chosen = choose_masks(coarse, candidates, scores, min_iou)
+    return chosen._replace(masks=separate_masks(chosen.masks))
+
+
+def published_overlap_labels(coarse: Masks, chosen: Masks) -> NDArray[np.uint8]:
+    """Overlaps as the published program resolves them; only for reproducing published numbers.
+
+    Where several chosen masks meet, it writes the position of the first of them in its list of
+    labels instead of the label. The list holds the labels of the coarse label map in ascending
+    order, background included if it occurs, so the result is wrong as soon as a lower label is
+    missing or the objects fill the frame. ``coarse`` are masks that do not overlap, ``chosen``
+    those of ``choose_masks``, both [N,H,W]. Returns [H,W] with n + 1 for object n, modulo 256.
+    """
+    has_background = not coarse.any(axis=0).all()
+    present = np.flatnonzero(coarse.any(axis=(1, 2)))
+    labels = np.zeros(coarse.shape[1:], np.uint8)
+    covered = np.zeros(coarse.shape[1:], np.int32)
+    first = np.zeros(coarse.shape[1:], np.uint8)
+    for position, index in enumerate(present, start=int(has_background)):
+        mask = chosen[index]
+        first[mask & (covered == 0)] = position % 256
+        labels[mask] = (index + 1) % 256
+        covered += mask
+    return np.where(covered > 1, first, labels)
