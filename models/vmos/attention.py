@@ -1,0 +1,84 @@
+"""Gated propagation: what attention carries from a memory, gated by the frame itself."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vmos.ops import Size, global_attention, local_attention, to_grid, to_tokens
+
+
+class LayerMemory(NamedTuple):
+    """What one layer remembers of one or more frames.
+
+    Attributes:
+        key: [B,M,a].
+        value: [B,M,2e], visual values, then identity values.
+    """
+
+    key: Tensor
+    value: Tensor
+
+
+class Gated(nn.Module):
+    """The last steps of each gated propagation (DeAOT, equation 4): gate, 5x5, projection."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(4 * width, 4 * width, 5, padding=2, groups=4 * width, bias=False)
+        self.projection = nn.Linear(4 * width, 2 * width)
+
+    def finish(self, carried: Tensor, gate: Tensor, size: Size) -> Tensor:
+        """Carried values and gate, both [B,N,4d] -> update of both branches [B,N,2d]."""
+        grid = self.depthwise(to_grid(carried * gate, size))
+        return self.projection(to_tokens(grid))
+
+
+class LongTermAttention(Gated):
+    """Gated propagation from every pixel of the long-term memory."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+        """What the attention alone carries over: [B,N,C] for values [B,M,C]."""
+        return global_attention(query, key, value)
+
+    def forward(self, query: Tensor, memory: LayerMemory, gate: Tensor, size: Size) -> Tensor:
+        """Query [B,N,a] of a frame of `size` (h, w) -> update [B,N,2d]."""
+        return self.finish(self.attend(query, *memory, size), gate, size)
+
+
+class ShortTermAttention(Gated):
+    """Gated propagation from a window of the short-term memory, with relative positions."""
+
+    def __init__(self, width: int, radius: int) -> None:
+        super().__init__(width)
+        self.radius = radius
+        self.relative = nn.Conv2d(width // 2, (2 * radius + 1) ** 2, 1)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+        """What the attention alone carries over: [B,N,C] for values [B,N,C] of one frame."""
+        bias = to_tokens(self.relative(to_grid(query, size)))
+        return local_attention(query, key, value, bias, size, self.radius)
+
+    def forward(self, query: Tensor, memory: LayerMemory, gate: Tensor, size: Size) -> Tensor:
+        """Query [B,N,a] of a frame of `size` (h, w) -> update [B,N,2d]."""
+        return self.finish(self.attend(query, *memory, size), gate, size)
+
+
+class SelfAttention(Gated):
+    """Gated propagation within the frame."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.query_key = nn.Linear(2 * width, width // 2)
+        self.visual_value = nn.Linear(width, 2 * width)
+        self.identity_value = nn.Linear(width, 2 * width)
+        self.visual_gate = nn.Linear(width, 2 * width)
+        self.identity_gate = nn.Linear(width, 2 * width)
+
+    def forward(self, visual: Tensor, identity: Tensor, size: Size) -> Tensor:
+        """Normed branches, both [B,N,d], of a frame of `size` (h, w) -> update [B,N,2d]."""
+        query = self.query_key(torch.cat([visual, identity], dim=-1))
+        value = torch.cat([self.visual_value(visual), self.identity_value(identity)], dim=-1)
+        gate = torch.cat([self.visual_gate(visual), self.identity_gate(identity)], dim=-1)
+        return self.finish(global_attention(query, query, F.silu(value)), F.silu(gate), size)

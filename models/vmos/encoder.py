@@ -1,0 +1,126 @@
+"""The image encoder: InternImage with its last stage kept at the coarse stride."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vmos.config import VMOSConfig
+from vmos.dcnv3 import DCNv3
+
+MLP_RATIO = 4
+
+
+class Features(NamedTuple):
+    """A frame as the encoder sees it; maps [B,C,h,w].
+
+    Attributes:
+        output: at the head's stride.
+        fine: at the fine stride, twice the head's.
+        coarse: at the coarse stride, four times the head's, projected to the coarse width.
+    """
+
+    output: Tensor
+    fine: Tensor
+    coarse: Tensor
+
+
+class Stem(nn.Module):
+    """Two 3x3 convolutions that bring the image to the finest stride."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width // 2, 3, stride=2, padding=1)
+        self.norm1 = nn.LayerNorm(width // 2, eps=1e-6)
+        self.conv2 = nn.Conv2d(width // 2, width, 3, stride=stride // 2, padding=1)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B,3,H,W] -> [B,h,w,C]."""
+        x = F.gelu(self.norm1(self.conv1(image).permute(0, 2, 3, 1)))
+        x = self.conv2(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return self.norm2(x)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, MLP_RATIO * width)
+        self.fc2 = nn.Linear(MLP_RATIO * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...,C] -> [...,C]."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """Deformable convolution and MLP, each pre-normed and scaled per channel."""
+
+    def __init__(self, width: int, groups: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.dcn = DCNv3(width, groups)
+        self.gamma1 = nn.Parameter(self.norm1.weight.new_ones(width))
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = Mlp(width)
+        self.gamma2 = nn.Parameter(self.norm2.weight.new_ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,h,w,C] -> [B,h,w,C]."""
+        x = x + self.gamma1 * self.dcn(self.norm1(x))
+        return x + self.gamma2 * self.mlp(self.norm2(x))
+
+
+class Downsample(nn.Module):
+    """Halves the resolution with a 3x3 convolution."""
+
+    def __init__(self, width: int, next_width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, next_width, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.LayerNorm(next_width, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,h,w,C] -> [B,(h+1)/2,(w+1)/2,C']."""
+        return self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+
+
+class Level(nn.Module):
+    """The blocks at one resolution, a norm, and the way to the next resolution if there is one."""
+
+    def __init__(self, width: int, depth: int, groups: int, next_width: int | None) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(Block(width, groups) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.downsample = nn.Identity() if next_width is None else Downsample(width, next_width)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """[B,h,w,C] -> this level's feature [B,C,h,w] and the next level's input [B,h',w',C']."""
+        x = self.norm(self.blocks(x))
+        return x.permute(0, 3, 1, 2), self.downsample(x)
+
+
+class Encoder(nn.Module):
+    """InternImage (section 3.2 of its paper), channels last inside, and a 1x1 projector."""
+
+    def __init__(self, config: VMOSConfig) -> None:
+        super().__init__()
+        widths = config.encoder_widths
+        self.stem = Stem(widths[0], config.stride)
+        self.levels = nn.ModuleList(
+            Level(width, depth, groups, widths[index + 1] if index < 2 else None)
+            for index, (width, depth, groups) in enumerate(
+                zip(widths, config.encoder_depths, config.encoder_groups, strict=True)
+            )
+        )
+        self.projector = nn.Conv2d(widths[-1], config.widths[2], 1)
+
+    def forward(self, image: Tensor) -> Features:
+        """[B,3,h,w], normalised RGB, sides a multiple of the coarse stride plus 1 -> features."""
+        x = self.stem(image)
+        maps = []
+        for level in self.levels:
+            feature, x = level(x)
+            maps.append(feature)
+        return Features(output=maps[0], fine=maps[1], coarse=self.projector(maps[-1]))

@@ -1,0 +1,49 @@
+"""The identity bank: object masks -> identity embedding."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vmos.config import VMOSConfig
+from vmos.ops import Size, one_hot, to_tokens
+
+
+class Identity(NamedTuple):
+    """Which object is where, as tokens that propagation can carry; [B,tokens,C].
+
+    Attributes:
+        coarse: at the coarse stride.
+        fine: at the fine stride.
+    """
+
+    coarse: Tensor
+    fine: Tensor
+
+
+class IdentityBank(nn.Module):
+    """Embeds a label map patch by patch (AOT, section 3.2; DeAOT, section 4.2)."""
+
+    def __init__(self, config: VMOSConfig) -> None:
+        super().__init__()
+        self.objects = config.objects
+        stride, channels = config.coarse_stride, config.objects + 1
+        _, fine, coarse = config.widths
+        self.coarse = nn.Conv2d(channels, coarse, stride + 1, stride, stride // 2)
+        self.coarse_norm = nn.LayerNorm(coarse)
+        # The released model embeds for the fine stride at the coarse one, too, and enlarges.
+        self.fine = nn.Conv2d(channels, fine, stride + 1, stride, stride // 2)
+        self.fine_norm = nn.LayerNorm(fine)
+
+    def forward(self, labels: Tensor, fine_size: Size) -> Identity:
+        """Label map [B,h,w] at the network's input size -> identity embedding.
+
+        Labels above the number of objects count as no label at all. `fine_size` is the size
+        (h, w) of the fine feature map.
+        """
+        masks = one_hot(labels, self.objects).to(self.coarse.weight.dtype)
+        fine = self.fine_norm(self.fine(masks).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return Identity(
+            coarse=self.coarse_norm(to_tokens(self.coarse(masks))),
+            fine=to_tokens(F.interpolate(fine, size=list(fine_size), mode="nearest")),
+        )

@@ -1,0 +1,117 @@
+"""VMOS: the video multi-object segmenter."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vmos.attention import LayerMemory
+from vmos.config import VMOSConfig
+from vmos.encoder import Encoder, Features
+from vmos.identity import IdentityBank
+from vmos.ops import Size
+from vmos.propagation import ConvNorm, LayerState, MultiScalePropagation
+
+FrameMemory: TypeAlias = tuple[LayerMemory, ...]
+"""What every layer remembers of one or more frames, in the order of the layers."""
+
+
+class Propagated(NamedTuple):
+    """A frame after propagation.
+
+    Attributes:
+        logits: [B,objects+1,h,w] at the head's stride; channel 0 is the background.
+        states: the frame in every layer, to be remembered with `VMOS.memorize`.
+    """
+
+    logits: Tensor
+    states: list[LayerState]
+
+
+class Head(nn.Module):
+    """Logits per object from the propagated frame."""
+
+    def __init__(self, width: int, objects: int, groups: int) -> None:
+        super().__init__()
+        self.mix = ConvNorm(width, width, 3, groups)
+        self.classify = nn.Conv2d(width, objects + 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,h,w] -> [B,objects+1,h,w]."""
+        return self.classify(F.relu(self.mix(x)))
+
+
+class VMOS(nn.Module):
+    """Follows up to `config.objects` objects in one pass (HQTrack, section 3.1).
+
+    It holds weights only. A video's memory belongs to the caller: `encode` a frame once, then
+    either `reference` it with a given label map or `propagate` it from memory; `memorize` turns
+    a propagated frame and its labels into memory. All of it works on batches of videos.
+    """
+
+    def __init__(self, config: VMOSConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.identity = IdentityBank(config)
+        self.propagation = MultiScalePropagation(config)
+        self.head = Head(2 * config.widths[0], config.objects, config.norm_groups)
+
+    def encode(self, image: Tensor) -> Features:
+        """Encode a frame.
+
+        Args:
+            image: [B,3,h,w] RGB, normalised with the ImageNet mean and deviation; h and w are
+                multiples of `config.coarse_stride` plus 1.
+        """
+        return self.encoder(image)
+
+    def reference(self, features: Features, labels: Tensor) -> FrameMemory:
+        """Remember a frame whose objects are given, matched with itself.
+
+        Args:
+            features: the frame.
+            labels: [B,h,w] at the network's input size; 0 background, k the k-th object.
+        """
+        embeddings = self._embeddings(labels, features.fine.shape[-2:])
+        layers = self.propagation.layers()
+        memories: list[LayerMemory] = []
+
+        def recall(index: int, state: LayerState) -> tuple[LayerMemory, LayerMemory]:
+            memories.append(layers[index].remember(state, embeddings[index]))
+            return memories[-1], memories[-1]
+
+        self.propagation(features, recall)
+        return tuple(memories)
+
+    def propagate(
+        self, features: Features, long_term: FrameMemory, short_term: FrameMemory
+    ) -> Propagated:
+        """Segment a frame from memory.
+
+        Args:
+            features: the frame.
+            long_term: memory of any number of frames, [B,T*N,...] per layer.
+            short_term: memory of one frame.
+        """
+        decoded, states = self.propagation(
+            features, lambda index, state: (long_term[index], short_term[index])
+        )
+        return Propagated(self.head(decoded), states)
+
+    def memorize(self, states: Sequence[LayerState], labels: Tensor) -> FrameMemory:
+        """Remember a propagated frame with its labels [B,h,w] at the network's input size."""
+        stride = self.config.fine_stride
+        size = [(side - 1) // stride + 1 for side in labels.shape[-2:]]
+        embeddings = self._embeddings(labels, size)
+        return tuple(
+            layer.remember(state, embedding)
+            for layer, state, embedding in zip(
+                self.propagation.layers(), states, embeddings, strict=True
+            )
+        )
+
+    def _embeddings(self, labels: Tensor, fine_size: Size) -> list[Tensor]:
+        identity = self.identity(labels, fine_size)
+        return [identity.coarse] * self.config.coarse_layers + [identity.fine]
