@@ -1,0 +1,75 @@
+"""Quality of masks by the definitions of DAVIS: region similarity J and boundary measure F.
+
+F. Perazzi et al., "A benchmark dataset and evaluation methodology for video object segmentation",
+CVPR 2016, section 4.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.errors import InputError
+from hqtrack.types import Masks, Scores
+
+
+def region_similarity(a: Masks, b: Masks) -> Scores:
+    """J: intersection over union of mask n of one stack and mask n of the other.
+
+    Both stacks are [N,H,W]; returns [N] in [0, 1]. Two empty masks count 1. Raises InputError
+    where the shapes differ.
+    """
+    _check_shapes(a, b)
+    union = [np.count_nonzero(x | y) for x, y in zip(a, b, strict=True)]
+    intersection = [np.count_nonzero(x & y) for x, y in zip(a, b, strict=True)]
+    return np.array([i / u if u else 1 for i, u in zip(intersection, union, strict=True)], "f4")
+
+
+def boundary_measure(a: Masks, b: Masks, tolerance: float = 0.008) -> Scores:
+    """F: harmonic mean of precision and recall of the boundary of a mask.
+
+    Precision is the share of the boundary of ``a`` that lies near the boundary of ``b``, recall
+    the reverse. Near means at most ``tolerance`` times the diagonal of the frame, rounded up to
+    whole pixels, which approximates the matching of the two boundaries. A mask that covers the
+    frame has no boundary; the sides of the frame are none. Two masks without boundary count 1,
+    one of them alone 0.
+
+    Both stacks are [N,H,W]; returns [N] in [0, 1]. Raises InputError where the shapes differ.
+    """
+    _check_shapes(a, b)
+    radius = math.ceil(tolerance * math.hypot(*a.shape[1:]))
+    values = [
+        _boundary_agreement(_boundary(x), _boundary(y), radius) for x, y in zip(a, b, strict=True)
+    ]
+    return np.array(values, np.float32)
+
+
+def _boundary_agreement(a: NDArray[np.bool_], b: NDArray[np.bool_], radius: int) -> float:
+    if not a.any() or not b.any():
+        return float(a.any() == b.any())
+    precision = np.count_nonzero(a & _near(b, radius)) / np.count_nonzero(a)
+    recall = np.count_nonzero(b & _near(a, radius)) / np.count_nonzero(b)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels that differ from the one to the right, below, or right below, inside the frame."""
+    padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
+    right, below, diagonal = padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
+    return (mask ^ right) | (mask ^ below) | (mask ^ diagonal)
+
+
+def _near(boundary: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Pixels at most ``radius`` away from the boundary: dilation with a disk."""
+    away = cv2.distanceTransform((~boundary).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # squared distances are whole numbers: half of one is safe against rounding
+    return np.asarray(away**2 < radius**2 + 0.5)
+
+
+def _check_shapes(a: Masks, b: Masks) -> None:
+    if a.shape != b.shape or a.ndim != 3:
+        raise InputError(
+            f"masks {a.shape} and {b.shape} cannot be compared: give two stacks [N,H,W] "
+            "of the same objects on the same frame"
+        )
