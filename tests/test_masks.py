@@ -7,6 +7,7 @@ from hqtrack.errors import InputError
 from hqtrack.masks import (
     check_image,
     check_masks,
+    check_next_image,
     fit_to_frame,
     labels_to_masks,
     mask_boxes,
@@ -115,6 +116,12 @@ def test_masks_that_cannot_start_a_video_are_refused(masks, message):
         check_masks(masks, IMAGE)
 
 
+def test_an_image_of_another_size_than_the_first_is_refused():
+    with pytest.raises(InputError, match="8x6 but the video started with 9x6"):
+        check_next_image(IMAGE, (6, 9))
+
+
 def test_good_input_passes():
     check_image(IMAGE)
+    check_next_image(IMAGE, (6, 8))
     check_masks(stack(np.s_[0, 0:4], np.s_[0, 2:6]), IMAGE)

@@ -1,5 +1,7 @@
 """Boxes, overlap and label maps: pure functions on stacks of object masks."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,8 +58,13 @@ def labels_to_masks(labels: NDArray[np.integer], count: int) -> Masks:
 
     Returns [``count``,H,W], empty where a label does not occur.
     """
-    objects = np.arange(1, count + 1, dtype=np.int32)
-    return np.asarray(labels[None] == objects[:, None, None])
+    return label_masks(labels, range(1, count + 1))
+
+
+def label_masks(labels: NDArray[np.integer], numbers: Sequence[int]) -> Masks:
+    """The mask of each of these labels, in this order: [len(numbers),H,W]."""
+    wanted = np.asarray(numbers, np.int64)
+    return np.asarray(labels[None] == wanted[:, None, None])
 
 
 def fit_to_frame(
@@ -86,6 +93,16 @@ def check_image(image: Image) -> None:
         raise InputError(f"the image holds {image.dtype}; give uint8 values from 0 to 255")
     if image.size == 0:
         raise InputError(f"the image has shape {image.shape}: it has no pixels")
+
+
+def check_next_image(image: Image, size: tuple[int, ...]) -> None:
+    """Raise InputError unless this is an image of the given ``size``, (height, width)."""
+    check_image(image)
+    if image.shape[:2] != tuple(size):
+        raise InputError(
+            f"the image is {_size(image.shape[:2])} but the video started with {_size(size)}; "
+            "all images of a video have one size: resize this one, or start a new video"
+        )
 
 
 def check_masks(masks: Masks, image: Image) -> None:

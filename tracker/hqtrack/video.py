@@ -1,0 +1,205 @@
+"""Frames and masks on disk: images, label maps, and folders of sequences."""
+
+import io
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.masks import check_next_image, label_masks
+from hqtrack.overlay import object_colours
+from hqtrack.types import Image, LabelMap, Masks
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_PARTS = re.compile(r"\d+|\D+")
+
+
+def read_image(path: Path) -> Image:
+    """Read an image file as 8-bit RGB, decoded by OpenCV as in the published pipeline.
+
+    Grey becomes RGB, an alpha channel is dropped, palettes are looked up, 16 bits are scaled to 8.
+    The pixels stay as they are stored: an EXIF orientation is ignored, because masks are drawn on
+    the stored pixels. Raises MissingFileError where there is no file, InputError where it is not
+    a complete image.
+    """
+    data = np.frombuffer(_read_bytes(path), np.uint8)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(data, flags) if len(data) else None
+    if pixels is None:
+        raise InputError(f"cannot read {path} as an image: it is damaged or of an unknown format")
+    image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return image
+
+
+def read_frames(paths: Iterable[Path]) -> Iterator[Image]:
+    """Read images one after the other; InputError where one is not of the size of the first."""
+    size: tuple[int, ...] | None = None
+    for path in paths:
+        image = read_image(path)
+        size = size or image.shape[:2]
+        try:
+            check_next_image(image, size)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        yield image
+
+
+def read_labels(path: Path) -> LabelMap:
+    """Read a label map: a file with one number per pixel, indexed (palette) or grey, 8 or 16 bits.
+
+    Raises MissingFileError where there is no file, InputError where it is damaged or in colour.
+    """
+    data = _read_bytes(path)
+    try:
+        with PillowImage.open(io.BytesIO(data)) as picture:
+            mode, labels = picture.mode, np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"cannot read {path} as a mask file: {error}") from error
+    if mode not in {"1", "L", "P", "I", "I;16", "I;16B"}:
+        raise InputError(
+            f"{path} is a colour image ({mode}): a mask file holds one object number per pixel; "
+            "save it as an indexed or grey PNG"
+        )
+    return labels.astype(np.int32)
+
+
+def write_labels(path: Path, labels: NDArray[np.integer]) -> None:
+    """Write a label map [H,W] as PNG: indexed with the colours of the objects, 16-bit above 255.
+
+    Raises InputError for labels outside 0 to 65535, OSError where the file cannot be written.
+    """
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest > 65535:
+        raise InputError(f"labels from {lowest} to {highest} do not fit a PNG: use 0 to 65535")
+    if highest > 255:
+        picture = PillowImage.fromarray(labels.astype(np.uint16))
+    else:
+        picture = PillowImage.fromarray(labels.astype(np.uint8), mode="P")
+        picture.putpalette([0, 0, 0, *object_colours(range(1, 256)).ravel().tolist()])
+    encoded = io.BytesIO()
+    picture.save(encoded, "PNG")
+    path.write_bytes(encoded.getvalue())
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files of a folder, numbers in their names taken as numbers (9 before 10).
+
+    Raises MissingFileError where there is no folder, InputError where it holds no image or two of
+    the same name.
+    """
+    _check_folder(folder)
+    images = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES]
+    if not images:
+        raise InputError(f"no images in {folder}; files that count: {', '.join(_SUFFIXES)}")
+    images.sort(key=lambda path: _natural_order(path.stem))
+    for one, other in itertools.pairwise(images):
+        if one.stem == other.stem:
+            raise InputError(f"{one} and {other.name} are both there: which one is the frame?")
+    return images
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A video on disk: its frames and, for some or all of them, the masks of its objects.
+
+    ``frames`` are the files of the images, ``annotations`` those of the label maps, None where a
+    frame has none; both start with the first frame, index 0.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    annotations: tuple[Path | None, ...]
+
+    @property
+    def fully_annotated(self) -> bool:
+        """Whether every frame has a label map."""
+        return None not in self.annotations
+
+    @cached_property
+    def objects(self) -> tuple[int, ...]:
+        """The labels on the first frame, ascending; errors as of ``labels``."""
+        present = np.unique(self.labels(0))
+        return tuple(present[present > 0].tolist())
+
+    def labels(self, index: int) -> LabelMap:
+        """The label map of frame ``index``; MissingFileError where the frame has none."""
+        path = self.annotations[index]
+        if path is None:
+            raise MissingFileError(
+                f"sequence {self.name}: {self.frames[index].name} has no mask; "
+                f"save its label map as masks/{self.frames[index].stem}.png"
+            )
+        return read_labels(path)
+
+    def masks(self, index: int) -> Masks:
+        """The masks [N,H,W] of ``objects`` on frame ``index``, empty where one is not seen."""
+        return label_masks(self.labels(index), self.objects)
+
+    def first_masks(self) -> Masks:
+        """The masks [N,H,W] of ``objects`` on the first frame."""
+        return self.masks(0)
+
+
+def open_sequence(folder: Path) -> Sequence:
+    """The sequence in ``folder``: images color/00000001.jpg, ..., label maps masks/00000001.png.
+
+    Frames are numbered from 1 without gaps, in any image format; label maps may be missing.
+    Raises MissingFileError where there is no folder color, InputError that names the frame where
+    one is missing.
+    """
+    frames = list_images(folder / "color")
+    for number, path in enumerate(frames, start=1):
+        if not path.stem.isdecimal():
+            raise InputError(f"{path}: frames have numbers for names, like 00000001.jpg")
+        if int(path.stem) != number:
+            raise InputError(
+                f"{folder.name} has no frame {number:08d}{path.suffix} (the next is {path.name}): "
+                "number the frames from 1 without gaps"
+            )
+    masks = (folder / "masks").glob("*.png")
+    by_number = {int(path.stem): path for path in masks if path.stem.isdecimal()}
+    annotations = tuple(by_number.get(number) for number in range(1, len(frames) + 1))
+    return Sequence(folder.resolve().name, tuple(frames), annotations)
+
+
+def find_sequences(folder: Path) -> list[Sequence]:
+    """All sequences right below ``folder``, or ``folder`` itself if it is one; sorted by name.
+
+    Raises MissingFileError where there is no folder, InputError where no sequence is found or one
+    is broken; see ``open_sequence``.
+    """
+    _check_folder(folder)
+    folders = [path for path in (folder, *sorted(folder.iterdir())) if (path / "color").is_dir()]
+    if not folders:
+        raise InputError(
+            f"no sequences in {folder}: a sequence is a folder with images in color/ "
+            "and label maps in masks/, numbered from 00000001"
+        )
+    return [open_sequence(path) for path in folders]
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise MissingFileError(f"there is no file {path}; check the path") from None
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.exists():
+        raise MissingFileError(f"there is no folder {folder}; check the path")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give the folder that holds the files")
+
+
+def _natural_order(name: str) -> list[tuple[int, str]]:
+    """Sort key that compares runs of digits as numbers."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _PARTS.findall(name)]
