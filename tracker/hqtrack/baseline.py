@@ -1,0 +1,42 @@
+"""The tracker every other one has to beat."""
+
+import numpy as np
+
+from hqtrack.errors import InputError
+from hqtrack.masks import check_image, check_masks, check_next_image
+from hqtrack.tracker import Tracked
+from hqtrack.types import Image, Masks
+
+
+class FirstMask:
+    """Repeats the masks it was given, on every frame and with confidence 1.
+
+    A ``hqtrack.tracker.Tracker``. Raises InputError as they do: for images and masks that cannot
+    be used, and when it is asked to track before it was shown a first frame.
+    """
+
+    def __init__(self) -> None:
+        self._masks: Masks | None = None
+
+    def initialize(self, image: Image, masks: Masks) -> None:
+        """Start a new video with the masks [N,H,W] of its first frame."""
+        check_image(image)
+        check_masks(masks, image)
+        self._masks = masks.copy()
+
+    def add_objects(self, image: Image, masks: Masks) -> None:
+        """Repeat these masks too; where they lie, the objects before them give way."""
+        before = self._given(image)
+        check_masks(masks, image)
+        self._masks = np.concatenate([before & ~masks.any(axis=0), masks])
+
+    def track(self, image: Image) -> Tracked:
+        """The masks as given."""
+        masks = self._given(image)
+        return Tracked(masks.copy(), np.ones(len(masks), np.float32))
+
+    def _given(self, image: Image) -> Masks:
+        if self._masks is None:
+            raise InputError("no video was started: call initialize with the first frame")
+        check_next_image(image, self._masks.shape[1:])
+        return self._masks
