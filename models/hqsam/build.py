@@ -1,0 +1,101 @@
+"""HQ-SAM from a variant's name and the weights of an official checkpoint."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from hqsam.encoder import ViTEncoder
+from hqsam.sam import HQSam
+from hqsam.tiny_vit import TinyViTEncoder
+
+Variant = Literal["vit_tiny", "vit_b", "vit_l", "vit_h"]
+
+_EARLY_DIMS: dict[Variant, int] = {"vit_tiny": 160, "vit_b": 768, "vit_l": 1024, "vit_h": 1280}
+_VARIANT_KEY = "mask_decoder.compress_vit_feat.0.weight"
+
+
+def build_hqsam(variant: Variant, state_dict: Mapping[str, Tensor] | None = None) -> HQSam:
+    """Build HQ-SAM in evaluation mode, on the CPU.
+
+    state_dict: the tensors of a released `sam_hq_*.pth`, keys with or without `module.` before
+    them; the model keeps these tensors, without a copy where they are float32. Without it the
+    weights are random. Raises ValueError for an unknown variant and for weights of another model,
+    naming the keys that are missing, unknown or of another shape.
+    """
+    if variant not in get_args(Variant):
+        known = ", ".join(get_args(Variant))
+        raise ValueError(f"there is no HQ-SAM variant {variant!r}: choose one of {known}")
+    if state_dict is None:
+        return _assemble(variant).eval()
+    with torch.device("meta"):
+        model = _assemble(variant)
+    weights = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    _check(variant, model.state_dict(), weights)
+    weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+    model.load_state_dict(weights, assign=True)
+    return model.eval()
+
+
+def _assemble(variant: Variant) -> HQSam:
+    early_dim = _EARLY_DIMS[variant]
+    encoder: nn.Module
+    match variant:
+        case "vit_tiny":
+            encoder = TinyViTEncoder()
+        case "vit_b":
+            encoder = ViTEncoder(early_dim, 12, 12, (2, 5, 8, 11))
+        case "vit_l":
+            encoder = ViTEncoder(early_dim, 24, 16, (5, 11, 17, 23))
+        case "vit_h":
+            encoder = ViTEncoder(early_dim, 32, 16, (7, 15, 23, 31))
+    return HQSam(encoder, early_dim)
+
+
+def _check(variant: Variant, expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless `weights` has exactly the keys and shapes of `expected`."""
+    not_tensors = [key for key, value in weights.items() if not isinstance(value, Tensor)]
+    if not_tensors:
+        raise ValueError(
+            f"HQ-SAM needs a plain dict of tensors, but {_some(not_tensors)} are none: "
+            "give the contents of sam_hq_*.pth"
+        )
+    problems = []
+    if found := _variant_of(weights):
+        if found != variant:
+            raise ValueError(
+                f"these are the weights of HQ-SAM {found}, not {variant}: "
+                f"use build_hqsam({found!r}, ...) or load sam_hq_{variant}.pth"
+            )
+    elif "mask_decoder.iou_token.weight" in weights:
+        problems.append("these look like the weights of plain SAM, without the HQ token")
+    if missing := [key for key in expected if key not in weights]:
+        problems.append(f"lack {_some(missing)}")
+    if unknown := [key for key in weights if key not in expected]:
+        problems.append(f"have unknown keys {_some(unknown)}")
+    if misshapen := [
+        f"{key} {list(weights[key].shape)} instead of {list(value.shape)}"
+        for key, value in expected.items()
+        if key in weights and weights[key].shape != value.shape
+    ]:
+        problems.append(f"have the wrong shape in {_some(misshapen)}")
+    if problems:
+        raise ValueError(
+            f"the weights are not those of HQ-SAM {variant}: they {'; they '.join(problems)}. "
+            f"Load sam_hq_{variant}.pth (`hqtrack weights download hqsam_{variant}`)"
+        )
+
+
+def _variant_of(weights: Mapping[str, Tensor]) -> Variant | None:
+    """The variant some HQ-SAM weights belong to, by the width of their image encoder."""
+    if _VARIANT_KEY not in weights:
+        return None
+    dim = weights[_VARIANT_KEY].shape[0]
+    return next((name for name, early_dim in _EARLY_DIMS.items() if early_dim == dim), None)
+
+
+def _some(names: list[str]) -> str:
+    """The first few of a list, and how many more there are."""
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + rest

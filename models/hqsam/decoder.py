@@ -1,0 +1,167 @@
+"""The prompt encoder and the mask decoder of HQ-SAM (HQ-SAM, section 3)."""
+
+from typing import NamedTuple
+
+import torch
+from segment_anything.modeling.common import LayerNorm2d  # type: ignore[import-untyped]
+from segment_anything.modeling.mask_decoder import (  # type: ignore[import-untyped]
+    MLP,
+    MaskDecoder,
+)
+from segment_anything.modeling.prompt_encoder import (  # type: ignore[import-untyped]
+    PositionEmbeddingRandom,
+    PromptEncoder,
+)
+from segment_anything.modeling.transformer import (  # type: ignore[import-untyped]
+    TwoWayTransformer,
+)
+from torch import Tensor, nn
+
+from hqsam.encoder import EMBED_DIM, IMAGE_SIZE, STRIDE, EncodedImage
+
+_FINE_DIM = EMBED_DIM // 8
+_MASK_TOKENS = 4
+
+
+class Prediction(NamedTuple):
+    """One mask per prompt.
+
+    logits: [B,1,256,256] over the padded network input, foreground where positive; they can go
+        back in as a mask prompt.
+    scores: [B,1] predicted IoU of the SAM mask, unclamped.
+    """
+
+    logits: Tensor
+    scores: Tensor
+
+
+class AllMasks(NamedTuple):
+    """Everything the decoder predicts for B prompts.
+
+    sam: [B,4,256,256] logits of SAM's masks; the first is for single-mask mode.
+    hq: [B,1,256,256] logits of the HQ token, a correction to be added to a SAM mask.
+    scores: [B,4] predicted IoU of SAM's masks.
+    """
+
+    sam: Tensor
+    hq: Tensor
+    scores: Tensor
+
+
+class PositionEmbedding(PositionEmbeddingRandom):  # type: ignore[misc]
+    """SAM's random Fourier features, computed in float32 whatever the type of the weights."""
+
+    def _pe_encoding(self, coords: Tensor) -> Tensor:
+        frequencies = self.positional_encoding_gaussian_matrix
+        angles = 2 * torch.pi * ((2 * coords - 1) @ frequencies.float())
+        return torch.cat([angles.sin(), angles.cos()], dim=-1).to(frequencies.dtype)
+
+
+class HQPromptEncoder(PromptEncoder):  # type: ignore[misc]
+    """SAM's prompt encoder."""
+
+    def __init__(self) -> None:
+        tokens = IMAGE_SIZE // STRIDE
+        super().__init__(EMBED_DIM, (tokens, tokens), (IMAGE_SIZE, IMAGE_SIZE), mask_in_chans=16)
+        self.pe_layer = PositionEmbedding(EMBED_DIM // 2)
+
+
+class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
+    """SAM's mask decoder with the high-quality output token.
+
+    early_dim: channels of `EncodedImage.early`.
+    """
+
+    def __init__(self, early_dim: int) -> None:
+        transformer = TwoWayTransformer(depth=2, embedding_dim=EMBED_DIM, num_heads=8, mlp_dim=2048)
+        super().__init__(
+            transformer_dim=EMBED_DIM,
+            transformer=transformer,
+            num_multimask_outputs=_MASK_TOKENS - 1,
+        )
+        self.hf_token = nn.Embedding(1, EMBED_DIM)
+        self.hf_mlp = MLP(EMBED_DIM, EMBED_DIM, _FINE_DIM, 3)
+        self.compress_vit_feat = _upscale4(early_dim, EMBED_DIM)
+        self.embedding_encoder = _upscale4(EMBED_DIM, EMBED_DIM // 4)
+        self.embedding_maskfeature = nn.Sequential(
+            nn.Conv2d(_FINE_DIM, 2 * _FINE_DIM, 3, padding=1),
+            LayerNorm2d(2 * _FINE_DIM),
+            nn.GELU(),
+            nn.Conv2d(2 * _FINE_DIM, _FINE_DIM, 3, padding=1),
+        )
+
+    def hq_features(self, encoded: EncodedImage) -> Tensor:
+        """[1,32,256,256]: early and final features fused; the same for all prompts of an image."""
+        fine: Tensor = self.compress_vit_feat(encoded.early.permute(0, 3, 1, 2))
+        return fine + self.embedding_encoder(encoded.features)
+
+    def forward(
+        self,
+        features: Tensor,
+        hq_features: Tensor,
+        positions: Tensor,
+        sparse: Tensor,
+        dense: Tensor,
+        multimask: bool,
+        hq_token_only: bool,
+    ) -> Prediction:
+        """Decode one mask for each of B prompts of one image.
+
+        features: [1,256,64,64]. hq_features: [1,32,256,256]. positions: [1,256,64,64].
+        sparse: [B,P,256] points and box corners. dense: [B,256,64,64] mask prompts.
+        multimask: take the best-scored of SAM's three masks for ambiguous prompts, not the one
+        for single-mask mode. hq_token_only: give the HQ token's mask alone, not the sum of both.
+        """
+        masks = self.predict_masks(features, hq_features, positions, sparse, dense)
+        if multimask:
+            scores, best = masks.scores[:, 1:].max(dim=1, keepdim=True)
+            best = best + 1
+        else:
+            scores, best = masks.scores[:, :1], torch.zeros_like(masks.scores[:, :1]).long()
+        if hq_token_only:
+            return Prediction(masks.hq, scores)
+        prompt = torch.arange(len(best), device=best.device)[:, None]
+        return Prediction(masks.sam[prompt, best] + masks.hq, scores)
+
+    def predict_masks(
+        self,
+        features: Tensor,
+        hq_features: Tensor,
+        positions: Tensor,
+        sparse: Tensor,
+        dense: Tensor,
+    ) -> AllMasks:
+        """All masks of B prompts; arguments as in `forward`."""
+        count = len(sparse)
+        output = torch.cat([self.iou_token.weight, self.mask_tokens.weight, self.hf_token.weight])
+        tokens = torch.cat([output.expand(count, -1, -1), sparse], dim=1)
+        source = features + dense
+        tokens, source = self.transformer(source, positions.expand(count, -1, -1, -1), tokens)
+        source = source.transpose(1, 2).unflatten(2, features.shape[-2:])
+        upscaled = self.output_upscaling(source)
+
+        sam_tokens = tokens[:, 1 : 1 + _MASK_TOKENS].unbind(1)
+        sam = torch.stack(
+            [mlp(t) for mlp, t in zip(self.output_hypernetworks_mlps, sam_tokens, strict=True)], 1
+        )
+        hq = self.hf_mlp(tokens[:, 1 + _MASK_TOKENS, None])
+        return AllMasks(
+            _dot(sam, upscaled),
+            _dot(hq, self.embedding_maskfeature(upscaled)) + _dot(hq, hq_features),
+            self.iou_prediction_head(tokens[:, 0]),
+        )
+
+
+def _upscale4(dim: int, hidden: int) -> nn.Sequential:
+    """Two transposed convolutions from `dim` channels to 32, four times the size."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(dim, hidden, 2, stride=2),
+        LayerNorm2d(hidden),
+        nn.GELU(),
+        nn.ConvTranspose2d(hidden, _FINE_DIM, 2, stride=2),
+    )
+
+
+def _dot(tokens: Tensor, pixels: Tensor) -> Tensor:
+    """Logits [B,M,H,W] of M tokens [B,M,C] on pixels [B,C,H,W] or [1,C,H,W]."""
+    return torch.einsum("bmc,bchw->bmhw", tokens, pixels.expand(len(tokens), -1, -1, -1))

@@ -1,0 +1,128 @@
+"""The image encoder of HQ-SAM: SAM's ViT, which also hands out its early features."""
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from segment_anything.modeling.common import LayerNorm2d  # type: ignore[import-untyped]
+from segment_anything.modeling.image_encoder import (  # type: ignore[import-untyped]
+    Attention,
+    ImageEncoderViT,
+)
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IMAGE_SIZE = 1024
+"""Side of the square network input, in pixels."""
+
+STRIDE = 16
+"""Input pixels per image token."""
+
+EMBED_DIM = 256
+"""Channels of the features, prompts and decoder."""
+
+_MASK_ELEMENTS = 2**25
+"""Most elements of the attention bias held at once (128 MiB in float32)."""
+
+
+class EncodedImage(NamedTuple):
+    """What the image encoder gives.
+
+    features: [1,256,64,64], what SAM's decoder reads.
+    early: [1,64,64,C], tokens after the first block with global attention (TinyViT: after the
+        second stage), where fine detail is still present (HQ-SAM, section 3.2).
+    """
+
+    features: Tensor
+    early: Tensor
+
+
+def make_neck(dim: int) -> nn.Sequential:
+    """Two convolutions, each with a norm, from the width `dim` of the trunk to `EMBED_DIM`."""
+    return nn.Sequential(
+        nn.Conv2d(dim, EMBED_DIM, 1, bias=False),
+        LayerNorm2d(EMBED_DIM),
+        nn.Conv2d(EMBED_DIM, EMBED_DIM, 3, padding=1, bias=False),
+        LayerNorm2d(EMBED_DIM),
+    )
+
+
+class FusedAttention(Attention):  # type: ignore[misc]
+    """SAM's self-attention with decomposed relative positions, through the fused kernel.
+
+    The position bias enters as the additive mask, for a few heads at a time: the bias of all heads
+    of a global block would take 805 MB in vit_b.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend among the tokens of each [B,H,W,C] map or window; same shape out."""
+        batch, height, width, channels = x.shape
+        qkv = self.qkv(x).view(batch, height * width, 3, self.num_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).unsqueeze(2).unbind(0)
+        rows, columns = _by_offset(self.rel_pos_h), _by_offset(self.rel_pos_w)
+        step = max(1, _MASK_ELEMENTS // (height * width) ** 2)
+        out = torch.cat(
+            [
+                F.scaled_dot_product_attention(
+                    part, k[i : i + step], v[i : i + step], _position_bias(part, rows, columns)
+                )
+                for i, part in zip(range(0, len(q), step), q.split(step), strict=True)
+            ]
+        )
+        out = out.view(batch, self.num_heads, height * width, -1).transpose(1, 2)
+        out = out.reshape(batch, height, width, channels)
+        projected: Tensor = self.proj(out)
+        return projected
+
+
+def _by_offset(table: Tensor) -> Tensor:
+    """Spread a table [2S-1,C] of offsets 1-S..S-1 to [S,S,C], indexed by query and key."""
+    side = (len(table) + 1) // 2
+    position = torch.arange(side, device=table.device)
+    return table[position[:, None] - position + side - 1]
+
+
+def _position_bias(q: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Bias [M,1,HW,HW] of queries [M,1,HW,C] from row [H,H,C] and column [W,W,C] offsets."""
+    height, width = len(rows), len(columns)
+    grid = q.view(len(q), height, width, -1)
+    by_row = torch.einsum("mhwc,hkc->mhwk", grid, rows).contiguous()
+    by_column = torch.einsum("mhwc,wkc->mhwk", grid, columns).contiguous()
+    bias = by_row.unsqueeze(-1) + by_column.unsqueeze(-2)
+    return bias.view(len(q), 1, height * width, height * width)
+
+
+class ViTEncoder(ImageEncoderViT):  # type: ignore[misc]
+    """SAM's ViT; [1,3,1024,1024] normalised image -> `EncodedImage`.
+
+    width, depth, heads: of the transformer. global_blocks: indices of the blocks that attend over
+    the whole image; the others attend within windows of 14 x 14 tokens.
+    """
+
+    def __init__(self, width: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> None:
+        super().__init__(
+            img_size=IMAGE_SIZE,
+            patch_size=STRIDE,
+            embed_dim=width,
+            depth=depth,
+            num_heads=heads,
+            out_chans=EMBED_DIM,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            use_rel_pos=True,
+            window_size=14,
+            global_attn_indexes=global_blocks,
+        )
+        self.early_blocks = min(global_blocks) + 1
+        for block in self.blocks:
+            side = block.window_size or IMAGE_SIZE // STRIDE
+            block.attn = FusedAttention(width, heads, use_rel_pos=True, input_size=(side, side))
+
+    def forward(self, x: Tensor) -> EncodedImage:
+        """Encode a normalised image [1,3,1024,1024]."""
+        x = self.patch_embed(x) + self.pos_embed
+        for block in self.blocks[: self.early_blocks]:
+            x = block(x)
+        early = x
+        for block in self.blocks[self.early_blocks :]:
+            x = block(x)
+        return EncodedImage(self.neck(x.permute(0, 3, 1, 2)), early)

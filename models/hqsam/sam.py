@@ -1,0 +1,175 @@
+"""HQ-SAM as one module: an image is encoded once, then asked for masks any number of times."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hqsam.decoder import HQMaskDecoder, HQPromptEncoder, Prediction
+from hqsam.encoder import IMAGE_SIZE
+
+_PIXEL_MEAN = (123.675, 116.28, 103.53)
+_PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+class ImageEmbedding(NamedTuple):
+    """What is computed once per image, whatever the prompts.
+
+    features: [1,256,64,64]. hq_features: [1,32,256,256], early and final features fused.
+    image_size: (height, width) of the image. input_size: (height, width) it was resized to; the
+    rest of the 1024 x 1024 input is padding.
+    """
+
+    features: Tensor
+    hq_features: Tensor
+    image_size: tuple[int, int]
+    input_size: tuple[int, int]
+
+
+class HQSam(nn.Module):
+    """Segment Anything in High Quality (Ke et al., 2023).
+
+    All tensors that come out are on the device of the parameters. Points and boxes are in pixels
+    of the image, (x, y) with the origin at the centre of the top-left pixel.
+    """
+
+    def __init__(self, image_encoder: nn.Module, early_dim: int) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
+        self.prompt_encoder = HQPromptEncoder()
+        self.mask_decoder = HQMaskDecoder(early_dim)
+
+    @torch.inference_mode()
+    def embed(self, image: Tensor) -> ImageEmbedding:
+        """Encode an RGB image [H,W,3] uint8.
+
+        The longest side is resized to 1024 pixels, the rest padded. Raises ValueError for another
+        shape or type.
+        """
+        if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[2] != 3 or not len(image):
+            raise ValueError(
+                f"HQ-SAM needs an image [H,W,3] of type uint8, not {list(image.shape)} of type "
+                f"{image.dtype}: convert it to 8-bit RGB"
+            )
+        weight = next(self.parameters())
+        resized = resize_longest_side(image)
+        pixels = resized.to(weight.device, weight.dtype).permute(2, 0, 1)
+        mean, std = (pixels.new_tensor(c).view(3, 1, 1) for c in (_PIXEL_MEAN, _PIXEL_STD))
+        height, width = resized.shape[:2]
+        padding = (0, IMAGE_SIZE - width, 0, IMAGE_SIZE - height)
+        encoded = self.image_encoder(F.pad((pixels - mean) / std, padding).unsqueeze(0))
+        return ImageEmbedding(
+            encoded.features,
+            self.mask_decoder.hq_features(encoded),
+            (image.shape[0], image.shape[1]),
+            (height, width),
+        )
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        embedding: ImageEmbedding,
+        *,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        masks: Tensor | None = None,
+        multimask: bool = True,
+        hq_token_only: bool = False,
+    ) -> Prediction:
+        """Predict one mask for each of B prompts; a prompt may combine points, a box and a mask.
+
+        points: [B,P,2] (x, y). labels: [B,P], 1 = foreground, 0 = background, -1 = no point.
+        boxes: [B,4] left, top, right, bottom. masks: [B,1,256,256] logits, from a `Prediction`.
+        multimask: choose the best-scored of SAM's three masks for ambiguous prompts, as HQTrack
+        does; otherwise its single mask. hq_token_only: the HQ token's mask alone, not its sum with
+        SAM's. Raises ValueError where the prompts do not fit each other or the image.
+        """
+        _check_prompts(embedding.image_size, points, labels, boxes, masks)
+        weight = self.mask_decoder.iou_token.weight
+        scale = torch.tensor(
+            [embedding.input_size[i] / embedding.image_size[i] for i in (1, 0)],
+            dtype=torch.float64,
+            device=weight.device,
+        )
+        if points is not None and labels is not None:
+            clicks = ((points.to(scale) * scale).float(), labels.to(weight.device))
+        else:
+            clicks = None
+        sparse, dense = self.prompt_encoder(
+            points=clicks,
+            boxes=None if boxes is None else (boxes.to(scale) * scale.repeat(2)).float(),
+            masks=None if masks is None else masks.to(weight),
+        )
+        positions = self.prompt_encoder.get_dense_pe()
+        prediction: Prediction = self.mask_decoder(
+            embedding.features.to(weight),
+            embedding.hq_features.to(weight),
+            positions,
+            sparse.to(weight),
+            dense,
+            multimask,
+            hq_token_only,
+        )
+        return prediction
+
+    @torch.inference_mode()
+    def to_image(self, logits: Tensor, embedding: ImageEmbedding) -> Tensor:
+        """Cut the padding off logits [B,1,256,256] and resize them to the image, [B,1,H,W]."""
+        height, width = embedding.input_size
+        square = F.interpolate(logits.float(), (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")
+        return F.interpolate(square[..., :height, :width], embedding.image_size, mode="bilinear")
+
+
+def resize_longest_side(image: Tensor) -> Tensor:
+    """Resize an image [H,W,3] uint8 so that its longest side has 1024 pixels, bilinear.
+
+    The published models were trained on Pillow's filter; the shortest side keeps one pixel at
+    least.
+    """
+    height, width = image.shape[:2]
+    scale = IMAGE_SIZE / max(height, width)
+    size = [max(1, int(side * scale + 0.5)) for side in (width, height)]
+    resized = Image.fromarray(image.cpu().numpy()).resize(size, Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized))
+
+
+def _check_prompts(
+    image_size: tuple[int, int],
+    points: Tensor | None,
+    labels: Tensor | None,
+    boxes: Tensor | None,
+    masks: Tensor | None,
+) -> None:
+    """Raise ValueError unless the prompts are as `HQSam.predict` describes them."""
+    given = [prompt for prompt in (points, boxes, masks) if prompt is not None]
+    if not given:
+        raise ValueError("HQ-SAM needs a prompt: give points with labels, boxes or masks")
+    if len({len(prompt) for prompt in given}) > 1:
+        raise ValueError(
+            f"points, boxes and masks are for {[len(prompt) for prompt in given]} prompts: "
+            "give the same number of each"
+        )
+    if (points is None) != (labels is None) or (
+        points is not None and labels is not None and points.shape != (*labels.shape, 2)
+    ):
+        raise ValueError("points [B,P,2] and labels [B,P] go together: give one label per point")
+    if masks is not None and masks.shape[1:] != (1, IMAGE_SIZE // 4, IMAGE_SIZE // 4):
+        raise ValueError(f"mask prompts are logits [B,1,256,256], not {list(masks.shape)}")
+    if boxes is None:
+        return
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes are [B,4] left, top, right, bottom, not {list(boxes.shape)}")
+    left, top, right, bottom = boxes.unbind(1)
+    height, width = image_size
+    inside = (left <= right) & (top <= bottom) & (right >= 0) & (bottom >= 0)
+    inside &= (left <= width - 1) & (top <= height - 1)
+    if not inside.all():
+        wrong = boxes[~inside][0].tolist()
+        raise ValueError(
+            f"box {wrong} does not lie in the image of {width} x {height} pixels: give left, top, "
+            "right, bottom in pixels, left <= right and top <= bottom"
+        )
