@@ -1,0 +1,175 @@
+"""The command ``hqtrack score``: how well and how fast a tracker follows annotated sequences."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hqtrack.errors import InputError
+from hqtrack.measures import boundary_measure, region_similarity
+from hqtrack.tracker import Tracker
+from hqtrack.types import Image, Masks
+from hqtrack.video import Sequence, find_sequences, read_frames
+
+TRACKERS = ("HQTrackLight", "HQTrack", "FirstMask")
+"""What can be scored by name; see ``hqtrack.build.build_named``."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Region similarity (J) and boundary measure (F) in [0, 1], and how long tracking took.
+
+    ``seconds`` is the time spent inside ``track`` for ``frames`` frames: showing the first frame,
+    reading files and measuring are left out.
+    """
+
+    region: float
+    boundary: float
+    frames: int
+    seconds: float
+
+    @property
+    def fps(self) -> float:
+        """Frames tracked per second."""
+        return self.frames / self.seconds
+
+
+def score_sequence(
+    tracker: Tracker, sequence: Sequence, advance: Callable[[], None] = lambda: None
+) -> Score:
+    """Track the objects of the first frame; mean of J and F over frames, then objects.
+
+    As in DAVIS the first and the last frame are left out, so the sequence needs a label map on
+    every frame and at least three frames. ``advance`` is called after each frame. Raises
+    InputError for images or label maps that cannot be read or differ in size.
+    """
+    frames = read_frames(sequence.frames[:-1])
+    first = next(frames)
+    tracker.initialize(first, _truth(sequence, 0, first))
+    regions, boundaries, seconds = [], [], 0.0
+    for index, image in enumerate(frames, start=1):
+        start = time.perf_counter()
+        masks = tracker.track(image).masks
+        seconds += time.perf_counter() - start
+        truth = _truth(sequence, index, image)
+        regions.append(region_similarity(masks, truth))
+        boundaries.append(boundary_measure(masks, truth))
+        advance()
+    region, boundary = (float(np.mean(scores, dtype="f8")) for scores in (regions, boundaries))
+    return Score(region, boundary, len(regions), seconds)
+
+
+def mean_score(scores: list[Score]) -> Score:
+    """The mean of J and F over sequences, with all their frames and seconds."""
+    return Score(
+        region=float(np.mean([score.region for score in scores])),
+        boundary=float(np.mean([score.boundary for score in scores])),
+        frames=sum(score.frames for score in scores),
+        seconds=sum(score.seconds for score in scores),
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``hqtrack score``."""
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="folder of sequences: NAME/color/00000001.jpg, NAME/masks/00000001.png, ...",
+    )
+    parser.add_argument("--tracker", required=True, choices=TRACKERS, help="what to score")
+    parser.add_argument(
+        "--json", action="store_true", help="print one line of JSON instead of a table"
+    )
+    parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 (default: the best)")
+    parser.add_argument("--weights", type=Path, help="checkpoint to use instead of the known one")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score a tracker over all fully annotated sequences of a folder and print the result."""
+    sequences = _scorable(find_sequences(args.folder))
+    # torch comes with it: not before it is needed
+    from hqtrack.build import build_named
+
+    tracker = build_named(args.tracker, device=args.device, weights=args.weights)
+    scores = {}
+    with _progress() as progress:
+        for sequence in sequences:
+            task = progress.add_task(sequence.name, total=len(sequence.frames) - 2)
+            advance = partial(progress.advance, task)
+            scores[sequence.name] = score_sequence(tracker, sequence, advance)
+    mean = mean_score(list(scores.values()))
+    if args.json:
+        names = {name: _numbers(score) for name, score in scores.items()}
+        print(json.dumps({**_numbers(mean), "sequences": names}))
+    else:
+        Console().print(_table(args.tracker, scores, mean))
+    return 0
+
+
+def _truth(sequence: Sequence, index: int, image: Image) -> Masks:
+    masks = sequence.masks(index)
+    if masks.shape[1:] != image.shape[:2]:
+        raise InputError(
+            f"{sequence.annotations[index]} is {masks.shape[2]}x{masks.shape[1]} but its image is "
+            f"{image.shape[1]}x{image.shape[0]}: label maps have the size of the images"
+        )
+    return masks
+
+
+def _scorable(sequences: list[Sequence]) -> list[Sequence]:
+    """Those with a mask on every frame; the others are named on stderr."""
+    scorable = []
+    for sequence in sequences:
+        annotated = len(sequence.frames) - sequence.annotations.count(None)
+        if not sequence.fully_annotated:
+            reason = f"{annotated} of {len(sequence.frames)} frames have a mask"
+        elif len(sequence.frames) < 3:
+            reason = "the first and the last frame are left out, so it needs three or more"
+        elif not sequence.objects:
+            reason = "there is no object on its first mask"
+        else:
+            scorable.append(sequence)
+            continue
+        print(f"hqtrack: skipped {sequence.name}: {reason}", file=sys.stderr)
+    if not scorable:
+        raise InputError("nothing to score: no sequence has a mask on every frame")
+    return scorable
+
+
+def _progress() -> Progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _numbers(score: Score) -> dict[str, float]:
+    return {"J": score.region, "F": score.boundary, "fps": score.fps}
+
+
+def _table(title: str, scores: dict[str, Score], mean: Score) -> Table:
+    table = Table("sequence", title=title)
+    for name in ("J", "F", "fps"):
+        table.add_column(name, justify="right")
+    for name, score in scores.items():
+        table.add_row(name, *_cells(score))
+    table.add_section()
+    table.add_row("mean", *_cells(mean))
+    return table
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    return f"{score.region:.3f}", f"{score.boundary:.3f}", f"{score.fps:.2f}"
