@@ -1,0 +1,57 @@
+"""The command ``hqtrack``: one module per subcommand, loaded when it is called."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+
+from hqtrack.errors import InputError
+
+_COMMANDS = {
+    "run": "follow objects through a folder of images",
+    "score": "measure a tracker on annotated sequences",
+    "generate": "make sequences with exact masks",
+    "workspace": "turn a folder of sequences into a VOT workspace",
+    "weights": "list, fetch and check the weights of the networks",
+}
+"""Command and summary; module hqtrack.<command> has ``add_arguments(parser)`` and ``run(args)``."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command, by default the one of this process; return the exit code.
+
+    2 for input that cannot be used, with one line on stderr that says what to do; 130 when
+    interrupted.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    command = next((word for word in arguments if word in _COMMANDS), None)
+    try:
+        args = _parser(command).parse_args(arguments)
+        return int(import_module(f"hqtrack.{args.command}").run(args))
+    except (InputError, OSError) as error:
+        print(f"hqtrack: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("hqtrack: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of all commands; only ``command``, if any, gets its options, to start fast."""
+    parser = argparse.ArgumentParser(
+        prog="hqtrack", description="Track anything in video: several objects, given by masks."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in _COMMANDS.items():
+        subparser = commands.add_parser(name, help=summary, description=summary)
+        if name == command:
+            import_module(f"hqtrack.{name}").add_arguments(subparser)
+    return parser
+
+
+def _version() -> str:
+    try:
+        return metadata.version("hqtrack")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
