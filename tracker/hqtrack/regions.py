@@ -1,0 +1,56 @@
+"""Masks as VOT carries them: a cut-out and where it lies in the frame; pure functions on arrays."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.masks import fit_to_frame, mask_boxes
+
+MAX_RUNS = 65_000
+"""The toolkit's result files count the runs of a mask in 16 bits; some are split when written."""
+
+
+class Region(NamedTuple):
+    """A cut-out [h,w] of 0 and 1, C-contiguous, whose first pixel is pixel (x, y) of the frame."""
+
+    pixels: NDArray[np.uint8]
+    x: int
+    y: int
+
+
+def to_region(mask: NDArray[np.bool_]) -> Region:
+    """Cut the mask [H,W] of a frame to its box; one background pixel when it is empty.
+
+    The cut-out is at least two columns wide: the toolkit takes a single column for nothing.
+    A mask of more than MAX_RUNS runs loses its shortest ones, for results could not be written.
+    """
+    box = mask_boxes(mask[None])[0]
+    if np.isnan(box[0]):
+        return Region(np.zeros((1, 1), np.uint8), 0, 0)
+    left, top, right, bottom = box.astype(int).tolist()
+    if left == right:
+        left, right = (left - 1, right) if left else (left, right + 1)
+    pixels = np.ascontiguousarray(mask[top : bottom + 1, left : right + 1], np.uint8)
+    return Region(_limit_runs(pixels), left, top)
+
+
+def to_mask(region: Region, height: int, width: int) -> NDArray[np.bool_]:
+    """Place a cut-out in a frame, [height,width]; what sticks out is cut off."""
+    pixels, x, y = region
+    inside = pixels[max(-y, 0) :, max(-x, 0) :]
+    return fit_to_frame(np.pad(inside, ((max(y, 0), 0), (max(x, 0), 0))), height, width)
+
+
+def _limit_runs(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Drop runs of less than 3, 5, 9, 17, ... pixels until no more than MAX_RUNS are left."""
+    shortest = 3
+    while np.count_nonzero(np.diff(pixels.ravel())) >= MAX_RUNS:
+        row = np.ones((1, shortest), np.uint8)
+        kept = cv2.morphologyEx(
+            pixels, cv2.MORPH_OPEN, row, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)
+        )
+        pixels = np.ascontiguousarray(kept, np.uint8)
+        shortest = 2 * shortest - 1
+    return pixels
