@@ -146,3 +146,10 @@ def test_a_mask_file_among_the_images_is_no_image(tmp_path, arguments, built, la
     arguments[arguments.index("--mask") + 1] = str(tmp_path / "images" / "0.png")
     assert main(arguments) == 0
     assert "0.png" not in written(tmp_path)
+
+
+def test_a_folder_with_nothing_but_the_mask(tmp_path, arguments, built, capsys, labels):
+    (tmp_path / "alone").mkdir()
+    write_labels(tmp_path / "alone" / "mask.png", labels)
+    arguments[1], arguments[3] = str(tmp_path / "alone"), str(tmp_path / "alone" / "mask.png")
+    assert "no image besides" in error_of(arguments, capsys)

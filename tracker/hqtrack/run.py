@@ -6,12 +6,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.progress import track as show_progress
 
 from hqtrack.errors import InputError
 from hqtrack.masks import label_masks, masks_to_labels
 from hqtrack.overlay import draw_masks
+from hqtrack.progress import progress_on_stderr
 from hqtrack.tracker import Tracker
 from hqtrack.types import Image, Masks
 from hqtrack.video import list_images, read_frames, read_labels, write_labels
@@ -50,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write a label map, and with ``--overlay`` a drawing, for every image as it is tracked."""
     frames = [path for path in list_images(args.folder) if not _same(path, args.mask)]
+    if not frames:
+        raise InputError(f"{args.folder} holds no image besides {args.mask}: add the frames")
     labels = read_labels(args.mask)
     present = np.unique(labels)
     numbers = present[present > 0].tolist()
@@ -65,13 +66,13 @@ def run(args: argparse.Namespace) -> int:
     tracker = build_tracker(args.preset, device=args.device, weights=args.weights)
     tracked = follow(tracker, read_frames(frames), label_masks(labels, numbers))
     numbering = np.array([0, *numbers])
-    progress = show_progress(frames, description="tracking", console=Console(stderr=True))
-    for path, (image, masks) in zip(progress, tracked, strict=True):
-        write_labels(args.output / f"{path.stem}.png", numbering[masks_to_labels(masks)])
-        if args.overlay:
-            drawn = cv2.cvtColor(draw_masks(image, masks, numbers), cv2.COLOR_RGB2BGR)
-            _, data = cv2.imencode(".jpg", drawn)
-            (overlays / f"{path.stem}.jpg").write_bytes(data.tobytes())
+    with progress_on_stderr() as progress:
+        task = progress.add_task("tracking", total=len(frames))
+        for path, (image, masks) in zip(frames, tracked, strict=True):
+            write_labels(args.output / f"{path.stem}.png", numbering[masks_to_labels(masks)])
+            if args.overlay:
+                _write_jpeg(overlays / f"{path.stem}.jpg", draw_masks(image, masks, numbers))
+            progress.advance(task)
     return 0
 
 
@@ -84,6 +85,11 @@ def follow(
     yield first, first_masks
     for image in frames:
         yield image, tracker.track(image).masks
+
+
+def _write_jpeg(path: Path, image: Image) -> None:
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    path.write_bytes(data.tobytes())
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hqtrack.errors import InputError
 from hqtrack.measures import boundary_measure, region_similarity
+from hqtrack.progress import progress_on_stderr
 from hqtrack.tracker import Tracker
 from hqtrack.types import Image, Masks
 from hqtrack.video import Sequence, find_sequences, read_frames
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
     tracker = build_named(args.tracker, device=args.device, weights=args.weights)
     scores = {}
-    with _progress() as progress:
+    with progress_on_stderr() as progress:
         for sequence in sequences:
             task = progress.add_task(sequence.name, total=len(sequence.frames) - 2)
             advance = partial(progress.advance, task)
@@ -144,16 +144,6 @@ def _scorable(sequences: list[Sequence]) -> list[Sequence]:
     if not scorable:
         raise InputError("nothing to score: no sequence has a mask on every frame")
     return scorable
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True))
 
 
 def _numbers(score: Score) -> dict[str, float]:
