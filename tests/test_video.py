@@ -1,5 +1,7 @@
 """Images, label maps and sequences on disk."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -224,6 +226,13 @@ def test_find_sequences_sorts_and_ignores_other_files(tmp_path):
     (tmp_path / "other").mkdir()
     assert [sequence.name for sequence in find_sequences(tmp_path)] == ["cat", "dog"]
     assert [sequence.name for sequence in find_sequences(tmp_path / "cat")] == ["cat"]
+
+
+def test_a_linked_sequence_has_the_name_of_the_link(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(make_sequence(tmp_path / "cat"))
+    assert [sequence.name for sequence in find_sequences(tmp_path)] == ["cat", "link"]
+    monkeypatch.chdir(tmp_path / "cat")
+    assert open_sequence(Path(".")).name == "cat"
 
 
 def test_find_sequences_explains_what_it_looked_for(tmp_path):

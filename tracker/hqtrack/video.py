@@ -167,7 +167,7 @@ def open_sequence(folder: Path) -> Sequence:
     masks = (folder / "masks").glob("*.png")
     by_number = {int(path.stem): path for path in masks if path.stem.isdecimal()}
     annotations = tuple(by_number.get(number) for number in range(1, len(frames) + 1))
-    return Sequence(folder.resolve().name, tuple(frames), annotations)
+    return Sequence(folder.absolute().name, tuple(frames), annotations)
 
 
 def find_sequences(folder: Path) -> list[Sequence]:
