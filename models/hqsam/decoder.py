@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-from segment_anything.modeling.common import LayerNorm2d  # type: ignore[import-untyped]
 from segment_anything.modeling.mask_decoder import (  # type: ignore[import-untyped]
     MLP,
     MaskDecoder,
@@ -17,7 +16,7 @@ from segment_anything.modeling.transformer import (  # type: ignore[import-untyp
 )
 from torch import Tensor, nn
 
-from hqsam.encoder import EMBED_DIM, IMAGE_SIZE, STRIDE, EncodedImage
+from hqsam.encoder import EMBED_DIM, IMAGE_SIZE, STRIDE, ChannelNorm, EncodedImage
 
 _FINE_DIM = EMBED_DIM // 8
 _MASK_TOKENS = 4
@@ -79,13 +78,14 @@ class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
             transformer=transformer,
             num_multimask_outputs=_MASK_TOKENS - 1,
         )
+        self.output_upscaling[1] = ChannelNorm(EMBED_DIM // 4)
         self.hf_token = nn.Embedding(1, EMBED_DIM)
         self.hf_mlp = MLP(EMBED_DIM, EMBED_DIM, _FINE_DIM, 3)
         self.compress_vit_feat = _upscale4(early_dim, EMBED_DIM)
         self.embedding_encoder = _upscale4(EMBED_DIM, EMBED_DIM // 4)
         self.embedding_maskfeature = nn.Sequential(
             nn.Conv2d(_FINE_DIM, 2 * _FINE_DIM, 3, padding=1),
-            LayerNorm2d(2 * _FINE_DIM),
+            ChannelNorm(2 * _FINE_DIM),
             nn.GELU(),
             nn.Conv2d(2 * _FINE_DIM, _FINE_DIM, 3, padding=1),
         )
@@ -156,7 +156,7 @@ def _upscale4(dim: int, hidden: int) -> nn.Sequential:
     """Two transposed convolutions from `dim` channels to 32, four times the size."""
     return nn.Sequential(
         nn.ConvTranspose2d(dim, hidden, 2, stride=2),
-        LayerNorm2d(hidden),
+        ChannelNorm(hidden),
         nn.GELU(),
         nn.ConvTranspose2d(hidden, _FINE_DIM, 2, stride=2),
     )

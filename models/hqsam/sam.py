@@ -49,10 +49,11 @@ class HQSam(nn.Module):
         The longest side is resized to 1024 pixels, the rest padded. Raises ValueError for another
         shape or type.
         """
-        if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[2] != 3 or not len(image):
+        shape = list(image.shape)
+        if image.dtype != torch.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
             raise ValueError(
-                f"HQ-SAM needs an image [H,W,3] of type uint8, not {list(image.shape)} of type "
-                f"{image.dtype}: convert it to 8-bit RGB"
+                f"HQ-SAM needs an image [H,W,3] of type uint8, not {shape} of type {image.dtype}: "
+                "convert it to 8-bit RGB"
             )
         weight = next(self.parameters())
         resized = resize_longest_side(image)
