@@ -14,6 +14,8 @@ import select
 import stat
 import sys
 import tempfile
+import termios
+from array import array
 from typing import NamedTuple
 
 _MESSAGE_START = "@@TRAX:"
@@ -46,10 +48,12 @@ class Streams(NamedTuple):
         return bool(select.select([self.protocol_in], [], [], timeout)[0])
 
     def client_gone(self) -> bool:
-        """Whether the client closed the protocol."""
+        """Whether the client closed the protocol and nothing it sent is left to read."""
+        unread = array("i", [0])
+        fcntl.ioctl(self.protocol_in, termios.FIONREAD, unread)
         poll = select.poll()
-        poll.register(self.protocol_in, select.POLLIN)
-        return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+        poll.register(self.protocol_in, 0)
+        return unread[0] == 0 and bool(poll.poll(0))
 
 
 def can_have_client() -> bool:

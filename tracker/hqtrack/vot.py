@@ -216,7 +216,11 @@ def _serve_client(name: str, build: Callable[[str], Tracker], streams: Streams) 
         return 0 if serve(server, tracker, streams.forward) else 1
     except (trax.TraxException, BrokenPipeError) as error:
         if not streams.client_gone():
-            print(f"hqtrack.vot: cannot understand the TraX client: {error}", file=sys.stderr)
+            print(
+                f"hqtrack.vot: cannot understand the TraX client: {error} "
+                "(paths of images must be ASCII)",
+                file=sys.stderr,
+            )
             return 1
         print("hqtrack.vot: the TraX client is gone", file=sys.stderr)
         return 0
