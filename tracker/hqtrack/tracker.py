@@ -1,8 +1,15 @@
-"""What a tracker is: it is shown the first frame with its masks, then one frame after the other."""
+"""What a tracker is, and HQTrack itself: segment, refine, select."""
 
-from typing import NamedTuple, Protocol
+from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from hqtrack.selection import select_masks
 from hqtrack.types import Image, Masks, Scores
+
+if TYPE_CHECKING:  # both import torch, which a tracker that repeats its first masks can do without
+    from hqtrack.refiner import MaskRefiner
+    from hqtrack.segmenter import VideoObjectSegmenter
 
 
 class Tracked(NamedTuple):
@@ -26,3 +33,57 @@ class Tracker(Protocol):
 
     def track(self, image: Image) -> Tracked:
         """Find all objects on the next frame, in the order in which they were given."""
+
+
+class HQTracker:
+    """VMOS, then HQ-SAM prompted with each mask's box, then a choice (HQTrack, section 3).
+
+    A ``Tracker``. Images are [H,W,3] uint8 RGB, all of a video of one size; masks [N,H,W] bool.
+    As published, memory is written with the coarse masks, not with the refined ones.
+    """
+
+    def __init__(
+        self,
+        segmenter: VideoObjectSegmenter,
+        refiner: MaskRefiner | None = None,
+        min_iou: float = 0.1,
+    ) -> None:
+        """Without a ``refiner`` the coarse masks are reported.
+
+        A refined mask is reported only where its IoU with the coarse one is ``min_iou`` or more.
+        """
+        self.segmenter = segmenter
+        self.refiner = refiner
+        self.min_iou = min_iou
+
+    def initialize(self, image: Image, masks: Masks) -> None:
+        """Start a new video with the masks of its first frame; forget the one before.
+
+        Where masks overlap the later object wins. Raises InputError for images or masks that
+        cannot be used, an empty mask among them.
+        """
+        self.segmenter.add_reference(image, masks)
+
+    def add_objects(self, image: Image, masks: Masks) -> None:
+        """Take in further objects, with their masks on the frame that was tracked last.
+
+        Objects already there keep their masks, the new ones win where they overlap. Raises
+        InputError as ``initialize`` does, or if the image is not the one tracked last.
+        """
+        self.segmenter.add_objects(image, masks)
+
+    def track(self, image: Image) -> Tracked:
+        """Find all objects on the next frame, in the order in which they were given.
+
+        The confidence is that of the coarse masks, see ``hqtrack.decoding.confidences``. Raises
+        InputError before ``initialize`` and for an image of another size than the first.
+        """
+        coarse = self.segmenter.propagate(image)
+        masks = coarse.masks
+        if self.refiner is not None:
+            candidates = self.refiner.refine(image, coarse.masks)
+            masks = select_masks(
+                coarse.masks, candidates.masks, candidates.scores, self.min_iou
+            ).masks
+        self.segmenter.memorize(coarse.masks)
+        return Tracked(masks, coarse.confidence)

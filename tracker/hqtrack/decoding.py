@@ -1,0 +1,95 @@
+"""From the logits of groups of objects to one label map and a confidence per object."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vmos.ops import Size, resize
+
+# The logit of an object that does not exist.
+NEVER = -1e10
+
+# Aggregated probabilities stay this far from 0 and 1.
+MARGIN = 1e-5
+
+
+def mask_unused(logits: Tensor, objects: int) -> Tensor:
+    """Logits [1,C,h,w] with the channels above `objects` made impossible."""
+    used = torch.arange(logits.shape[1], device=logits.device) <= objects
+    return logits.masked_fill(~used[:, None, None], NEVER)
+
+
+def aggregate(probabilities: Sequence[Tensor]) -> Tensor:
+    """Join groups that each believe the others' objects to be background.
+
+    Args:
+        probabilities: per group [1,M+1,h,w], channel 0 the background.
+
+    Returns:
+        Logits [1,groups*M+1,h,w]: the background is the product of all backgrounds; every
+        probability is kept `MARGIN` away from 0 and 1 (AOT, section 3.2).
+    """
+    background = torch.stack([part[:, :1] for part in probabilities]).prod(dim=0)
+    joined = torch.cat([background, *(part[:, 1:] for part in probabilities)], dim=1)
+    return joined.clamp(MARGIN, 1 - MARGIN).logit()
+
+
+def decode_labels(logits: Sequence[Tensor], size: Size) -> Tensor:
+    """The most probable label of every pixel.
+
+    Args:
+        logits: per group [1,M+1,h,w], unused channels masked.
+        size: (H, W) of the frame; logits are enlarged to it first.
+
+    Returns:
+        [H,W] int64; 0 background, n + 1 object n, groups in order. The first maximum wins, as in
+        an argmax over `aggregate`, but only one group is enlarged at a time.
+    """
+    if len(logits) == 1:
+        return resize(logits[0], size).argmax(dim=1)[0]
+    background = logits[0].new_ones(tuple(size))
+    best = logits[0].new_full(tuple(size), -1.0)
+    labels = torch.zeros(tuple(size), dtype=torch.long, device=logits[0].device)
+    for group, part in enumerate(logits):
+        probabilities = resize(part, size).softmax(dim=1)[0]
+        background *= probabilities[0]
+        top, channel = probabilities[1:].clamp(MARGIN, 1 - MARGIN).max(dim=0)
+        better = top > best
+        best = torch.where(better, top, best)
+        labels = torch.where(better, channel + 1 + group * (part.shape[1] - 1), labels)
+    return labels.masked_fill(background.clamp(MARGIN, 1 - MARGIN) >= best, 0)
+
+
+def object_probabilities(logits: Sequence[Tensor], objects: int) -> Tensor:
+    """Probability of every object at the head's resolution, [N,h,w], float32.
+
+    Takes the logits of each group [1,M+1,h,w], unused channels masked.
+    """
+    parts = [part.float().softmax(dim=1) for part in logits]
+    joined = parts[0] if len(parts) == 1 else aggregate(parts).softmax(dim=1)
+    return joined[0, 1 : objects + 1]
+
+
+def confidences(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """How well the mask of each object agrees with the belief it was cut from.
+
+    The IoU of probability and mask: the probability inside the mask, over the mask's area plus
+    the probability outside. It is 1 for a certain object, falls where the network doubts inside
+    the mask or suspects the object elsewhere, and is 0 for an object without a pixel.
+
+    Args:
+        probabilities: [N,h,w] in [0, 1].
+        labels: [H,W], any size; n + 1 marks object n. Compared at (h, w).
+
+    Returns:
+        [N] float32 in [0, 1].
+    """
+    size = probabilities.shape[-2:]
+    small = F.interpolate(labels[None, None].float(), size=size, mode="nearest")[0]
+    numbers = torch.arange(1, len(probabilities) + 1, device=labels.device)
+    masks = (small == numbers[:, None, None]).float()
+    inside = (probabilities * masks).sum(dim=(1, 2))
+    union = masks.sum(dim=(1, 2)) + probabilities.sum(dim=(1, 2)) - inside
+    return (inside / union.clamp_min(1e-6)).clamp(0, 1)

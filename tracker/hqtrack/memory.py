@@ -1,0 +1,103 @@
+"""Which frames of a video are remembered, and which of them the next frame reads."""
+
+from collections import deque
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vmos import FrameMemory
+from vmos.attention import LayerMemory
+
+
+class Remembered(NamedTuple):
+    """A frame in memory: its number, counted from 0, and what every layer keeps of it."""
+
+    frame: int
+    memory: FrameMemory
+
+
+def frames_to_keep(frames: list[int], references: set[int], new: int, size: int) -> list[int]:
+    """Which frames stay in long-term memory when frame `new` enters it.
+
+    Args:
+        frames: what is in long-term memory, oldest first.
+        references: frames that are never dropped.
+        new: the frame that enters.
+        size: most frames together with the new one; references count and stay all the same.
+
+    Returns:
+        The kept ones of `frames`, in order; the oldest that is no reference goes first. A frame
+        that enters again replaces itself.
+    """
+    kept = [frame for frame in frames if frame != new]
+    spare = [frame for frame in kept if frame not in references]
+    surplus = max(0, len(kept) + 1 - size)
+    return [frame for frame in kept if frame not in spare[:surplus]]
+
+
+class MemoryBank:
+    """The memory of one group of objects (HQTrack, section 3.1; DeAOT's long and short term).
+
+    Long-term memory holds the reference frames and one frame every `gap` frames, `size` in all;
+    short-term memory is the frame `lag` frames back, or the last reference if that is nearer.
+    """
+
+    def __init__(self, gap: int, size: int, lag: int) -> None:
+        self.gap = gap
+        self.size = size
+        self.references: set[int] = set()
+        self.frames: list[int] = []
+        self._long_term: FrameMemory = ()
+        self._recent: deque[Remembered] = deque(maxlen=lag)
+        self._last_kept = 0
+
+    @property
+    def long_term(self) -> FrameMemory:
+        """Per layer the tokens of all frames in `frames`, one after the other."""
+        return self._long_term
+
+    @property
+    def short_term(self) -> Remembered:
+        """The frame that short-term attention reads."""
+        return self._recent[0]
+
+    def add_reference(self, frame: int, memory: FrameMemory) -> None:
+        """Remember a frame on which objects were given; it is never dropped.
+
+        What short-term memory held does not know the new objects, so it starts anew.
+        """
+        self._keep(frame, memory)
+        self.references.add(frame)
+        self._recent.clear()
+        self._recent.append(Remembered(frame, memory))
+
+    def add(self, frame: int, memory: FrameMemory) -> None:
+        """Remember a tracked frame; the same frame again replaces what was kept of it."""
+        if self._recent and self._recent[-1].frame == frame:
+            self._recent[-1] = Remembered(frame, memory)
+        else:
+            self._recent.append(Remembered(frame, memory))
+        if frame in self.frames or frame - self._last_kept >= self.gap:
+            self._keep(frame, memory)
+
+    def _keep(self, frame: int, memory: FrameMemory) -> None:
+        kept = frames_to_keep(self.frames, self.references, frame, self.size)
+        places = [self.frames.index(other) for other in kept]
+        if self._long_term:
+            memory = tuple(
+                LayerMemory(
+                    _append(old.key, places, len(self.frames), new.key),
+                    _append(old.value, places, len(self.frames), new.value),
+                )
+                for old, new in zip(self._long_term, memory, strict=True)
+            )
+        self._long_term = memory
+        self.frames = [*kept, frame]
+        self._last_kept = frame
+
+
+def _append(tokens: Tensor, places: list[int], frames: int, new: Tensor) -> Tensor:
+    """The tokens [B,T*N,C] of the frames at `places`, followed by the new frame's [B,N,C]."""
+    parts = tokens.chunk(frames, dim=1)
+    return torch.cat([*(parts[place] for place in places), new], dim=1)

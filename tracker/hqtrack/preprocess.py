@@ -1,0 +1,56 @@
+"""From a frame and its masks to what the network reads, as the released HQTrack does it."""
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from hqtrack.types import Image, LabelMap
+
+MEAN = np.array((0.485, 0.456, 0.406))
+DEVIATION = np.array((0.229, 0.224, 0.225))
+
+# What each of the 256 grey levels becomes, per channel [3,256].
+LEVELS = ((np.arange(256) / 255 - MEAN[:, None]) / DEVIATION[:, None]).astype(np.float32)
+
+
+def network_size(
+    height: int, width: int, min_short_edge: int, max_long_edge: int, stride: int
+) -> tuple[int, int]:
+    """Size (h, w) at which a frame of `height` x `width` pixels enters the network.
+
+    The short edge is enlarged to `min_short_edge`, then the long edge reduced to `max_long_edge`;
+    both become a multiple of `stride` plus 1, rounded half to even, so that the long edge may
+    exceed its limit and the aspect ratio shifts by up to half a stride.
+    """
+    sides = np.array((height, width), dtype=np.float64)
+    if sides.min() < min_short_edge:
+        sides = min_short_edge / sides.min() * sides
+    if sides.max() > max_long_edge:
+        sides = max_long_edge / sides.max() * sides
+    steps = np.around((sides.astype(np.int64) - 1) / stride).astype(np.int64)
+    h, w = np.maximum(steps, 1) * stride + 1
+    return int(h), int(w)
+
+
+def normalise(image: Image) -> NDArray[np.float32]:
+    """Image [h,w,3] -> [3,h,w], with the ImageNet mean taken off and its deviation divided out."""
+    return np.stack([LEVELS[channel][image[:, :, channel]] for channel in range(3)])
+
+
+def prepare_image(image: Image, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Image [H,W,3] -> network input [1,3,h,w]; `size` is (h, w).
+
+    Resized on 8 bits with OpenCV's bicubic filter, which is part of the published behaviour.
+    """
+    if image.shape[:2] != size:
+        image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    return torch.from_numpy(normalise(image))[None].to(device)
+
+
+def prepare_labels(labels: LabelMap | Tensor, size: tuple[int, int]) -> Tensor:
+    """Label map [H,W] -> [1,h,w] int64 at `size` (h, w), by torch's nearest neighbour."""
+    plane = torch.as_tensor(labels)[None, None].float()
+    return F.interpolate(plane, size=size, mode="nearest")[0].long()

@@ -1,0 +1,254 @@
+"""VMOS over time: groups of objects, each with its memory, on one video at a time."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hqtrack import decoding
+from hqtrack.errors import InputError
+from hqtrack.masks import (
+    check_image,
+    check_masks,
+    check_next_image,
+    labels_to_masks,
+    masks_to_labels,
+)
+from hqtrack.memory import MemoryBank
+from hqtrack.preprocess import network_size, prepare_image, prepare_labels
+from hqtrack.types import Image, LabelMap, Masks, Scores
+from vmos import VMOS
+from vmos.encoder import Features
+from vmos.propagation import LayerState
+
+
+@dataclass(frozen=True)
+class SegmenterConfig:
+    """Resolution and memory (HQTrack, released configuration).
+
+    Attributes:
+        min_short_edge: smaller frames are enlarged to this short edge, pixels.
+        max_long_edge: larger frames are reduced to this long edge, pixels.
+        long_term_gap: frames from one long-term memory entry to the next.
+        long_term_size: most frames in long-term memory, the reference included.
+        short_term_lag: short-term memory is this many frames back.
+    """
+
+    min_short_edge: int = 480
+    max_long_edge: int = 1040
+    long_term_gap: int = 50
+    long_term_size: int = 6
+    short_term_lag: int = 4
+
+    def __post_init__(self) -> None:
+        """Raise InputError where a number makes no sense."""
+        if self.min_short_edge < 0 or self.max_long_edge < 1:
+            raise InputError("min_short_edge must be at least 0 and max_long_edge at least 1")
+        if min(self.long_term_gap, self.short_term_lag) < 1 or self.long_term_size < 2:
+            raise InputError(
+                "long_term_gap and short_term_lag must be at least 1, long_term_size at least 2"
+            )
+
+
+class Segmented(NamedTuple):
+    """Masks [N,H,W], which never overlap, and confidence [N] in [0, 1].
+
+    See `hqtrack.decoding.confidences` for what the confidence means.
+    """
+
+    masks: Masks
+    confidence: Scores
+
+
+@dataclass
+class _Frame:
+    """The frame that was seen last."""
+
+    image: Image
+    number: int
+    features: Features
+    labels: LabelMap
+    states: list[list[LayerState]]
+    in_memory: bool
+
+
+@dataclass
+class _Video:
+    """What is known of the video: one memory bank per group of objects."""
+
+    frame: _Frame
+    objects: int
+    banks: list[MemoryBank] = field(default_factory=list)
+
+
+class VideoObjectSegmenter:
+    """Follows any number of objects through one video at a time.
+
+    Objects are numbered in the order in which they were given; object n is channel n % M + 1 of
+    group n // M, M being the number that the model holds. All groups share one encoding of each
+    frame.
+    """
+
+    def __init__(self, model: VMOS, config: SegmenterConfig | None = None) -> None:
+        self.model = model
+        self.config = config or SegmenterConfig()
+        self._video: _Video | None = None
+
+    @torch.inference_mode()
+    def add_reference(self, image: Image, masks: Masks) -> None:
+        """Start a new video; whatever was known of another one is forgotten.
+
+        Args:
+            image: the first frame.
+            masks: its objects; where they overlap the later one wins.
+
+        Raises:
+            InputError: image or masks are not what they should be, or a mask is empty.
+        """
+        check_image(image)
+        check_masks(masks, image)
+        labels = masks_to_labels(masks)
+        frame = _Frame(image, 0, self._encode(image), labels, [], in_memory=True)
+        video = _Video(frame, len(masks))
+        for group in range(self._group_of(len(masks) - 1) + 1):
+            self._refer(video, group)
+        self._video = video
+
+    @torch.inference_mode()
+    def add_objects(self, image: Image, masks: Masks) -> None:
+        """Take in further objects on the frame that was propagated last.
+
+        Objects already there keep their propagated masks, the new ones win where they overlap.
+        For the groups that the new objects join the frame becomes one more reference.
+
+        Args:
+            image: the frame last given to `propagate`, `step` or `add_reference`.
+            masks: the new objects.
+
+        Raises:
+            InputError: as for `add_reference`, or the image is another one.
+        """
+        video = self._known_video()
+        check_masks(masks, image)
+        frame = video.frame
+        if image is not frame.image and not np.array_equal(image, frame.image):
+            raise InputError(
+                "new objects belong to the frame seen last, and this is another image: "
+                "propagate (or track) the image first, then add the objects"
+            )
+        added = masks_to_labels(masks)
+        frame.labels = np.where(added > 0, added + video.objects, frame.labels)
+        first_group = self._group_of(video.objects)
+        video.objects += len(masks)
+        for group in range(self._group_of(video.objects - 1) + 1):
+            if group >= first_group or frame.number in video.banks[group].references:
+                self._refer(video, group)
+            else:
+                self._remember(video, group)
+        frame.in_memory = True
+
+    @torch.inference_mode()
+    def propagate(self, image: Image) -> Segmented:
+        """Segment the next frame from memory, which stays as it is.
+
+        Raises:
+            InputError: there is no video yet, or the image is not of its size.
+        """
+        video = self._known_video()
+        check_next_image(image, video.frame.image.shape[:2])
+        features = self._encode(image)
+        logits, states = [], []
+        for group, bank in enumerate(video.banks):
+            propagated = self.model.propagate(features, bank.long_term, bank.short_term.memory)
+            used = min(video.objects - group * self._capacity, self._capacity)
+            logits.append(decoding.mask_unused(propagated.logits.float(), used))
+            states.append(propagated.states)
+        labels = decoding.decode_labels(logits, image.shape[:2])
+        probabilities = decoding.object_probabilities(logits, video.objects)
+        confidence = decoding.confidences(probabilities, labels)
+        label_map = labels.to(torch.int32).cpu().numpy()
+        number = video.frame.number + 1
+        video.frame = _Frame(image, number, features, label_map, states, in_memory=False)
+        return Segmented(labels_to_masks(label_map, video.objects), confidence.cpu().numpy())
+
+    @torch.inference_mode()
+    def memorize(self, masks: Masks) -> None:
+        """Write the frame propagated last into memory, with these masks [N,H,W].
+
+        A mask may be empty; where masks overlap the later object wins.
+
+        Raises:
+            InputError: nothing was propagated since memory was last written, or the masks are
+                not of the frame's size and number of objects.
+        """
+        video = self._known_video()
+        frame = video.frame
+        if frame.in_memory:
+            raise InputError("the last frame is in memory already: propagate the next one first")
+        expected = (video.objects, *frame.labels.shape)
+        if masks.shape != expected:
+            raise InputError(f"the masks have shape {masks.shape}; give {expected}")
+        frame.labels = masks_to_labels(masks)
+        for group in range(len(video.banks)):
+            self._remember(video, group)
+        frame.in_memory = True
+
+    def step(self, image: Image) -> Segmented:
+        """Segment the next frame and memorize it with the masks found; see `propagate`."""
+        segmented = self.propagate(image)
+        self.memorize(segmented.masks)
+        return segmented
+
+    @property
+    def _capacity(self) -> int:
+        return self.model.config.objects
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _group_of(self, index: int) -> int:
+        return index // self._capacity
+
+    def _known_video(self) -> _Video:
+        if self._video is None:
+            raise InputError("there is no video yet: give the first frame and its masks first")
+        return self._video
+
+    def _network_size(self, image: Image) -> tuple[int, int]:
+        return network_size(
+            image.shape[0],
+            image.shape[1],
+            self.config.min_short_edge,
+            self.config.max_long_edge,
+            self.model.config.coarse_stride,
+        )
+
+    def _encode(self, image: Image) -> Features:
+        return self.model.encode(prepare_image(image, self._network_size(image), self._device))
+
+    def _group_labels(self, frame: _Frame, group: int) -> Tensor:
+        """Label map [1,h,w] of one group at network size; other groups are background."""
+        first = group * self._capacity
+        labels = prepare_labels(frame.labels, self._network_size(frame.image)).to(self._device)
+        inside = (labels > first) & (labels <= first + self._capacity)
+        return torch.where(inside, labels - first, 0)
+
+    def _refer(self, video: _Video, group: int) -> None:
+        """Make the current frame a reference of the group, which may be a new one."""
+        if group == len(video.banks):
+            config = self.config
+            video.banks.append(
+                MemoryBank(config.long_term_gap, config.long_term_size, config.short_term_lag)
+            )
+        labels = self._group_labels(video.frame, group)
+        memory = self.model.reference(video.frame.features, labels)
+        video.banks[group].add_reference(video.frame.number, memory)
+
+    def _remember(self, video: _Video, group: int) -> None:
+        """Put the current frame, as it was propagated, into the group's memory."""
+        labels = self._group_labels(video.frame, group)
+        memory = self.model.memorize(video.frame.states[group], labels)
+        video.banks[group].add(video.frame.number, memory)

@@ -1,0 +1,1 @@
+"""How the shipped weights were made. Run from a checkout; not installed."""

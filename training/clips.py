@@ -1,0 +1,241 @@
+"""Training clips, each a pure function of its number: real video, animated stills, generated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from hqtrack import synthetic, video
+from hqtrack.preprocess import normalise
+from hqtrack.types import Image, LabelMap
+from training import warp
+
+SMALLEST = 40
+"""Pixels that an object has on the first frame; smaller ones become background."""
+
+
+class Clip(NamedTuple):
+    """Frames [F,3,h,w] float32, normalised, and their labels [F,h,w] int64."""
+
+    frames: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """What the clips are made of.
+
+    Attributes:
+        size: height and width, a multiple of the network's coarse stride plus 1.
+        frames: frames per clip.
+        video: share of clips from real video; of the rest, `generated` come from the generator.
+        generated: see `video`.
+        max_gap: most frames of the video between two frames of the clip.
+        objects: identities to choose from.
+    """
+
+    size: int = 97
+    frames: int = 3
+    video: float = 0.4
+    generated: float = 0.15
+    max_gap: int = 6
+    objects: int = 10
+
+
+class Clips(Dataset[Clip]):
+    """An endless supply: clip number i is the same for the same seed, in any process."""
+
+    def __init__(
+        self,
+        config: ClipConfig,
+        videos: Sequence[Path],
+        stills: Path | None,
+        seed: int,
+        length: int,
+    ) -> None:
+        self.config = config
+        self.videos = [sorted((folder / "color").iterdir()) for folder in videos]
+        self.stills = sorted((stills / "images").iterdir()) if stills else []
+        self.seed = seed
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Clip:
+        rng = np.random.default_rng((self.seed, index))
+        kind = rng.random()
+        if kind < self.config.video:
+            images, labels = self._from_video(rng)
+        elif kind < self.config.video + (1 - self.config.video) * self.config.generated:
+            images, labels = self._generated(rng)
+        else:
+            images, labels = self._from_stills(rng)
+        if self.stills and kind < self.config.video and rng.random() < 0.5:
+            images, labels = self._add_cutout(rng, images, labels)
+        images = warp.colour_jitter(rng, images, 0.3)
+        labels = self._assign(rng, labels)
+        frames = np.stack([normalise(image) for image in images])
+        return Clip(torch.from_numpy(frames), torch.from_numpy(labels.astype(np.int64)))
+
+    def _from_video(self, rng: Generator) -> tuple[Image, LabelMap]:
+        """Frames of one video, some frames apart, cropped alike around the object."""
+        names = self.videos[rng.integers(len(self.videos))]
+        gaps = rng.integers(1, self.config.max_gap + 1, self.config.frames - 1)
+        offsets = np.concatenate([[0], np.cumsum(gaps)])
+        offsets = np.minimum(offsets, len(names) - 1)
+        start = rng.integers(len(names) - offsets[-1])
+        picked = [names[start + offset] for offset in offsets]
+        if rng.random() < 0.5:
+            picked.reverse()
+        pairs = [_read(name) for name in picked]
+        crop = self._crop(rng, pairs[0][1], rng.uniform(0.3, 1.1))
+        flip = rng.random() < 0.5
+        seen = []
+        for image, labels in pairs:
+            wobble = warp.affine((0, 0), tuple(rng.normal(0, 1.5, 2)), 0.0, 1.0, 0.0)
+            image, labels = warp.sample(
+                image, labels, _compose(wobble, crop), self._shape, border=cv2.BORDER_REFLECT
+            )
+            seen.append((image[:, ::-1], labels[:, ::-1]) if flip else (image, labels))
+        return _stack(seen)
+
+    def _from_stills(self, rng: Generator) -> tuple[Image, LabelMap]:
+        """One image with its instances, moved as a whole, and cut-outs of others moved over it."""
+        image, labels = self._still(rng)
+        labels = _keep(rng, labels, int(rng.integers(0, 3)))
+        crop = self._crop(rng, labels, rng.uniform(0.4, 1.0))
+        size = self.config.size
+        seen = []
+        for dx, dy, angle, zoom, shear in warp.motion(rng, self.config.frames, size, 0.35):
+            move = warp.affine(
+                (size / 2, size / 2),
+                (size / 2 + dx, size / 2 + dy),
+                0.5 * angle,
+                float(np.exp(zoom)),
+                shear,
+            )
+            field = warp.deformation(rng, self._shape, 0.8)
+            seen.append(
+                warp.sample(
+                    image, labels, _compose(move, crop), self._shape, field, cv2.BORDER_REFLECT
+                )
+            )
+        images, label_maps = _stack(seen)
+        for _ in range(rng.integers(1, 4)):
+            images, label_maps = self._add_cutout(rng, images, label_maps)
+        return images, label_maps
+
+    def _add_cutout(
+        self, rng: Generator, images: Image, labels: LabelMap
+    ) -> tuple[Image, LabelMap]:
+        """Paste one instance of a still over all frames, moving and deforming."""
+        image, instances = self._still(rng)
+        mask = _keep(rng, instances, 1)
+        if not mask.any():
+            return images, labels
+        rows, columns = np.nonzero(mask)
+        extent = max(np.ptp(rows), np.ptp(columns)) + 1
+        size = self.config.size
+        scale = size * rng.uniform(0.2, 0.7) / extent
+        start = rng.uniform(0.15, 0.85, 2) * size
+        angle = rng.normal(0, 0.3)
+        flip = rng.choice([-1.0, 1.0])
+        label = int(labels.max()) + 1
+        unlabelled = rng.random() < 0.15
+        images, labels = images.copy(), labels.copy()
+        centre = (float(columns.mean()), float(rows.mean()))
+        for frame, pose in enumerate(warp.motion(rng, len(images), size, 0.7)):
+            dx, dy, turn, zoom, shear = pose
+            move = warp.affine(
+                centre,
+                (start[0] + dx, start[1] + dy),
+                angle + turn,
+                scale * float(np.exp(zoom)),
+                shear,
+            )
+            move[:, 0] *= flip
+            move[:, 2] = np.array((start[0] + dx, start[1] + dy)) - move[:, :2] @ centre
+            field = warp.deformation(rng, self._shape, 0.02 * size)
+            picture, cut = warp.sample(image, mask, move, self._shape, field)
+            inside = cut > 0
+            images[frame][inside] = picture[inside]
+            labels[frame][inside] = 0 if unlabelled else label
+        return images, labels
+
+    def _generated(self, rng: Generator) -> tuple[Image, LabelMap]:
+        """Frames of a generated sequence, never one of the reserved seeds."""
+        sequence = synthetic.generate(
+            int(rng.integers(synthetic.RESERVED_SEED)),
+            frames=self.config.frames,
+            size=self._shape,
+            objects=int(rng.integers(1, 6)),
+        )
+        return sequence.images, sequence.masks
+
+    def _still(self, rng: Generator) -> tuple[Image, LabelMap]:
+        return _read(self.stills[rng.integers(len(self.stills))])
+
+    def _crop(self, rng: Generator, labels: LabelMap, share: float) -> warp.Affine:
+        """Map a square of `share` of the short side onto the clip, mostly around the object."""
+        height, width = labels.shape
+        side = share * min(height, width)
+        rows, columns = np.nonzero(labels)
+        centre = rng.uniform(0, 1, 2) * (width, height)
+        if len(rows):
+            pixel = rng.integers(len(rows))
+            centre = np.array((columns[pixel], rows[pixel]), np.float64)
+            centre += rng.normal(0, 0.2 * side, 2)
+            extent = max(np.ptp(rows), np.ptp(columns))
+            side = max(side, rng.uniform(0.6, 1.2) * extent)
+        scale = self.config.size / side
+        low, high = side / 2, np.maximum(np.array((width, height)) - side / 2, side / 2)
+        centre = np.clip(centre, low, high)
+        middle = (self.config.size / 2, self.config.size / 2)
+        return warp.affine((centre[0], centre[1]), middle, rng.normal(0, 0.05), scale, 0.0)
+
+    def _assign(self, rng: Generator, labels: LabelMap) -> LabelMap:
+        """Give the objects of the first frame random identities; drop all others."""
+        counts = np.bincount(labels[0].ravel(), minlength=int(labels.max()) + 1)
+        present = [k for k in range(1, len(counts)) if counts[k] >= SMALLEST]
+        identities = rng.permutation(self.config.objects)[: len(present)] + 1
+        table = np.zeros(len(counts), np.int32)
+        table[present[: len(identities)]] = identities
+        return table[labels]
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self.config.size, self.config.size
+
+
+def _read(name: Path) -> tuple[Image, LabelMap]:
+    mask = name.parents[1] / "masks" / f"{name.stem}.png"
+    return video.read_image(name), video.read_labels(mask)
+
+
+def _keep(rng: Generator, labels: LabelMap, most: int) -> LabelMap:
+    """Keep up to `most` objects of those that are neither specks nor nearly everything."""
+    counts = np.bincount(labels.ravel())
+    fit = [k for k in range(1, len(counts)) if 0.004 < counts[k] / labels.size < 0.6]
+    kept = rng.permutation(fit)[:most].astype(np.int64)
+    table = np.zeros(len(counts), np.int32)
+    table[kept] = np.arange(1, len(kept) + 1)
+    return table[labels]
+
+
+def _compose(second: warp.Affine, first: warp.Affine) -> warp.Affine:
+    """The affine map that applies `first`, then `second`."""
+    return np.column_stack(
+        [second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]]
+    )
+
+
+def _stack(seen: Sequence[tuple[Image, LabelMap]]) -> tuple[Image, LabelMap]:
+    return np.stack([image for image, _ in seen]), np.stack([labels for _, labels in seen])

@@ -1,0 +1,54 @@
+"""What a segmentation should be penalised for."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, share: float) -> Tensor:
+    """Mean cross entropy of the hardest `share` of the pixels of each frame.
+
+    Args:
+        logits: [B,C,h,w].
+        labels: [B,h,w] int64.
+        share: in (0, 1]; 1 is the ordinary mean.
+    """
+    losses = F.cross_entropy(logits, labels, reduction="none").flatten(1)
+    hardest = max(1, round(share * losses.shape[1]))
+    return losses.topk(hardest, dim=1).values.mean()
+
+
+def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 - J with probabilities in place of masks, mean over the objects that are there.
+
+    Args:
+        logits: [B,C,h,w]; channel 0 is the background, which does not count.
+        labels: [B,h,w] int64.
+    """
+    probabilities = logits.softmax(dim=1)[:, 1:].flatten(2)
+    truth = F.one_hot(labels, logits.shape[1]).movedim(3, 1)[:, 1:].flatten(2).float()
+    overlap = (probabilities * truth).sum(dim=2)
+    union = (probabilities + truth).sum(dim=2) - overlap
+    there = truth.any(dim=2)
+    losses = 1 - overlap / union.clamp_min(1e-6)
+    return (losses * there).sum() / there.sum().clamp_min(1)
+
+
+def transport_loss(carried: Tensor, truth: Tensor) -> Tensor:
+    """Cross entropy of labels carried over by attention weights alone against the true ones.
+
+    Args:
+        carried: [B,N,C], per token a distribution over labels.
+        truth: [B,N,C], the share of each label in the token's area.
+    """
+    return -(truth * carried.clamp_min(1e-4).log()).sum(dim=2).mean()
+
+
+def mean_jaccard(labels: Tensor, truth: Tensor) -> float:
+    """Region similarity J of label maps [B,h,w], mean over the objects that are there."""
+    scores = []
+    for predicted, wanted in zip(labels, truth, strict=True):
+        for label in torch.unique(wanted[wanted > 0]):
+            a, b = predicted == label, wanted == label
+            scores.append(((a & b).sum() / (a | b).sum()).item())
+    return sum(scores) / len(scores) if scores else 1.0

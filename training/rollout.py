@@ -1,0 +1,139 @@
+"""One training step's forward pass: a clip through encoder, memory and head, and its loss."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training import losses
+from vmos import VMOS, FrameMemory
+from vmos.attention import LayerMemory, LongTermAttention, ShortTermAttention
+from vmos.encoder import Features
+from vmos.ops import Size, one_hot, resize, to_tokens
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses.
+
+    Attributes:
+        hardest: share of the pixels that the cross entropy looks at.
+        transport: weight of the loss on what attention alone carries over.
+        truth: chance that a frame enters memory with its true labels, not the predicted ones.
+    """
+
+    hardest: float = 0.25
+    transport: float = 0.5
+    truth: float = 0.5
+
+
+class Outcome(NamedTuple):
+    """Loss to minimise, its parts, and the mean J of the predicted frames."""
+
+    loss: Tensor
+    segmentation: float
+    transport: float
+    jaccard: float
+
+
+class Transport:
+    """Watches the attention to memory and asks what it would have carried over.
+
+    While active, `memory_labels` are the label maps [B,h,w] of the frames in long-term memory,
+    oldest first, and the last one is the short-term frame; `loss` compares the labels that each
+    attention's weights carry over with the truth (an auxiliary task; free at inference).
+    """
+
+    def __init__(self, model: VMOS) -> None:
+        self.model = model
+        self.calls: list[tuple[Any, Tensor, LayerMemory, Any]] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Record every attention to memory within the block."""
+        self.calls.clear()
+        handles = [
+            module.register_forward_pre_hook(self._note)
+            for module in self.model.modules()
+            if isinstance(module, LongTermAttention | ShortTermAttention)
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _note(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        query, memory, _, size = arguments
+        self.calls.append((module, query, memory, size))
+
+    def loss(self, long_term: list[Tensor], short_term: Tensor, truth: Tensor) -> Tensor:
+        """Mean transport loss over the recorded calls; label maps [B,h,w] at input size."""
+        terms = []
+        for module, query, memory, size in self.calls:
+            maps = long_term if isinstance(module, LongTermAttention) else [short_term]
+            value = torch.cat([self._shares(labels, size) for labels in maps], dim=1)
+            carried = module.attend(query, memory.key, value, size)
+            terms.append(losses.transport_loss(carried, self._shares(truth, size)))
+        return torch.stack(terms).mean()
+
+    def _shares(self, labels: Tensor, size: Size) -> Tensor:
+        """Share of every label around each token [B,N,objects+1]."""
+        masks = one_hot(labels, self.model.config.objects)
+        return to_tokens(F.adaptive_avg_pool2d(masks, (size[0], size[1])))
+
+
+def roll_out(
+    model: VMOS, frames: Tensor, labels: Tensor, config: LossConfig, generator: torch.Generator
+) -> Outcome:
+    """Segment frames 1.. of clips from memory and compare with the truth.
+
+    Frame 1 is read from frame 0; frame t from frames 0..t-1 in long-term memory and frame t-1 in
+    short-term memory.
+
+    Args:
+        model: in training mode.
+        frames: [B,F,3,h,w], normalised.
+        labels: [B,F,h,w] int64.
+        generator: decides which frames enter memory with the truth.
+    """
+    batch, count = frames.shape[:2]
+    encoded = model.encode(frames.flatten(0, 1))
+    by_frame = [part.unflatten(0, (batch, count)).unbind(1) for part in encoded]
+    features = [Features(*parts) for parts in zip(*by_frame, strict=True)]
+    transport = Transport(model)
+    memories = [model.reference(features[0], labels[:, 0])]
+    known = [labels[:, 0]]
+    segmentation, carried, scores = [], [], []
+    for t in range(1, count):
+        with transport.watching():
+            logits, states = model.propagate(features[t], _join(memories), memories[-1])
+        logits = resize(logits, labels.shape[-2:])
+        predicted = logits.argmax(dim=1)
+        segmentation.append(
+            losses.bootstrapped_cross_entropy(logits, labels[:, t], config.hardest)
+            + losses.soft_jaccard(logits, labels[:, t])
+        )
+        carried.append(transport.loss(known, known[-1], labels[:, t]))
+        scores.append(losses.mean_jaccard(predicted, labels[:, t]))
+        if t + 1 < count:
+            told = torch.rand((), generator=generator).item() < config.truth
+            known.append(labels[:, t] if told else predicted)
+            memories.append(model.memorize(states, known[-1]))
+    transport.calls.clear()
+    main, extra = torch.stack(segmentation).mean(), torch.stack(carried).mean()
+    return Outcome(
+        main + config.transport * extra, main.item(), extra.item(), sum(scores) / len(scores)
+    )
+
+
+def _join(memories: list[FrameMemory]) -> FrameMemory:
+    """Memories of several frames, oldest first, as one long-term memory."""
+    return tuple(
+        LayerMemory(*(torch.cat(parts, dim=1) for parts in zip(*layers, strict=True)))
+        for layers in zip(*memories, strict=True)
+    )

@@ -1,0 +1,79 @@
+"""Random geometry and colour for training clips: affine motion, smooth deformation, jitter."""
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from hqtrack.types import Image, LabelMap
+
+Affine = NDArray[np.float64]
+"""[2,3], maps (x, y) of the source to (x, y) of the target, in pixels."""
+
+
+def affine(
+    centre: tuple[float, float],
+    target: tuple[float, float],
+    angle: float,
+    scale: float,
+    shear: float,
+) -> Affine:
+    """Rotate by `angle` radians, scale, shear, and carry `centre` to `target`, both (x, y)."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = scale * turn @ np.array([[1.0, shear], [0.0, 1.0]])
+    return np.column_stack([linear, np.array(target) - linear @ np.array(centre)])
+
+
+def motion(rng: Generator, frames: int, extent: float, strength: float) -> list[tuple[float, ...]]:
+    """A random walk of poses: per frame (dx, dy, angle, log scale, shear), starting at zero.
+
+    `extent` is the length in pixels that a shift is relative to.
+    """
+    deviations = np.array((0.12 * extent, 0.12 * extent, 0.15, 0.10, 0.05)) * strength
+    velocity = rng.normal(0, 1, 5) * deviations
+    steps = velocity + rng.normal(0, 0.6, (frames - 1, 5)) * deviations
+    poses = np.concatenate([np.zeros((1, 5)), np.cumsum(steps, axis=0)])
+    poses[:, 3] = np.clip(poses[:, 3], -0.5, 0.5)
+    return [tuple(pose) for pose in poses.tolist()]
+
+
+def deformation(rng: Generator, size: tuple[int, int], strength: float) -> NDArray[np.float32]:
+    """A smooth random displacement field [h,w,2] of about `strength` pixels."""
+    coarse = rng.normal(0, strength, (4, 4, 2)).astype(np.float32)
+    return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def sample(
+    image: Image,
+    labels: LabelMap,
+    forward: Affine,
+    size: tuple[int, int],
+    field: NDArray[np.float32] | None = None,
+    border: int = cv2.BORDER_CONSTANT,
+) -> tuple[Image, LabelMap]:
+    """Image and labels seen through an affine map and then a displacement field, at `size`.
+
+    Labels are sampled by nearest neighbour; beyond the image they are 0.
+    """
+    inverse = cv2.invertAffineTransform(forward)
+    rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    if field is not None:
+        columns, rows = columns + field[..., 0], rows + field[..., 1]
+    x = (inverse[0, 0] * columns + inverse[0, 1] * rows + inverse[0, 2]).astype(np.float32)
+    y = (inverse[1, 0] * columns + inverse[1, 1] * rows + inverse[1, 2]).astype(np.float32)
+    picture = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=border)
+    plane = labels.astype(np.int16)
+    seen = cv2.remap(plane, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(picture, np.uint8), np.asarray(seen, np.int32)
+
+
+def colour_jitter(rng: Generator, images: Image, strength: float) -> Image:
+    """Change gain, offset, saturation and tint of images [...,3] alike; now and then grey."""
+    gain = 1 + strength * rng.uniform(-1, 1)
+    tint = 1 + 0.4 * strength * rng.uniform(-1, 1, 3)
+    offset = 60 * strength * rng.uniform(-1, 1)
+    grey_share = 1.0 if rng.random() < 0.05 else strength * rng.uniform(-1, 1)
+    pixels = images.astype(np.float32)
+    grey = pixels.mean(axis=-1, keepdims=True)
+    pixels = (pixels + grey_share * (grey - pixels)) * (gain * tint).astype(np.float32) + offset
+    return np.clip(pixels, 0, 255).astype(np.uint8)
