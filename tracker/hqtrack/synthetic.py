@@ -18,6 +18,9 @@ from hqtrack.textures import Colours, Sprite, sprite, texture
 from hqtrack.types import Image, LabelMap
 
 MAX_OBJECTS = 12
+FRAMES, SIZE, OBJECTS = 40, (180, 320), 3
+"""What is drawn unless something else is asked for; size is (height, width)."""
+
 RESERVED_SEED = 1_000_000
 """Seeds from here on are never trained on."""
 
@@ -76,9 +79,9 @@ class _Actor(NamedTuple):
 
 def generate(
     seed: int,
-    frames: int = 40,
-    size: tuple[int, int] = (180, 320),
-    objects: int = 3,
+    frames: int = FRAMES,
+    size: tuple[int, int] = SIZE,
+    objects: int = OBJECTS,
     scene: Scene = Scene(),
 ) -> SyntheticSequence:
     """Draw a sequence.
