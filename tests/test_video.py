@@ -79,11 +79,15 @@ def test_16_bits_are_scaled_to_8(tmp_path, shape):
     assert np.abs(image - expected / 257).max() <= 1
 
 
-def test_the_stored_pixels_are_kept_whatever_exif_says(tmp_path, rgb):
+def test_exif_orientation_is_applied(tmp_path):
     exif = PillowImage.Exif()
-    exif[0x0112] = 6
-    path = save(rgb, tmp_path / "image.jpg", exif=exif)
-    assert read_image(path).shape == (12, 16, 3)
+    exif[0x0112] = 6  # the camera was turned: show it rotated clockwise
+    stored = np.zeros((32, 48, 3), np.uint8)
+    stored[:, :24] = 255
+    shown = read_image(save(stored, tmp_path / "image.jpg", exif=exif))
+    assert shown.shape == (48, 32, 3)
+    assert shown[:16].min() > 200
+    assert shown[32:].max() < 50
 
 
 @pytest.mark.parametrize(("suffix", "keep"), [(".jpg", 0.5), (".png", 0.5), (".jpg", 0)])

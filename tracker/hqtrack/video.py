@@ -26,13 +26,12 @@ def read_image(path: Path) -> Image:
     """Read an image file as 8-bit RGB, decoded by OpenCV as in the published pipeline.
 
     Grey becomes RGB, an alpha channel is dropped, palettes are looked up, 16 bits are scaled to 8.
-    The pixels stay as they are stored: an EXIF orientation is ignored, because masks are drawn on
-    the stored pixels. Raises MissingFileError where there is no file, InputError where it is not
-    a complete image.
+    An EXIF orientation is applied, as viewers and the VOT toolkit do, so that masks drawn on what
+    they show fit. Raises MissingFileError where there is no file, InputError where it is not a
+    complete image.
     """
     data = np.frombuffer(_read_bytes(path), np.uint8)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(data, flags) if len(data) else None
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
         raise InputError(f"cannot read {path} as an image: it is damaged or of an unknown format")
     image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
