@@ -32,7 +32,7 @@ def test_an_empty_mask_is_one_background_pixel() -> None:
     assert not to_mask(region, 6, 8).any()
 
 
-@pytest.mark.parametrize(("column", "x"), [(0, 0), (3, 2), (7, 6)])
+@pytest.mark.parametrize(("column", "x"), [(0, -1), (3, 2), (7, 6)])
 def test_a_single_column_gets_a_second_one(column: int, x: int) -> None:
     mask = mask_of((1, column), (2, column))
     region = to_region(mask)

@@ -23,16 +23,16 @@ class Region(NamedTuple):
 def to_region(mask: NDArray[np.bool_]) -> Region:
     """Cut the mask [H,W] of a frame to its box; one background pixel when it is empty.
 
-    The cut-out is at least two columns wide: the toolkit takes a single column for nothing.
+    A single column gets a column of background before it, else the toolkit takes it for nothing.
     A mask of more than MAX_RUNS runs loses its shortest ones, for results could not be written.
     """
     box = mask_boxes(mask[None])[0]
     if np.isnan(box[0]):
         return Region(np.zeros((1, 1), np.uint8), 0, 0)
     left, top, right, bottom = box.astype(int).tolist()
-    if left == right:
-        left, right = (left - 1, right) if left else (left, right + 1)
     pixels = np.ascontiguousarray(mask[top : bottom + 1, left : right + 1], np.uint8)
+    if left == right:
+        return Region(np.pad(pixels, ((0, 0), (1, 0))), left - 1, top)
     return Region(_limit_runs(pixels), left, top)
 
 
