@@ -36,6 +36,8 @@ class DCNv3(nn.Module):
 def deformable_sample(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     """Weighted sum of nine bilinear samples per pixel and group.
 
+    Computed in float32: 16 bits cannot tell the columns of a wide map apart.
+
     Args:
         value: [B,h,w,G*c].
         offset: [B,h,w,G,9,2], (x, y) in pixels, added to the 3x3 positions, column by column.
@@ -54,10 +56,10 @@ def deformable_sample(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     )
     origin = torch.stack([columns, rows], dim=-1)[:, :, None, None]
     extent = torch.tensor([width, height], device=value.device)
-    where = (2 * (origin + kernel + offset) + 1) / extent - 1
+    where = (2 * (origin + kernel + offset.float()) + 1) / extent - 1
     where = where.permute(0, 3, 1, 2, 4, 5).reshape(batch * groups, height, width * points, 2)
-    source = value.unflatten(3, (groups, -1)).permute(0, 3, 4, 1, 2).flatten(0, 1)
-    samples = F.grid_sample(source, where.to(source.dtype), align_corners=False)
+    source = value.float().unflatten(3, (groups, -1)).permute(0, 3, 4, 1, 2).flatten(0, 1)
+    samples = F.grid_sample(source, where, align_corners=False)
     samples = samples.unflatten(3, (width, points)).unflatten(0, (batch, groups))
     mixed = (samples * weight.permute(0, 3, 1, 2, 4).unsqueeze(2)).sum(dim=-1)
     return mixed.flatten(1, 2).permute(0, 2, 3, 1)

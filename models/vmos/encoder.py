@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -62,10 +63,10 @@ class Block(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.dcn = DCNv3(width, groups)
-        self.gamma1 = nn.Parameter(self.norm1.weight.new_ones(width))
+        self.gamma1 = nn.Parameter(torch.ones(width))
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = Mlp(width)
-        self.gamma2 = nn.Parameter(self.norm2.weight.new_ones(width))
+        self.gamma2 = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,h,w,C] -> [B,h,w,C]."""
