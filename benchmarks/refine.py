@@ -4,14 +4,13 @@ import argparse
 import resource
 import time
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from hqsam import Variant, build_hqsam
+from hqsam import VARIANTS, build_hqsam
 from hqtrack.refiner import MaskRefiner
 from hqtrack.types import Image, Masks
 
@@ -42,7 +41,7 @@ def measure(refiner: MaskRefiner, counts: Sequence[int], rounds: int) -> list[fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variant", choices=get_args(Variant), default="vit_b")
+    parser.add_argument("--variant", choices=VARIANTS, default="vit_b")
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--device", default="cpu")

@@ -1,7 +1,7 @@
 """HQ-SAM: masks of high quality from points, boxes and masks, on top of Segment Anything."""
 
-from hqsam.build import Variant, build_hqsam
+from hqsam.build import VARIANTS, build_hqsam
 from hqsam.decoder import Prediction
 from hqsam.sam import HQSam, ImageEmbedding
 
-__all__ = ["HQSam", "ImageEmbedding", "Prediction", "Variant", "build_hqsam"]
+__all__ = ["VARIANTS", "HQSam", "ImageEmbedding", "Prediction", "build_hqsam"]

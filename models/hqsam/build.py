@@ -1,32 +1,39 @@
 """HQ-SAM from a variant's name and the weights of an official checkpoint."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hqsam.encoder import ViTEncoder
 from hqsam.sam import HQSam
 from hqsam.tiny_vit import TinyViTEncoder
 
-Variant = Literal["vit_tiny", "vit_b", "vit_l", "vit_h"]
-
-_EARLY_DIMS: dict[Variant, int] = {"vit_tiny": 160, "vit_b": 768, "vit_l": 1024, "vit_h": 1280}
+# Width, depth, heads and the blocks with global attention.
+_VITS = {
+    "vit_b": (768, 12, 12, (2, 5, 8, 11)),
+    "vit_l": (1024, 24, 16, (5, 11, 17, 23)),
+    "vit_h": (1280, 32, 16, (7, 15, 23, 31)),
+}
+_EARLY_DIMS = {"vit_tiny": 160} | {name: sizes[0] for name, sizes in _VITS.items()}
 _VARIANT_KEY = "mask_decoder.compress_vit_feat.0.weight"
 
+VARIANTS = tuple(_EARLY_DIMS)
+"""The names of the image encoders, from small to large."""
 
-def build_hqsam(variant: Variant, state_dict: Mapping[str, Tensor] | None = None) -> HQSam:
+
+def build_hqsam(variant: str, state_dict: Mapping[str, Tensor] | None = None) -> HQSam:
     """Build HQ-SAM in evaluation mode, on the CPU.
 
-    state_dict: the tensors of a released `sam_hq_*.pth`, keys with or without `module.` before
-    them; the model keeps these tensors, without a copy where they are float32. Without it the
-    weights are random. Raises ValueError for an unknown variant and for weights of another model,
-    naming the keys that are missing, unknown or of another shape.
+    variant: one of `VARIANTS`. state_dict: the tensors of a released `sam_hq_*.pth`, keys with or
+    without `module.` before them; the model keeps these tensors, without a copy where they are
+    float32. Without it the weights are random. Raises ValueError for an unknown variant and for
+    weights of another model, naming the keys that are missing, unknown or of another shape.
     """
-    if variant not in get_args(Variant):
-        known = ", ".join(get_args(Variant))
-        raise ValueError(f"there is no HQ-SAM variant {variant!r}: choose one of {known}")
+    if variant not in VARIANTS:
+        raise ValueError(
+            f"there is no HQ-SAM variant {variant!r}: choose one of {', '.join(VARIANTS)}"
+        )
     if state_dict is None:
         return _assemble(variant).eval()
     with torch.device("meta"):
@@ -38,22 +45,12 @@ def build_hqsam(variant: Variant, state_dict: Mapping[str, Tensor] | None = None
     return model.eval()
 
 
-def _assemble(variant: Variant) -> HQSam:
-    early_dim = _EARLY_DIMS[variant]
-    encoder: nn.Module
-    match variant:
-        case "vit_tiny":
-            encoder = TinyViTEncoder()
-        case "vit_b":
-            encoder = ViTEncoder(early_dim, 12, 12, (2, 5, 8, 11))
-        case "vit_l":
-            encoder = ViTEncoder(early_dim, 24, 16, (5, 11, 17, 23))
-        case "vit_h":
-            encoder = ViTEncoder(early_dim, 32, 16, (7, 15, 23, 31))
-    return HQSam(encoder, early_dim)
+def _assemble(variant: str) -> HQSam:
+    encoder = TinyViTEncoder() if variant == "vit_tiny" else ViTEncoder(*_VITS[variant])
+    return HQSam(encoder, _EARLY_DIMS[variant])
 
 
-def _check(variant: Variant, expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+def _check(variant: str, expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
     """Raise ValueError unless `weights` has exactly the keys and shapes of `expected`."""
     not_tensors = [key for key, value in weights.items() if not isinstance(value, Tensor)]
     if not_tensors:
@@ -87,7 +84,7 @@ def _check(variant: Variant, expected: Mapping[str, Tensor], weights: Mapping[st
         )
 
 
-def _variant_of(weights: Mapping[str, Tensor]) -> Variant | None:
+def _variant_of(weights: Mapping[str, Tensor]) -> str | None:
     """The variant some HQ-SAM weights belong to, by the width of their image encoder."""
     if _VARIANT_KEY not in weights:
         return None

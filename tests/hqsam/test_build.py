@@ -38,7 +38,7 @@ def test_half_precision_weights_become_float32(weights: dict[str, Tensor]) -> No
 
 def test_unknown_variant() -> None:
     with pytest.raises(ValueError, match=r"'vit_x'.*choose one of vit_tiny, vit_b"):
-        build_hqsam("vit_x")  # type: ignore[arg-type]
+        build_hqsam("vit_x")
 
 
 def test_wrong_variant_is_recognised(weights: dict[str, Tensor]) -> None:

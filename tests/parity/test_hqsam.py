@@ -164,7 +164,7 @@ class Predictor(NamedTuple):
     embedding: ImageEmbedding
 
 
-def run_predictor(golden: Golden, variant: Any) -> Predictor:
+def run_predictor(golden: Golden, variant: str) -> Predictor:
     arrays = golden.arrays(f"predictor_{variant}")
     model = build_hqsam(variant, golden.weights(variant, int(arrays["weight_seed"])))
     outputs: list[EncodedImage] = []
