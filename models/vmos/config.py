@@ -42,6 +42,10 @@ class VMOSConfig:
                 f"at least three levels, not {self.encoder_widths}, {self.encoder_depths}, "
                 f"{self.encoder_groups}"
             )
+        sizes = (self.objects, self.coarse_layers, self.window_radius, self.norm_groups)
+        encoder = self.encoder_widths + self.encoder_depths + self.encoder_groups
+        if min(sizes + encoder + self.widths) < 1:
+            raise ValueError(f"all sizes must be at least 1: {self}")
         if len(set(self.encoder_widths[2:])) > 1:
             raise ValueError(
                 f"levels from the third on share a stride and need one width: {self.encoder_widths}"
@@ -54,9 +58,9 @@ class VMOSConfig:
                 f"encoder_groups {self.encoder_groups} must divide {self.encoder_widths}"
             )
         if any(width % self.norm_groups or width % 2 for width in self.widths):
-            raise ValueError(f"widths {self.widths} must be even multiples of {self.norm_groups}")
-        if min(self.objects, self.coarse_layers, self.window_radius) < 1:
-            raise ValueError("objects, coarse_layers and window_radius must be at least 1")
+            raise ValueError(
+                f"widths {self.widths} must be even and multiples of norm_groups {self.norm_groups}"
+            )
 
     @property
     def fine_stride(self) -> int:
