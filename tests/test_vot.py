@@ -306,9 +306,18 @@ class TestProcess:
         printed = [line for line in lines if line and not line.startswith("@@TRAX:")]
         assert printed == ["a line", "native", "100%", "@@ TRAX:quit", "no end"] * 3
 
-    def test_missing_weights_end_it_before_the_hello(self) -> None:
-        message = "hqtrack.vot: no weights of HQTrack in here.pth: get them with hqtrack weights"
-        assert transcript("missing", *first_frame(Path("0.jpg"))) == (1, [message])
+    def test_missing_weights_are_told_at_once(self) -> None:
+        message = "no weights of HQTrack in here.pth: get them with hqtrack weights"
+        status, lines = transcript("missing", *first_frame(Path("0.jpg")))
+        assert status == 1
+        assert lines[0] == f"hqtrack.vot: {message}"
+        assert lines[1].startswith("@@TRAX:hello")
+        assert lines[2] == f'@@TRAX:quit "trax.reason={message}" '
+
+    def test_missing_weights_end_it_even_when_nobody_listens(self) -> None:
+        status, lines = transcript("missing", "")
+        assert status == 1
+        assert "get them with hqtrack weights" in lines[0]
 
     def test_an_error_is_printed_and_told_to_the_client(self, image: Path, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "small.png"), IMAGE[:-1])

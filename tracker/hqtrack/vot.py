@@ -29,6 +29,7 @@ PRESETS = {"full": "HQTrack", "light": "HQTrackLight", "first-mask": "FirstMask"
 """The tracker behind each preset."""
 
 _SILENCE_SECONDS = 60.0
+_REFUSAL_SECONDS = 5.0
 
 _NO_CLIENT = """\
 hqtrack.vot talks to the VOT toolkit over standard input and output, and nobody is there.
@@ -104,10 +105,7 @@ def serve(server: Server, tracker: Tracker, forward: Callable[[], None]) -> bool
     except (trax.TraxException, BrokenPipeError):
         raise
     except Exception as error:
-        if isinstance(error, InputError):
-            print(f"hqtrack.vot: {error}", file=sys.stderr)
-        else:
-            traceback.print_exc()
+        _report(error)
         forward()
         server.quit(_one_line(error))
         return False
@@ -149,6 +147,13 @@ def _objects(tracked: Tracked) -> list[Any]:
     ]
 
 
+def _report(error: Exception) -> None:
+    if isinstance(error, InputError):
+        print(f"hqtrack.vot: {error}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+
+
 def _one_line(error: Exception) -> str:
     """The error as a reason that TraX can carry: one line, ASCII."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -178,11 +183,8 @@ def main(arguments: Sequence[str] | None = None, build: Callable[[str], Tracker]
             print(_NO_CLIENT, end="", file=sys.stderr)
             return 2
         return _serve_client(PRESETS[preset], build, streams)
-    except InputError as error:
-        print(f"hqtrack.vot: {error}", file=sys.stderr)
-        return 1
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        _report(error)
         return 1
     finally:
         with contextlib.suppress(BrokenPipeError):
@@ -204,12 +206,16 @@ def _preset(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> 
 
 
 def _serve_client(name: str, build: Callable[[str], Tracker], streams: Streams) -> int:
-    tracker = build(name)
+    try:
+        tracker = build(name)
+    except Exception as error:
+        _report(error)
+        streams.forward()
+        _refuse(name, error, streams)
+        return 1
     streams.forward()
     try:
-        server = trax.Server(
-            [trax.Region.MASK], [trax.Image.PATH], ["color"], tracker_name=name, multiobject=True
-        )
+        server = _greet(name)
         if "TRAX" not in os.environ and not streams.client_speaks(_SILENCE_SECONDS):
             print(_NO_CLIENT, end="", file=sys.stderr)
             return 2
@@ -224,6 +230,24 @@ def _serve_client(name: str, build: Callable[[str], Tracker], streams: Streams) 
             return 1
         print("hqtrack.vot: the TraX client is gone", file=sys.stderr)
         return 0
+
+
+def _greet(name: str) -> Any:
+    return trax.Server(
+        [trax.Region.MASK], [trax.Image.PATH], ["color"], tracker_name=name, multiobject=True
+    )
+
+
+def _refuse(name: str, error: Exception, streams: Streams) -> None:
+    """Tell the client why there is no tracker.
+
+    It is greeted first: of a tracker that ends before, the toolkit shows nothing.
+    """
+    with contextlib.suppress(trax.TraxException, BrokenPipeError):
+        server = _greet(name)
+        if streams.client_speaks(_REFUSAL_SECONDS):
+            server.wait()
+            server.quit(_one_line(error))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,219 @@
+"""The demonstration: the VOT toolkit evaluates HQTrackLight on sequences made on the spot.
+
+``python -m hqtrack.demo``, from a checkout, fills vot_workspace/demo, runs ``vot evaluate`` and
+``vot analysis`` there and shows what came out, beside a tracker that repeats the first masks.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from vot.workspace import Workspace  # type: ignore[import-untyped]
+
+from hqtrack.errors import InputError
+from hqtrack.generate import write_sequence
+from hqtrack.overlay import draw_masks
+from hqtrack.regions import Region, to_mask
+from hqtrack.synthetic import DEMO_SEEDS, generate
+from hqtrack.types import Image
+from hqtrack.video import find_sequences
+from hqtrack.workspace import REGISTRY, add_sequences
+
+TRACKERS = ("HQTrackLight", "FirstMask")
+
+_NAME = "demo"
+_WORKSPACE = REGISTRY.parent / "vot_workspace" / _NAME
+_OBJECTS_AND_FRAMES = ((2, 40), (3, 40), (4, 45), (5, 40), (8, 40), (12, 35))
+"""Of the sequence of each of DEMO_SEEDS."""
+
+_OVERLAY_FRAMES = 5
+
+
+class Measures(NamedTuple):
+    """What the toolkit measured, each in [0, 1].
+
+    ``quality`` is the overlap over all frames, ``accuracy`` that while the object is tracked and
+    ``robustness`` the share of frames on which it is.
+    """
+
+    quality: float
+    accuracy: float
+    robustness: float
+
+
+class Analysis(NamedTuple):
+    """The measures of each tracker: over all sequences, and by sequence."""
+
+    overall: dict[str, Measures]
+    by_sequence: dict[str, dict[str, Measures]]
+
+
+def main() -> int:
+    """Run the demonstration; the exit status is 0 when all results are there."""
+    console = Console()
+    try:
+        if not (_WORKSPACE / "sequences" / "list.txt").exists():
+            console.rule("Generating sequences")
+            _generate(_WORKSPACE)
+        console.rule("vot evaluate")
+        start = time.monotonic()
+        # results of an earlier run may be those of other weights
+        _vot("evaluate", "--force")
+        seconds = time.monotonic() - start
+        _check_complete(_WORKSPACE)
+        console.rule("vot analysis")
+        analysis = _analyse(_WORKSPACE / "analysis" / f"{_NAME}.json")
+    except InputError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    overlays = [str(path) for path in _draw_overlays(_WORKSPACE)]
+    console.print(_table(analysis))
+    console.print(f"evaluated in {seconds:.0f} s; masks drawn in {', '.join(overlays)}")
+    return 0
+
+
+def _generate(workspace: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for seed, (objects, frames) in zip(DEMO_SEEDS, _OBJECTS_AND_FRAMES, strict=True):
+            name = f"{objects:02d}_objects"
+            write_sequence(Path(folder) / name, generate(seed, frames, objects=objects))
+        add_sequences(workspace, find_sequences(Path(folder)), copy=True)
+
+
+def _vot(command: str, *options: str) -> None:
+    """Run a command of the toolkit for TRACKERS."""
+    # the toolkit keeps measures of earlier results, and does not notice that results changed
+    environment = {**os.environ, "VOT_PERSISTENT_CACHE": "false"}
+    arguments = [command, "--workspace", str(_WORKSPACE), *options, *TRACKERS]
+    ended = subprocess.run([sys.executable, "-m", "vot", *arguments], env=environment, check=False)
+    if ended.returncode:
+        raise InputError(
+            f"vot {command} ended with status {ended.returncode}; see its output above"
+        )
+
+
+def _check_complete(folder: Path) -> None:
+    """Raise InputError with the end of the log when results are missing.
+
+    The toolkit reports success even when a tracker failed.
+    """
+    missing = [f"{name} on {sequence}" for name, sequence in missing_results(folder, TRACKERS)]
+    if not missing:
+        return
+    logs = sorted((folder / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    for log in logs[-1:]:
+        print(f"--- end of {log}\n{log.read_text()[-3000:]}", file=sys.stderr)
+    raise InputError(f"results are missing: {', '.join(missing)}; see the log above")
+
+
+def missing_results(folder: Path, trackers: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Tracker and sequence of each result that a workspace lacks."""
+    workspace = Workspace.load(str(folder))
+    storage = workspace.storage.substorage("results")
+    return [
+        (tracker.identifier, sequence.name)
+        for tracker in workspace.registry.resolve(*trackers, storage=storage, skip_unknown=False)
+        for experiment in workspace.stack
+        for sequence in experiment.transform(workspace.dataset)
+        if not experiment.scan(tracker, sequence)[0]
+    ]
+
+
+def _analyse(report: Path) -> Analysis:
+    report.unlink(missing_ok=True)
+    _vot("analysis", "--format", "json", "--name", report.stem)
+    if not report.exists():
+        raise InputError(f"vot analysis left no {report}; see its output above")
+    analysis = read_analysis(json.loads(report.read_text()))
+    lacking = sorted(set(TRACKERS) - set(analysis.overall))
+    if lacking:
+        raise InputError(f"{report} lacks {', '.join(lacking)}")
+    return analysis
+
+
+def read_analysis(report: dict[str, Any]) -> Analysis:
+    """The measures in a JSON report of a workspace made by ``hqtrack workspace``.
+
+    What is measured by sequence comes as one list, all sequences of the first tracker first.
+    """
+    experiment = report["results"]["baseline"]
+    names = [analysis["name"] for analysis in experiment["parameters"]["analyses"]]
+    values = dict(zip(names, experiment["results"], strict=True))
+    overall = {
+        tracker: Measures(quality, accuracy, robustness)
+        for tracker, (quality,), (accuracy, robustness, _) in zip(
+            report["trackers"], values["Quality"], values["AR"], strict=True
+        )
+    }
+    flat = iter(
+        zip(
+            values["Quality by sequence"],
+            values["Accuracy by sequence"],
+            values["Auxiliary by sequence"],
+            strict=True,
+        )
+    )
+    by_sequence: dict[str, dict[str, Measures]] = {}
+    for tracker in report["trackers"]:
+        for sequence in report["sequences"]:
+            (quality,), (accuracy,), (unreported, drifted, _) = next(flat)
+            measures = Measures(quality, accuracy, 1.0 - unreported - drifted)
+            by_sequence.setdefault(sequence, {})[tracker] = measures
+    return Analysis(overall, by_sequence)
+
+
+def _table(analysis: Analysis) -> Table:
+    table = Table(title="Quality, accuracy and robustness")
+    table.add_column("sequence")
+    for tracker in TRACKERS:
+        for measure in ("Q", "A", "R"):
+            table.add_column(f"{tracker}\n{measure}", justify="right")
+    for sequence, measures in analysis.by_sequence.items():
+        table.add_row(sequence, *_cells(measures))
+    table.add_section()
+    table.add_row("all", *_cells(analysis.overall))
+    return table
+
+
+def _cells(measures: dict[str, Measures]) -> Iterator[str]:
+    for tracker in TRACKERS:
+        yield from (f"{value:.3f}" for value in measures[tracker])
+
+
+def _draw_overlays(folder: Path) -> Iterator[Path]:
+    """Write for each sequence some frames side by side, with the masks of the first tracker."""
+    workspace = Workspace.load(str(folder))
+    storage = workspace.storage.substorage("results")
+    (tracker,) = workspace.registry.resolve(TRACKERS[0], storage=storage)
+    (experiment,) = workspace.stack
+    target = folder / "analysis" / "overlays"
+    target.mkdir(exist_ok=True)
+    for sequence in workspace.dataset:
+        trajectories = experiment.gather(tracker, sequence)
+        indices = np.linspace(1, len(sequence) - 1, _OVERLAY_FRAMES).astype(int).tolist()
+        drawn = [
+            _overlay(sequence.frame(index).channel(), trajectories, index) for index in indices
+        ]
+        path = target / f"{sequence.name}.jpg"
+        cv2.imwrite(str(path), cv2.cvtColor(np.hstack(drawn), cv2.COLOR_RGB2BGR))
+        yield path
+
+
+def _overlay(image: Image, trajectories: list[Any], index: int) -> Image:
+    regions = [trajectory.region(index) for trajectory in trajectories]
+    masks = [to_mask(Region(region.mask, *region.offset), *image.shape[:2]) for region in regions]
+    return draw_masks(image, np.array(masks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
