@@ -13,6 +13,9 @@ SCORES_AT_A_TIME = 2**24
 # Side of the square tiles in which local attention is computed, in feature pixels.
 TILE = 8
 
+# Frames of up to this many pixels are attended to at once, without tiles.
+SMALL = 32 * 32
+
 # Score of a key that must not be seen: its softmax weight is exactly zero, and yet a query
 # without any visible key (padding) has finite values and gradients.
 UNSEEN = -1e8
@@ -87,17 +90,40 @@ def local_attention(
         radius: reach of the window each way.
 
     Returns:
-        [B,h*w,C]. Positions outside the frame get no weight. Works on one row of square tiles at
-        a time, each with a margin of `radius`, so that no matrix over the whole frame exists.
+        [B,h*w,C]. Positions outside the frame get no weight. Only a frame of at most `SMALL`
+        pixels is matched with the whole of the other; a larger one goes tile by tile.
+    """
+    query = query * query.shape[-1] ** -0.5
+    if size[0] * size[1] <= SMALL:
+        return _small_local_attention(query, key, value, bias, size, radius)
+    return _tiled_local_attention(query, key, value, bias, size, radius)
+
+
+def _small_local_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor, size: Size, radius: int
+) -> Tensor:
+    """`local_attention` with scaled queries, through a matrix over the whole frame."""
+    rows, columns = (_displacements(side, side, 0, query.device) for side in size)
+    index = _window_index(rows, columns, radius).expand(len(query), -1, -1)
+    scores = query @ key.transpose(1, 2) + _with_unseen(bias).gather(2, index)
+    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype) @ value
+
+
+def _tiled_local_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor, size: Size, radius: int
+) -> Tensor:
+    """`local_attention` with scaled queries, one row of square tiles after the other.
+
+    Each tile of queries sees its own pixels of the memory and a margin of `radius` around them.
     """
     height, width = size
-    query = query * query.shape[-1] ** -0.5
     down, right = -height % TILE, -width % TILE
     query_grid = _pad(torch.cat([query, bias], dim=2), size, (0, right, 0, down))
     margins = (radius, radius + right, radius, radius + down)
     memory_grid = _pad(torch.cat([key, value], dim=2), size, margins)
     inside = _pad(key.new_ones(1, height * width, 1), size, margins)
-    index = _displacements(radius, query.device)
+    reach = _displacements(TILE, TILE + 2 * radius, -radius, query.device)
+    index = _window_index(reach, reach, radius)
     split = [query.shape[2], bias.shape[2]]
     side = TILE + 2 * radius
     rows = []
@@ -105,8 +131,7 @@ def local_attention(
         tiles, row_bias = _tiles(query_grid[:, top : top + TILE], TILE).split(split, dim=-1)
         halo = _tiles(memory_grid[:, top : top + side], side)
         seen = _tiles(inside[:, top : top + side], side)[..., 0].bool()
-        row_bias = F.pad(row_bias, (0, 1), value=UNSEEN)
-        row_bias = row_bias.gather(-1, index.expand(*row_bias.shape[:2], -1, -1))
+        row_bias = _with_unseen(row_bias).gather(-1, index.expand(*row_bias.shape[:2], -1, -1))
         halo_key, halo_value = halo.split([key.shape[2], value.shape[2]], dim=-1)
         scores = tiles @ halo_key.transpose(-1, -2) + row_bias
         scores = scores.masked_fill(~seen[:, :, None], UNSEEN)
@@ -127,18 +152,25 @@ def _tiles(band: Tensor, side: int) -> Tensor:
     return windows.permute(0, 2, 1, 4, 3).flatten(2, 3)
 
 
-def _displacements(radius: int, device: torch.device) -> Tensor:
-    """[TILE^2,(TILE+2*radius)^2]: which displacement leads from a tile's pixel to a halo pixel.
+def _with_unseen(bias: Tensor) -> Tensor:
+    """Add one more displacement to the bias [...,n]: the one that is out of reach."""
+    return F.pad(bias, (0, 1), value=UNSEEN)
 
-    Displacements are counted row by row; (2*radius+1)^2 stands for "out of reach".
+
+def _displacements(queries: int, keys: int, start: int, device: torch.device) -> Tensor:
+    """[queries,keys]: steps from each query of a line to each key; the keys' line starts there."""
+    places = start + torch.arange(keys, device=device)
+    return places - torch.arange(queries, device=device)[:, None]
+
+
+def _window_index(rows: Tensor, columns: Tensor, radius: int) -> Tensor:
+    """Which displacement of the window leads from a query to a key.
+
+    Takes the displacements along rows [h,h'] and columns [w,w']; returns [h*w,h'*w'], counted row
+    by row; (2*radius+1)^2 stands for "out of reach".
     """
     window = 2 * radius + 1
-    reach = torch.arange(TILE + 2 * radius, device=device) - torch.arange(
-        TILE, device=device
-    ).unsqueeze(1)
-    near = (reach >= 0) & (reach < window)
-    rows, columns = reach[:, None, :, None], reach[None, :, None, :]
-    index = torch.where(
-        near[:, None, :, None] & near[None, :, None, :], rows * window + columns, window**2
-    )
+    down, across = rows[:, None, :, None], columns[None, :, None, :]
+    near = (down.abs() <= radius) & (across.abs() <= radius)
+    index = torch.where(near, (down + radius) * window + across + radius, window**2)
     return index.flatten(2).flatten(0, 1)
