@@ -10,60 +10,55 @@ from torch import Tensor
 from vmos.config import VMOSConfig
 from vmos.vmos import VMOS
 
-# Stored in official checkpoints, never read at inference.
-DEAD = re.compile(
-    r"decoder\.|LSTT\.decoder_norms\.|encoder\.levels\.2\.downsample\.|pos_emb_generator"
-)
-
-# Official name -> ours; all that match apply, in this order.
+# Our name -> the official one; all that match apply, in this order.
 RENAMES = [
     (re.compile(pattern), name)
     for pattern, name in [
-        (r"^encoder\.patch_embed\.conv", "encoder.stem.conv"),
-        (r"^encoder\.patch_embed\.norm(\d)\.1\.", r"encoder.stem.norm\1."),
-        (r"^(encoder\.levels\.\d+\.blocks\.\d+\.norm\d)\.0\.", r"\1."),
-        (r"^(encoder\.levels\.\d+\.norm)\.0\.", r"\1."),
-        (r"^(encoder\.levels\.\d+\.downsample\.norm)\.1\.", r"\1."),
-        (r"\.dcn\.dw_conv\.0\.", ".dcn.depthwise."),
-        (r"\.dcn\.dw_conv\.1\.1\.", ".dcn.norm."),
-        (r"^encoder_projector\.", "encoder.projector."),
-        (r"^patch_wise_id_bank\.", "identity.coarse."),
-        (r"^patch_wise_id_bank_s8\.", "identity.fine."),
-        (r"^id_norm\.", "identity.coarse_norm."),
-        (r"^id_norm_s8\.", "identity.fine_norm."),
-        (r"^LSTT\.decoder_norms_s4\.0\.gn\.", "propagation.output_norm."),
-        (r"^LSTT\.layers\.", "propagation.coarse_layers."),
-        (r"^LSTT\.layer_s8\.", "propagation.fine_layer."),
-        (r"\.linear_QV\.", ".query_value."),
-        (r"\.linear_U\.", ".gate."),
-        (r"\.linear_ID_V\.", ".identity_value."),
-        (r"\.linear_ID_U\.", ".identity_gate."),
-        (r"\.id_norm(\d)\.", r".identity_norm\1."),
-        (r"\.long_term_attn\.", ".long_term."),
-        (r"\.short_term_attn\.", ".short_term."),
-        (r"\.self_attn\.", ".self_attention."),
-        (r"\.relative_emb_k\.", ".relative."),
-        (r"\.dw_conv\.conv\.", ".depthwise."),
-        (r"\.linear_QK\.", ".query_key."),
-        (r"\.linear_V1\.", ".visual_value."),
-        (r"\.linear_V2\.", ".identity_value."),
-        (r"\.linear_U1\.", ".visual_gate."),
-        (r"\.linear_U2\.", ".identity_gate."),
-        (r"^LSTT\.s8_", "propagation.to_fine."),
-        (r"^LSTT\.s4_", "propagation.to_output."),
-        (r"\.cons_(in|out)\.", r".visual_\1."),
-        (r"\.cons_(in|out)_id\.", r".identity_\1."),
-        (r"(to_\w+)\.proj\.", r"\1.skip."),
-        (r"\.res1\.", ".0."),
-        (r"\.res2\.", ".1."),
-        (r"_out\.(\d)\.conv1\.", r"_out.\1.first.conv."),
-        (r"_out\.(\d)\.conv2\.", r"_out.\1.second.conv."),
-        (r"_out\.(\d)\.gn1\.", r"_out.\1.first.norm."),
-        (r"_out\.(\d)\.gn2\.", r"_out.\1.second.norm."),
-        (r"_in\.gn\.", "_in.norm."),
-        (r"^conv_output1\.conv\.", "head.mix.conv."),
-        (r"^conv_output1\.gn\.", "head.mix.norm."),
-        (r"^conv_output2\.", "head.classify."),
+        (r"^encoder\.stem\.norm(\d)\.", r"encoder.patch_embed.norm\1.1."),
+        (r"^encoder\.stem\.", "encoder.patch_embed."),
+        (r"^(encoder\.levels\.\d+\.blocks\.\d+\.norm\d)\.", r"\1.0."),
+        (r"^(encoder\.levels\.\d+\.norm)\.", r"\1.0."),
+        (r"^(encoder\.levels\.\d+\.downsample\.norm)\.", r"\1.1."),
+        (r"\.dcn\.depthwise\.", ".dcn.dw_conv.0."),
+        (r"\.dcn\.norm\.", ".dcn.dw_conv.1.1."),
+        (r"^encoder\.projector\.", "encoder_projector."),
+        (r"^identity\.coarse\.", "patch_wise_id_bank."),
+        (r"^identity\.fine\.", "patch_wise_id_bank_s8."),
+        (r"^identity\.coarse_norm\.", "id_norm."),
+        (r"^identity\.fine_norm\.", "id_norm_s8."),
+        (r"^propagation\.output_norm\.", "LSTT.decoder_norms_s4.0.gn."),
+        (r"^propagation\.coarse_layers\.", "LSTT.layers."),
+        (r"^propagation\.fine_layer\.", "LSTT.layer_s8."),
+        (r"\.self_attention\.query_key\.", ".self_attn.linear_QK."),
+        (r"\.self_attention\.visual_value\.", ".self_attn.linear_V1."),
+        (r"\.self_attention\.identity_value\.", ".self_attn.linear_V2."),
+        (r"\.self_attention\.visual_gate\.", ".self_attn.linear_U1."),
+        (r"\.self_attention\.identity_gate\.", ".self_attn.linear_U2."),
+        (r"\.self_attention\.", ".self_attn."),
+        (r"\.long_term\.", ".long_term_attn."),
+        (r"\.short_term\.", ".short_term_attn."),
+        (r"\.relative\.", ".relative_emb_k."),
+        (r"\.depthwise\.", ".dw_conv.conv."),
+        (r"\.query_value\.", ".linear_QV."),
+        (r"\.gate\.", ".linear_U."),
+        (r"\.identity_value\.", ".linear_ID_V."),
+        (r"\.identity_gate\.", ".linear_ID_U."),
+        (r"\.identity_norm(\d)\.", r".id_norm\1."),
+        (r"^propagation\.to_fine\.", "LSTT.s8_"),
+        (r"^propagation\.to_output\.", "LSTT.s4_"),
+        (r"_skip\.", "_proj."),
+        (r"_visual_(in|out)\.", r"_cons_\1."),
+        (r"_identity_(in|out)\.", r"_cons_\1_id."),
+        (r"(_in|_in_id)\.norm\.", r"\1.gn."),
+        (r"(_out|_out_id)\.0\.", r"\1.res1."),
+        (r"(_out|_out_id)\.1\.", r"\1.res2."),
+        (r"\.first\.conv\.", ".conv1."),
+        (r"\.first\.norm\.", ".gn1."),
+        (r"\.second\.conv\.", ".conv2."),
+        (r"\.second\.norm\.", ".gn2."),
+        (r"^head\.mix\.conv\.", "conv_output1.conv."),
+        (r"^head\.mix\.norm\.", "conv_output1.gn."),
+        (r"^head\.classify\.", "conv_output2."),
     ]
 ]
 
@@ -72,30 +67,11 @@ class CheckpointError(ValueError):
     """A checkpoint that does not hold the weights of this VMOS."""
 
 
-def rename(key: str) -> str:
-    """Official key name -> ours; our own names stay as they are."""
+def official_name(key: str) -> str:
+    """What the official code calls this weight of ours."""
     for pattern, name in RENAMES:
         key = pattern.sub(name, key)
     return key
-
-
-def live_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights in a checkpoint that inference reads, under our names.
-
-    Args:
-        checkpoint: a state dict, bare or under "state_dict" or "model", with or without the
-            prefix "module."; key names official or ours.
-    """
-    for nest in ("state_dict", "model"):
-        if isinstance(checkpoint.get(nest), Mapping):
-            checkpoint = checkpoint[nest]
-            break
-    plain = {key.removeprefix("module."): value for key, value in checkpoint.items()}
-    return {
-        rename(key): value
-        for key, value in plain.items()
-        if isinstance(value, Tensor) and not DEAD.match(key)
-    }
 
 
 def build_vmos(
@@ -105,29 +81,60 @@ def build_vmos(
 
     Args:
         config: its sizes; the released model's by default.
-        state_dict: its weights in a layout that `live_weights` reads; random without. Keys that
-            inference never reads are ignored, present or not, and so are unknown ones.
+        state_dict: its weights, copied; random without. Official names or ours, bare or under
+            "state_dict" or "model", with or without the prefix "module.". Whatever else is in it
+            is ignored, such as the weights that the released model never reads.
 
     Raises:
-        CheckpointError: live weights are missing or of another shape; the message names them.
+        CheckpointError: weights are missing or of another shape, and the message names them; or
+            this is no state dict at all.
     """
     if state_dict is None:
         return VMOS(config or VMOSConfig()).eval()
+    stored = _stored_tensors(state_dict)
     with torch.device("meta"):
         model = VMOS(config or VMOSConfig())
-    weights = live_weights(state_dict)
     expected = model.state_dict()
-    missing = [key for key in expected if key not in weights]
-    misshapen = [
-        f"{key} is {tuple(weights[key].shape)} instead of {tuple(expected[key].shape)}"
+    weights = {
+        key: stored[name]
         for key in expected
-        if key in weights and weights[key].shape != expected[key].shape
+        for name in (key, official_name(key))
+        if name in stored
+    }
+    missing = [_both_names(key) for key in expected if key not in weights]
+    misshapen = [
+        f"{_both_names(key)} is {tuple(weight.shape)} instead of {tuple(expected[key].shape)}"
+        for key, weight in weights.items()
+        if weight.shape != expected[key].shape
     ]
     if missing or misshapen:
         raise CheckpointError(_complaint(missing, misshapen, len(expected)))
-    live = {key: weights[key].to(torch.float32) for key in expected}
-    model.load_state_dict(live, assign=True)
+    own = {key: weight.to(torch.float32, copy=True) for key, weight in weights.items()}
+    model.load_state_dict(own, assign=True)
     return model.requires_grad_(True).eval()
+
+
+def _stored_tensors(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors in a checkpoint by name, without nesting and prefix."""
+    if not isinstance(checkpoint, Mapping):
+        raise CheckpointError(
+            f"a checkpoint of VMOS is a dictionary of tensors, not a {type(checkpoint).__name__}: "
+            "give what torch.load returns for it"
+        )
+    for nest in ("state_dict", "model"):
+        if isinstance(checkpoint.get(nest), Mapping):
+            checkpoint = checkpoint[nest]
+            break
+    return {
+        key.removeprefix("module."): value
+        for key, value in checkpoint.items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
+
+
+def _both_names(key: str) -> str:
+    official = official_name(key)
+    return key if official == key else f"{key} (officially {official})"
 
 
 def _complaint(missing: list[str], misshapen: list[str], total: int) -> str:
