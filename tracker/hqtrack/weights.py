@@ -111,15 +111,20 @@ def find(name: str, directory: Path | None = None) -> Path:
     path = checkpoint.path(directory)
     if path.is_file():
         return path
+    place = f"HQTRACK_WEIGHTS={path.parent} " if directory else ""
+    raise MissingFileError(
+        f"the weights {path.name} are not in {path.parent}: {_remedy(checkpoint, place)}"
+    )
+
+
+def _remedy(checkpoint: Checkpoint, place: str = "") -> str:
+    """How to get a file; `place` goes before the command."""
     if checkpoint.source is None:
-        remedy = "it is part of hqtrack, install that again"
-    else:
-        place = f"HQTRACK_WEIGHTS={path.parent} " if directory else ""
-        remedy = (
-            f"run `{place}hqtrack weights download {name}`, or get it by hand from "
-            f"{checkpoint.source.page}"
-        )
-    raise MissingFileError(f"the weights {path.name} are not in {path.parent}: {remedy}")
+        return "it is part of hqtrack, install that again"
+    return (
+        f"run `{place}hqtrack weights download {checkpoint.name}`, or get it by hand from "
+        f"{checkpoint.source.page}"
+    )
 
 
 def fetch(name: str) -> Path:
@@ -141,11 +146,11 @@ def verify(name: str) -> Path:
     There are no published checksums of the released files; those inside the file are checked.
     Raises MissingFileError where it is not there and InputError where it is damaged or foreign.
     """
-    path = find(name)
+    checkpoint, path = known(name), find(name)
     try:
-        _check(known(name), path)
+        _check(checkpoint, path)
     except InputError as error:
-        raise InputError(f"{error}. Delete it and run `hqtrack weights download {name}`") from error
+        raise InputError(f"{error}. Delete it and get it again: {_remedy(checkpoint)}") from error
     return path
 
 
