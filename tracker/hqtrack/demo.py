@@ -76,9 +76,9 @@ def main() -> int:
     except InputError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    overlays = [str(path) for path in _draw_overlays(_WORKSPACE)]
+    overlays = _draw_overlays(_WORKSPACE)
     console.print(_table(analysis))
-    console.print(f"evaluated in {seconds:.0f} s; masks drawn in {', '.join(overlays)}")
+    console.print(f"evaluated in {seconds:.0f} s; masks drawn on frames: {overlays}")
     return 0
 
 
@@ -190,8 +190,11 @@ def _cells(measures: dict[str, Measures]) -> Iterator[str]:
         yield from (f"{value:.3f}" for value in measures[tracker])
 
 
-def _draw_overlays(folder: Path) -> Iterator[Path]:
-    """Write for each sequence some frames side by side, with the masks of the first tracker."""
+def _draw_overlays(folder: Path) -> Path:
+    """Draw the masks of the first tracker on some frames of each sequence, side by side.
+
+    Returns the folder of the pictures.
+    """
     workspace = Workspace.load(str(folder))
     storage = workspace.storage.substorage("results")
     (tracker,) = workspace.registry.resolve(TRACKERS[0], storage=storage)
@@ -204,9 +207,9 @@ def _draw_overlays(folder: Path) -> Iterator[Path]:
         drawn = [
             _overlay(sequence.frame(index).channel(), trajectories, index) for index in indices
         ]
-        path = target / f"{sequence.name}.jpg"
-        cv2.imwrite(str(path), cv2.cvtColor(np.hstack(drawn), cv2.COLOR_RGB2BGR))
-        yield path
+        picture = cv2.cvtColor(np.hstack(drawn), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(target / f"{sequence.name}.jpg"), picture)
+    return target
 
 
 def _overlay(image: Image, trajectories: list[Any], index: int) -> Image:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import trax  # type: ignore[import-untyped]
 
+from hqtrack.baseline import FirstMask
 from hqtrack.errors import InputError
 from hqtrack.isolation import Streams, can_have_client, isolate
 from hqtrack.masks import check_next_image
@@ -161,6 +162,9 @@ def _one_line(error: Exception) -> str:
 
 
 def _build(name: str) -> Tracker:
+    if name == PRESETS["first-mask"]:
+        # spares it the seconds that importing torch takes
+        return FirstMask()
     # imported here because descriptors 1 and 2 have to be safe before anything prints
     from hqtrack.build import build_named
 
