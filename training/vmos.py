@@ -57,11 +57,19 @@ class Schedule:
 class Trainer:
     """A model in training: weights, their average, the optimizer and the position in the data."""
 
-    def __init__(self, model: VMOS, schedule: Schedule, loss: LossConfig, device: torch.device):
+    def __init__(
+        self,
+        model: VMOS,
+        schedule: Schedule,
+        loss: LossConfig,
+        device: torch.device,
+        bf16: bool = False,
+    ) -> None:
         self.model = model.to(device).train()
         self.schedule = schedule
         self.loss = loss
         self.device = device
+        self.bf16 = bf16
         self.average = ModelEmaV3(self.model, decay=schedule.average, use_warmup=True)
         self.optimizer = torch.optim.AdamW(_groups(model, schedule.weight_decay), lr=schedule.rate)
         self.generator = torch.Generator().manual_seed(schedule.seed)
@@ -72,7 +80,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate_at(self.step)
         frames, labels = (part.to(self.device, non_blocking=True) for part in batch)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             outcome = roll_out(self.model, frames, labels, self.loss, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         outcome.loss.backward()
@@ -190,6 +198,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--save-every", type=int, default=50)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where it is safe")
     return parser.parse_args(arguments)
 
 
@@ -213,7 +222,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = initialise(build_vmos(config))
     if args.start:
         model = build_vmos(config, torch.load(args.start, weights_only=True)["average"])
-    trainer = Trainer(model, schedule, LossConfig(), torch.device(args.device))
+    trainer = Trainer(model, schedule, LossConfig(), torch.device(args.device), args.bf16)
     args.run.mkdir(parents=True, exist_ok=True)
     checkpoint = args.run / "checkpoint.pt"
     if checkpoint.exists():
