@@ -23,7 +23,8 @@ def network_size(
 
     The short edge is enlarged to `min_short_edge`, then the long edge reduced to `max_long_edge`;
     both become a multiple of `stride` plus 1, rounded half to even, so that the long edge may
-    exceed its limit and the aspect ratio shifts by up to half a stride.
+    exceed its limit and the aspect ratio shifts by up to half a stride. No side is shorter than
+    `stride` + 1, however long and thin the frame.
     """
     sides = np.array((height, width), dtype=np.float64)
     if sides.min() < min_short_edge:
@@ -46,7 +47,8 @@ def prepare_image(image: Image, size: tuple[int, int], device: torch.device) -> 
     Resized on 8 bits with OpenCV's bicubic filter, which is part of the published behaviour.
     """
     if image.shape[:2] != size:
-        image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+        resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)
+        image = np.asarray(resized, np.uint8)
     return torch.from_numpy(normalise(image))[None].to(device)
 
 
