@@ -212,3 +212,14 @@ def test_our_workspaces_find_the_registry(folder: str) -> None:
 def test_the_demonstration_has_the_stack_of_every_workspace() -> None:
     demo = REGISTRY.parent / "vot_workspace" / "demo" / "stack.yaml"
     assert demo.read_text() == workspace._STACK.read_text()
+
+
+def test_the_vots2023_workspace_runs_offline_once_sequences_are_there(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "some", {1: labels(o1=ONE)})
+    make_workspace(tmp_path / "out", find_sequences(tmp_path / "in"))
+    config = (REGISTRY.parent / "vot_workspace" / "config.yaml").read_text()
+    (tmp_path / "out" / "config.yaml").write_text(config.replace("../trackers.ini", str(REGISTRY)))
+    challenge = Workspace.load(str(tmp_path / "out"))
+    assert challenge.stack.name == "vots2023"
+    assert [sequence.name for sequence in challenge.dataset] == ["some"]
+    assert "HQTrack" in challenge.registry

@@ -33,7 +33,7 @@ TRACKERS = ("HQTrackLight", "FirstMask")
 
 _NAME = "demo"
 _WORKSPACE = REGISTRY.parent / "vot_workspace" / _NAME
-_OBJECTS_AND_FRAMES = ((2, 40), (3, 40), (4, 45), (5, 40), (8, 40), (12, 35))
+_OBJECTS_AND_FRAMES = ((2, 40), (3, 36), (4, 36), (5, 36), (8, 30), (12, 30))
 """Of the sequence of each of DEMO_SEEDS."""
 
 _OVERLAY_FRAMES = 5
