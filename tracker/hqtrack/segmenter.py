@@ -110,7 +110,7 @@ class VideoObjectSegmenter:
         check_image(image)
         check_masks(masks, image)
         labels = masks_to_labels(masks)
-        frame = _Frame(image, 0, self._encode(image), labels, [], in_memory=True)
+        frame = _Frame(image.copy(), 0, self._encode(image), labels, [], in_memory=True)
         video = _Video(frame, len(masks))
         for group in range(self._group_of(len(masks) - 1) + 1):
             self._refer(video, group)
@@ -121,7 +121,8 @@ class VideoObjectSegmenter:
         """Take in further objects on the frame that was propagated last.
 
         Objects already there keep their propagated masks, the new ones win where they overlap.
-        For the groups that the new objects join the frame becomes one more reference.
+        For the groups that the new objects join the frame becomes one more reference; for all
+        others it is memorized, too.
 
         Args:
             image: the frame last given to `propagate`, `step` or `add_reference`.
@@ -131,9 +132,10 @@ class VideoObjectSegmenter:
             InputError: as for `add_reference`, or the image is another one.
         """
         video = self._known_video()
+        check_image(image)
         check_masks(masks, image)
         frame = video.frame
-        if image is not frame.image and not np.array_equal(image, frame.image):
+        if not np.array_equal(image, frame.image):
             raise InputError(
                 "new objects belong to the frame seen last, and this is another image: "
                 "propagate (or track) the image first, then add the objects"
@@ -170,7 +172,7 @@ class VideoObjectSegmenter:
         confidence = decoding.confidences(probabilities, labels)
         label_map = labels.to(torch.int32).cpu().numpy()
         number = video.frame.number + 1
-        video.frame = _Frame(image, number, features, label_map, states, in_memory=False)
+        video.frame = _Frame(image.copy(), number, features, label_map, states, in_memory=False)
         return Segmented(labels_to_masks(label_map, video.objects), confidence.cpu().numpy())
 
     @torch.inference_mode()
@@ -181,15 +183,18 @@ class VideoObjectSegmenter:
 
         Raises:
             InputError: nothing was propagated since memory was last written, or the masks are
-                not of the frame's size and number of objects.
+                not bool or not of the frame's size and number of objects.
         """
         video = self._known_video()
         frame = video.frame
         if frame.in_memory:
             raise InputError("the last frame is in memory already: propagate the next one first")
         expected = (video.objects, *frame.labels.shape)
-        if masks.shape != expected:
-            raise InputError(f"the masks have shape {masks.shape}; give {expected}")
+        if masks.shape != expected or masks.dtype != np.bool_:
+            raise InputError(
+                f"the masks are {masks.shape} of type {masks.dtype}; give {expected} bool, "
+                "one mask per object of the video"
+            )
         frame.labels = masks_to_labels(masks)
         for group in range(len(video.banks)):
             self._remember(video, group)
