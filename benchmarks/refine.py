@@ -4,6 +4,7 @@ import argparse
 import resource
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,16 +28,23 @@ def make_frame(count: int) -> tuple[Image, Masks]:
     return image, masks
 
 
-def measure(refiner: MaskRefiner, counts: Sequence[int], rounds: int) -> list[float]:
-    """The fastest of several refinements in seconds, for each number of objects, taken in turn."""
-    times: list[list[float]] = [[] for _ in counts]
+class Cost(NamedTuple):
+    """Seconds on the clock, and of computing summed over the threads."""
+
+    wall: float
+    cpu: float
+
+
+def measure(refiner: MaskRefiner, counts: Sequence[int], rounds: int) -> list[Cost]:
+    """The cheapest of several refinements for each number of objects, taken in turn."""
+    costs: list[list[Cost]] = [[] for _ in counts]
     for _ in range(rounds):
-        for seconds, count in zip(times, counts, strict=True):
+        for spent, count in zip(costs, counts, strict=True):
             image, masks = make_frame(count)
-            start = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             refiner.refine(image, masks)
-            seconds.append(time.perf_counter() - start)
-    return [min(seconds) for seconds in times]
+            spent.append(Cost(time.perf_counter() - wall, time.process_time() - cpu))
+    return [Cost(*map(min, zip(*spent, strict=True))) for spent in costs]
 
 
 def main() -> None:
@@ -48,10 +56,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     model = build_hqsam(options.variant).to(options.device)
-    times = measure(MaskRefiner(model), options.objects, options.rounds)
-    table = Table("objects", "seconds", "ratio", title=f"refine, {options.variant}, random weights")
-    for count, seconds in zip(options.objects, times, strict=True):
-        table.add_row(str(count), f"{seconds:.2f}", f"{seconds / times[0]:.2f}")
+    costs = measure(MaskRefiner(model), options.objects, options.rounds)
+    table = Table(
+        *("objects", "seconds", "CPU seconds", "ratio of CPU seconds"),
+        title=f"refine, {options.variant}, random weights",
+    )
+    for count, cost in zip(options.objects, costs, strict=True):
+        ratio = cost.cpu / costs[0].cpu
+        table.add_row(str(count), f"{cost.wall:.2f}", f"{cost.cpu:.2f}", f"{ratio:.2f}")
     console = Console()
     console.print(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
