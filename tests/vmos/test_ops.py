@@ -14,6 +14,12 @@ def seeded():
         yield
 
 
+@pytest.fixture(params=[0, 2**20], ids=["tiled", "at once"])
+def path(request, monkeypatch):
+    """Local attention has a path for large and one for small frames."""
+    monkeypatch.setattr(ops, "SMALL", request.param)
+
+
 def dense_local(query, key, value, bias, size, radius):
     """Every displacement in turn: its score, its value; what leaves the map has score -1e8."""
     height, width = size
@@ -78,6 +84,7 @@ def test_global_attention_never_holds_more_scores_than_allowed(monkeypatch):
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 8), (9, 7), (17, 8), (5, 20)])
 @pytest.mark.parametrize("radius", [1, 3])
+@pytest.mark.usefixtures("path")
 def test_local_attention_is_attention_to_a_window(size, radius):
     tokens = size[0] * size[1]
     query, key = torch.randn(2, 2, tokens, 4).unbind()
@@ -87,6 +94,7 @@ def test_local_attention_is_attention_to_a_window(size, radius):
     torch.testing.assert_close(actual, expected)
 
 
+@pytest.mark.usefixtures("path")
 def test_local_attention_with_the_released_radius():
     query, key = torch.randn(2, 1, 6 * 11, 2).unbind()
     value, bias = torch.randn(1, 66, 3), torch.randn(1, 66, 225)
@@ -95,6 +103,7 @@ def test_local_attention_with_the_released_radius():
     torch.testing.assert_close(actual, expected)
 
 
+@pytest.mark.usefixtures("path")
 def test_gradients_of_local_attention_are_those_of_the_formula():
     size, radius = (5, 9), 2
     inputs = [torch.randn(1, 45, channels) for channels in (4, 4, 3, 25)]
@@ -109,8 +118,25 @@ def test_gradients_of_local_attention_are_those_of_the_formula():
         torch.testing.assert_close(ours, dense)
 
 
+@pytest.mark.usefixtures("path")
 def test_gradients_stay_finite_with_scores_that_saturate_the_softmax():
     leaves = [(100 * torch.randn(1, 9 * 10, channels)).requires_grad_() for channels in (4, 4, 3)]
     bias = (100 * torch.randn(1, 90, 49)).requires_grad_()
     ops.local_attention(*leaves, bias, (9, 10), 3).square().sum().backward()
     assert all(torch.isfinite(leaf.grad).all() for leaf in [*leaves, bias])
+
+
+def test_large_frames_never_need_a_matrix_over_the_whole_frame(monkeypatch):
+    """No tensor of scores grows faster than a row of tiles."""
+    softmax, sizes = torch.softmax, []
+
+    def watched(scores, *args, **kwargs):
+        sizes.append(scores.numel())
+        return softmax(scores, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "softmax", watched)
+    height, width = 2 * ops.TILE, ops.SMALL // ops.TILE
+    tokens = height * width
+    query, key, value = torch.randn(3, 1, tokens, 2).unbind()
+    ops.local_attention(query, key, value, torch.randn(1, tokens, 9), (height, width), 1)
+    assert sizes == [width * ops.TILE * (ops.TILE + 2) ** 2] * 2
