@@ -16,6 +16,7 @@ from hqsam import HQSam, ImageEmbedding, build_hqsam
 from hqsam.decoder import HQMaskDecoder, HQPromptEncoder
 from hqsam.encoder import EncodedImage
 from hqsam.sam import resize_longest_side
+from hqtrack.refiner import MaskRefiner
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -229,6 +230,21 @@ def test_three_boxes_at_once(predictor: Predictor) -> None:
 def test_one_point(predictor: Predictor) -> None:
     point = torch.from_numpy(predictor.arrays["point"]).view(1, 1, 2)
     check_prediction(predictor, "point_mm1_hq0", 4, points=point, labels=torch.ones(1, 1))
+
+
+@pytest.mark.parametrize("predictor", ["vit_tiny"], indirect=True)
+def test_the_refiner_asks_as_published(predictor: Predictor) -> None:
+    """Filled rectangles have the recorded boxes, and get the masks recorded for these."""
+    arrays = predictor.arrays
+    masks = np.zeros((3, *arrays["image"].shape[:2]), np.bool_)
+    for mask, (left, top, right, bottom) in zip(masks, arrays["boxes"].astype(int), strict=True):
+        mask[top : bottom + 1, left : right + 1] = True
+    candidates = MaskRefiner(predictor.model).refine(arrays["image"], masks)
+    recorded = unpack(arrays["batch3_mm1_hq0_bits"], masks.size)
+    near = arrays["box_mm1_hq0_near0"][1] * 3
+    assert np.count_nonzero(candidates.masks.ravel() != recorded) <= near
+    scores = arrays["batch3_mm1_hq0_iou"]
+    np.testing.assert_allclose(candidates.scores, scores, rtol=0, atol=PREDICTOR_IOU)
 
 
 def test_loaded_attention_biases_count(golden: Golden) -> None:
