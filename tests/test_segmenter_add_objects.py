@@ -1,5 +1,7 @@
 """Objects given later: groups that are filled, a reference that stays, a video not forgotten."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,9 @@ import torch
 from hqtrack.errors import InputError
 from tests.tiny_segmenter import CONFIG, HEIGHT, WIDTH, rectangles, same, start, video
 from tests.vmos.tiny import tiny_vmos
+
+# The frame before is read at once.
+NEAR = replace(CONFIG, short_term_lag=1)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,7 @@ def test_right_after_the_reference_it_is_as_if_all_were_given_at_once(model):
 def test_the_video_is_not_forgotten(model):
     """A full group that new objects do not join goes on as if nothing had happened."""
     images, masks = video(3), rectangles(5)
-    segmenter, alone = (start(model, images[0], masks[:3]) for _ in range(2))
+    segmenter, alone = (start(model, images[0], masks[:3], NEAR) for _ in range(2))
     seen = segmenter.step(images[1])
     alone.propagate(images[1])
     alone.memorize(seen.masks & ~masks[3:].any(axis=0))
@@ -112,7 +117,7 @@ def test_all_objects_go_on_after_several_additions(model):
 
 def test_before_memorize_it_takes_its_place(model):
     images = video(3)
-    first, second = (start(model, images[0], rectangles(3)) for _ in range(2))
+    first, second = (start(model, images[0], rectangles(3), NEAR) for _ in range(2))
     first.step(images[1])
     second.propagate(images[1])
     for segmenter in (first, second):
