@@ -77,7 +77,7 @@ def confidences(probabilities: Tensor, labels: Tensor) -> Tensor:
 
     The IoU of probability and mask: the probability inside the mask, over the mask's area plus
     the probability outside. It is 1 for a certain object, falls where the network doubts inside
-    the mask or suspects the object elsewhere, and is 0 for an object without a pixel.
+    the mask or suspects the object elsewhere, and is 0 for an object without a pixel at (h, w).
 
     Args:
         probabilities: [N,h,w] in [0, 1].
