@@ -8,7 +8,7 @@ from importlib import import_module, metadata
 from hqtrack.errors import InputError
 
 _COMMANDS = {
-    "run": "follow objects through a folder of images",
+    "run": "follow objects through a video",
     "score": "measure a tracker on annotated sequences",
     "generate": "make sequences with exact masks",
     "workspace": "turn a folder of sequences into a VOT workspace",

@@ -1,0 +1,33 @@
+"""Small video files to read."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+
+
+def pictures(count, height=32, width=48):
+    """Frames that can be told apart: frame k has a bright stripe at row 4 * k, and a mark."""
+    frames = np.full((count, height, width, 3), 40, np.uint8)
+    for index, frame in enumerate(frames):
+        frame[4 * index % height : 4 * index % height + 4] = 220
+        frame[:8, :8] = (250, 20, 20)
+    return list(frames)
+
+
+def write_video(path, frames, rate=10, codec="libx264"):
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(rate), options={"crf": "5"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def read_video(path):
+    """Its frames and the second at which each is shown."""
+    with av.open(path) as container:
+        decoded = [(frame.to_ndarray(format="rgb24"), frame.time) for frame in container.decode()]
+    return [picture for picture, _ in decoded], [second for _, second in decoded]

@@ -1,0 +1,215 @@
+"""Moving pictures: video files, streams and cameras, decoded frame by frame."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from hqtrack.errors import InputError
+from hqtrack.masks import check_next_image
+from hqtrack.types import Image
+
+RATE = Fraction(25)
+"""Frames per second of what does not say its own."""
+
+_SILENCE = 30.0
+"""Seconds without an answer after which a stream counts as gone."""
+
+
+class Frame(NamedTuple):
+    """A frame: its number, counted from 1 in the whole video, its file's name, its pixels.
+
+    A frame that has no file of its own is called by its number, in eight digits.
+    """
+
+    number: int
+    name: str
+    image: Image
+
+    @property
+    def stem(self) -> str:
+        """What the files made of it are called, before the suffix."""
+        return Path(self.name).stem
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file or a stream, decoded by FFmpeg; a ``Source``."""
+
+    address: str
+    name: str
+    rate: Fraction
+    total: int | None
+    live: bool
+
+    def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
+        """See ``Source.read``; frames are upright, as players show them."""
+        frames = self._decode(start, every)
+        return newest(frames) if self.live else frames
+
+    def _decode(self, start: int, every: int) -> Iterator[Frame]:
+        size: tuple[int, ...] | None = None
+        number = 0
+        with _open(self.address) as container:
+            try:
+                for number, frame in enumerate(container.decode(video=0), start=1):
+                    if number < start or (number - start) % every:
+                        continue
+                    pixels = frame.to_ndarray(format="rgb24")
+                    image: Image = np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
+                    size = size or image.shape[:2]
+                    check_size(f"{self.address}, frame {number}", image, size)
+                    yield Frame(number, f"{number:08d}", image)
+            except av.FFmpegError as error:
+                raise InputError(
+                    f"{self.address} cannot be decoded after frame {number} ({error.strerror}): it "
+                    "is damaged or cut off; mend it with: ffmpeg -i VIDEO -c:v libx264 MENDED.mp4"
+                ) from error
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera of this machine, by its index; a ``Source``."""
+
+    index: int
+    rate: Fraction = RATE
+    total: None = None
+    live: bool = True
+
+    @property
+    def name(self) -> str:
+        """The index, spelled out."""
+        return f"camera{self.index}"
+
+    @property
+    def address(self) -> str:
+        """The name: there is one camera of an index."""
+        return self.name
+
+    def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
+        """See ``Source.read``; frames that come while none is asked for are dropped."""
+        return newest(self._grab(start, every))
+
+    def _grab(self, start: int, every: int) -> Iterator[Frame]:
+        camera = cv2.VideoCapture(self.index)
+        try:
+            if not camera.isOpened():
+                raise InputError(
+                    f"there is no camera {self.index}, or another program holds it: cameras count "
+                    "from 0; for a file of this name give its path"
+                )
+            number = 0
+            while True:
+                number += 1
+                seen, picture = camera.read()
+                if not seen:
+                    raise InputError(f"camera {self.index} stopped after {number - 1} frames")
+                if number >= start and (number - start) % every == 0:
+                    image: Image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8)
+                    yield Frame(number, f"{number:08d}", image)
+        finally:
+            camera.release()
+
+
+def open_video(address: str, name: str, live: bool = False) -> Video:
+    """A video file or stream, looked into.
+
+    Raises InputError where it is no video, or of a kind that cannot be decoded here.
+    """
+    with _open(address) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate or RATE
+        return Video(address, name, Fraction(rate), _count(container, stream), live)
+
+
+def newest(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """Of live frames the newest whenever one is asked for; those that came in between are lost.
+
+    What ends or fails ``frames`` ends or fails this once the last frame has been taken.
+    """
+    state = threading.Condition()
+    waiting: list[Frame] = []
+    outcome: list[Exception | None] = []
+    stopped = threading.Event()
+
+    def take() -> None:
+        failure = None
+        try:
+            for frame in frames:
+                with state:
+                    waiting[:] = [frame]
+                    state.notify()
+                if stopped.is_set():
+                    return
+        except Exception as error:  # handed on to the one who asks for frames
+            failure = error
+        with state:
+            outcome.append(failure)
+            state.notify()
+
+    threading.Thread(target=take, daemon=True).start()
+    try:
+        while True:
+            with state:
+                state.wait_for(lambda: waiting or outcome)
+                if not waiting:
+                    break
+                frame = waiting.pop()
+            yield frame
+        if outcome[0] is not None:
+            raise outcome[0]
+    finally:
+        stopped.set()
+
+
+def _open(address: str) -> InputContainer:
+    """Open a container with a video stream and a decoder for it; InputError where there is none."""
+    try:
+        container = av.open(address, timeout=_SILENCE if "://" in address else None)
+    except PermissionError as error:
+        raise InputError(
+            f"no permission to read {address}: ask its owner, or chmod +r it"
+        ) from error
+    except av.FFmpegError as error:
+        if "://" in address:
+            raise InputError(f"cannot open {address}: {error.strerror}; check the URL") from error
+        raise InputError(
+            f"{address} is no video, or it is damaged ({error.strerror}): give a video file or a "
+            "folder of images"
+        ) from error
+    if not container.streams.video:
+        container.close()
+        raise InputError(f"{address} holds no pictures: give a video, not sound alone")
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise InputError(
+            f"{address} is coded in a way that no decoder here knows: convert it with a program "
+            "that plays it, for example: ffmpeg -i VIDEO -c:v libx264 CONVERTED.mp4"
+        )
+    # every core decodes; the frames are the same
+    container.streams.video[0].thread_type = "AUTO"
+    return container
+
+
+def _count(container: InputContainer, stream: VideoStream) -> int | None:
+    if stream.frames:
+        return stream.frames
+    if container.duration and stream.average_rate:
+        return round(container.duration / av.time_base * stream.average_rate)
+    return None
+
+
+def check_size(where: str, image: Image, size: tuple[int, ...]) -> None:
+    """Raise InputError, which says ``where``, unless the image is of this size."""
+    try:
+        check_next_image(image, size)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None

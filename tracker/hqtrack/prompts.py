@@ -1,0 +1,174 @@
+"""What is to be followed, as it is written on the command line: masks, boxes, points."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from hqtrack.errors import InputError
+from hqtrack.video import read_labels
+
+_HIGHEST = 65535
+_STARTING = re.compile(r"(?P<name>[^@=]+)@(?P<frame>\d+)=(?P<prompt>.+)")
+
+
+class MaskFile(NamedTuple):
+    """Object ``label`` of the label map in ``path``."""
+
+    path: Path
+    label: int
+
+
+class Box(NamedTuple):
+    """Left, top, right, bottom: inclusive pixel indices, which may lie outside the frame."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Points(NamedTuple):
+    """Pixels (x, y) that all lie on the object."""
+
+    places: tuple[tuple[float, float], ...]
+
+
+Prompt: TypeAlias = MaskFile | Box | Points
+
+
+@dataclass(frozen=True)
+class Target:
+    """An object to follow.
+
+    name: what the summary calls it. number: its label in the masks that are written. frame: where
+    it starts, counted from 1 in the whole video; None for the first frame that is read. prompt:
+    where it is on that frame.
+    """
+
+    name: str
+    number: int
+    frame: int | None
+    prompt: Prompt
+
+
+def parse_targets(
+    mask: Path | None, boxes: Sequence[str], points: Sequence[str], starting: Sequence[str]
+) -> list[Target]:
+    """The objects in the order of masks, boxes, points and ``starting``, NAME@FRAME=PROMPT.
+
+    Objects of a mask keep their labels; a lone 255, as drawing programs write it, becomes 1. A
+    NAME that is a number is the object's own number, all others get the next that is free. Raises
+    InputError for what cannot be understood, two of one name, and when there is no object at all.
+    """
+    targets = [] if mask is None else _labelled(mask)
+    prompts: list[Prompt] = [*map(parse_box, boxes), *map(parse_points, points)]
+    for prompt in prompts:
+        number = _next_number(targets)
+        targets.append(Target(str(number), number, None, prompt))
+    for text in starting:
+        targets.append(_parse_starting(text, targets))
+    if not targets:
+        raise InputError("nothing to follow: give --mask PNG, --box X,Y,W,H or --point X,Y")
+    return targets
+
+
+def parse_box(text: str) -> Box:
+    """X,Y,W,H: the top-left pixel and how many pixels wide and high."""
+    numbers = _numbers(text)
+    if len(numbers) != 4 or numbers[2] < 1 or numbers[3] < 1:
+        raise InputError(
+            f"{text!r} is no box: give X,Y,W,H, its top-left pixel, width and height (1 or more), "
+            "like 120,40,64,80"
+        )
+    x, y, width, height = numbers
+    return Box(x, y, x + width - 1, y + height - 1)
+
+
+def parse_points(text: str) -> Points:
+    """X,Y or X,Y,X,Y,...: one or more points on one object."""
+    numbers = _numbers(text)
+    if not numbers or len(numbers) % 2:
+        raise InputError(
+            f"{text!r} is no point: give X,Y in pixels, like 120,40 (X,Y,X,Y for two points of "
+            "one object)"
+        )
+    return Points(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
+
+
+def describe(prompt: Prompt) -> str:
+    """The prompt as it could be written after ``NAME@FRAME=``."""
+    match prompt:
+        case MaskFile(path, label):
+            return f"{path}, object {label}"
+        case Box(left, top, right, bottom):
+            return f"box:{left:g},{top:g},{right - left + 1:g},{bottom - top + 1:g}"
+        case Points(places):
+            return "point:" + ",".join(f"{number:g}" for place in places for number in place)
+
+
+def _labelled(path: Path) -> list[Target]:
+    labels = _labels_in(path)
+    if labels == [255]:
+        return [Target("1", 1, None, MaskFile(path, 255))]
+    return [Target(str(label), label, None, MaskFile(path, label)) for label in labels]
+
+
+def _parse_starting(text: str, before: list[Target]) -> Target:
+    parts = _STARTING.fullmatch(text)
+    if parts is None:
+        raise InputError(
+            f"{text!r} is no object: give NAME@FRAME=mask.png, NAME@FRAME=box:X,Y,W,H or "
+            "NAME@FRAME=point:X,Y, like ball@40=box:120,40,64,80"
+        )
+    name = parts["name"]
+    number = int(name) if name.isdecimal() else _next_number(before)
+    if any(target.name == name or target.number == number for target in before):
+        raise InputError(f"there are two objects {name}: give each a name of its own")
+    if not 1 <= number <= _HIGHEST:
+        raise InputError(f"objects have numbers from 1 to {_HIGHEST}, not {number}")
+    frame = int(parts["frame"])
+    if frame < 1:
+        raise InputError(f"object {name}: frames are counted from 1, there is no frame {frame}")
+    return Target(name, number, frame, _parse_prompt(parts["prompt"], name))
+
+
+def _parse_prompt(text: str, name: str) -> Prompt:
+    if text.startswith("box:"):
+        return parse_box(text.removeprefix("box:"))
+    if text.startswith("point:"):
+        return parse_points(text.removeprefix("point:"))
+    labels = _labels_in(Path(text))
+    if len(labels) == 1:
+        return MaskFile(Path(text), labels[0])
+    if name.isdecimal() and int(name) in labels:
+        return MaskFile(Path(text), int(name))
+    raise InputError(
+        f"{text} marks objects {', '.join(map(str, labels))}: which one is {name}? Name it by its "
+        f"number, like {labels[0]}@FRAME={text}"
+    )
+
+
+def _labels_in(path: Path) -> list[int]:
+    present = np.unique(read_labels(path))
+    labels: list[int] = present[present > 0].tolist()
+    if not labels:
+        raise InputError(f"{path} marks no object: give each object a number above 0")
+    return labels
+
+
+def _next_number(targets: Iterable[Target]) -> int:
+    return max((target.number for target in targets), default=0) + 1
+
+
+def _numbers(text: str) -> list[float]:
+    """The numbers between the commas; none where one is no finite number."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
+    return numbers if all(map(math.isfinite, numbers)) else []
