@@ -43,9 +43,8 @@ class Outcome(NamedTuple):
 class Transport:
     """Watches the attention to memory and asks what it would have carried over.
 
-    While active, `memory_labels` are the label maps [B,h,w] of the frames in long-term memory,
-    oldest first, and the last one is the short-term frame; `loss` compares the labels that each
-    attention's weights carry over with the truth (an auxiliary task; free at inference).
+    `watching` records every such attention; `loss` then lets its weights carry the labels of the
+    remembered frames over and compares them with the truth: an auxiliary task, free at inference.
     """
 
     def __init__(self, model: VMOS) -> None:
@@ -72,12 +71,16 @@ class Transport:
         self.calls.append((module, query, memory, size))
 
     def loss(self, long_term: list[Tensor], short_term: Tensor, truth: Tensor) -> Tensor:
-        """Mean transport loss over the recorded calls; label maps [B,h,w] at input size."""
+        """Mean transport loss over the recorded calls.
+
+        Takes the label maps [B,h,w], at input size, of the frames in long-term memory, oldest
+        first, of the frame in short-term memory, and of the frame that read them.
+        """
         terms = []
         for module, query, memory, size in self.calls:
             maps = long_term if isinstance(module, LongTermAttention) else [short_term]
             value = torch.cat([self._shares(labels, size) for labels in maps], dim=1)
-            carried = module.attend(query, memory.key, value, size)
+            carried = module.attend(query, memory.key, value, size).float()
             terms.append(losses.transport_loss(carried, self._shares(truth, size)))
         return torch.stack(terms).mean()
 
@@ -112,7 +115,7 @@ def roll_out(
     for t in range(1, count):
         with transport.watching():
             logits, states = model.propagate(features[t], _join(memories), memories[-1])
-        logits = resize(logits, labels.shape[-2:])
+        logits = resize(logits.float(), labels.shape[-2:])
         predicted = logits.argmax(dim=1)
         segmentation.append(
             losses.bootstrapped_cross_entropy(logits, labels[:, t], config.hardest)

@@ -124,7 +124,7 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def initialise(model: VMOS) -> VMOS:
-    """Start every DCNv3 as a plain average and every gate scale at one, in place."""
+    """Start every DCNv3 as a plain average of its nine neighbours, in place."""
     for name, parameter in model.named_parameters():
         if ".dcn.offset." in name or ".dcn.mask." in name:
             nn.init.zeros_(parameter)
@@ -221,7 +221,9 @@ def main(arguments: list[str] | None = None) -> None:
     schedule = Schedule(args.steps, args.batch, args.rate, args.last_rate, seed=args.seed)
     model = initialise(build_vmos(config))
     if args.start:
-        model = build_vmos(config, torch.load(args.start, weights_only=True)["average"])
+        model = build_vmos(
+            config, torch.load(args.start, map_location="cpu", weights_only=True)["average"]
+        )
     trainer = Trainer(model, schedule, LossConfig(), torch.device(args.device), args.bf16)
     args.run.mkdir(parents=True, exist_ok=True)
     checkpoint = args.run / "checkpoint.pt"

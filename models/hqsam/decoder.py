@@ -1,4 +1,4 @@
-"""The prompt encoder and the mask decoder of HQ-SAM (HQ-SAM, section 3)."""
+"""The prompt encoder and the mask decoder of HQ-SAM (HQ-SAM, High-Quality Output Token)."""
 
 from typing import NamedTuple
 

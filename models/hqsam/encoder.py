@@ -41,7 +41,7 @@ class EncodedImage(NamedTuple):
 
     features: [1,256,64,64], what SAM's decoder reads.
     early: [1,64,64,C], tokens after the first block with global attention (TinyViT: after the
-        second stage), where fine detail is still present (HQ-SAM, section 3.2).
+        second stage), where fine detail is still present (HQ-SAM, Global-local Fusion).
     """
 
     features: Tensor

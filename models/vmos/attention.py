@@ -22,7 +22,7 @@ class LayerMemory(NamedTuple):
 
 
 class Gated(nn.Module):
-    """The last steps of each gated propagation (DeAOT, equation 4): gate, 5x5, projection."""
+    """The last steps of each gated propagation (DeAOT): gate, 5x5, projection."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

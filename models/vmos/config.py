@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class VMOSConfig:
-    """Sizes of a video multi-object segmenter (HQTrack, section 3.1).
+    """Sizes of a video multi-object segmenter (HQTrack, Video Multi-object Segmenter).
 
     The encoder works at three strides: `stride` (the head), twice that (fine propagation) and
     four times that (coarse propagation). Its first three levels have one stride each, further

@@ -8,7 +8,7 @@ POINTS = 9
 
 
 class DCNv3(nn.Module):
-    """Deformable convolution v3 (InternImage, section 3.1) with a 3x3 kernel and stride 1.
+    """Deformable convolution v3 (InternImage, DCNv3 operator) with a 3x3 kernel and stride 1.
 
     Every pixel and group samples its own nine positions, weighted by a softmax; positions
     outside the map read zero.

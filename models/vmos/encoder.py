@@ -103,7 +103,7 @@ class Level(nn.Module):
 
 
 class Encoder(nn.Module):
-    """InternImage (section 3.2 of its paper), channels last inside, and a 1x1 projector."""
+    """InternImage, channels last inside, and a 1x1 projector."""
 
     def __init__(self, config: VMOSConfig) -> None:
         super().__init__()

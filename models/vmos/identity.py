@@ -22,7 +22,7 @@ class Identity(NamedTuple):
 
 
 class IdentityBank(nn.Module):
-    """Embeds a label map patch by patch (AOT, section 3.2; DeAOT, section 4.2)."""
+    """Embeds a label map patch by patch (AOT, identification mechanism; DeAOT)."""
 
     def __init__(self, config: VMOSConfig) -> None:
         super().__init__()

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Attention scores held at a time, in elements: 64 MiB in float32.
-SCORES_AT_A_TIME = 2**24
+# Queries whose scores against the whole memory exist at a time; few enough for a CPU's cache.
+QUERIES_AT_A_TIME = 256
 
 # Side of the square tiles in which local attention is computed, in feature pixels.
 TILE = 8
@@ -64,14 +64,13 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         value: [B,M,C].
 
     Returns:
-        [B,N,C]. At most `SCORES_AT_A_TIME` scores exist at once (one query's, if those are more).
+        [B,N,C]. The scores of at most `QUERIES_AT_A_TIME` queries exist at once.
     """
     query = query * query.shape[-1] ** -0.5
     key = key.transpose(1, 2)
-    rows = max(1, SCORES_AT_A_TIME // (key.shape[0] * key.shape[2]))
     parts = [
         torch.softmax(part @ key, dim=-1, dtype=torch.float32).to(value.dtype) @ value
-        for part in query.split(rows, dim=1)
+        for part in query.split(QUERIES_AT_A_TIME, dim=1)
     ]
     return torch.cat(parts, dim=1)
 

@@ -34,7 +34,7 @@ Recall = Callable[[int, LayerState], tuple[LayerMemory, LayerMemory]]
 
 
 class GatedPropagationLayer(nn.Module):
-    """One gated propagation module with a visual and an identity branch (DeAOT, section 4.3)."""
+    """One gated propagation module with a visual and an identity branch (DeAOT)."""
 
     def __init__(self, width: int, radius: int, *, first: bool) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class ResBlock(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Brings both branches to the next finer stride (HQTrack, section 3.1).
+    """Brings both branches to the next finer stride (HQTrack, VMOS).
 
     The same encoder feature is added to both branches, as in the released model.
     """
@@ -141,7 +141,7 @@ class Refinement(nn.Module):
 
 
 class MultiScalePropagation(nn.Module):
-    """Coarse layers, one fine layer, and the way to the head's stride (HQTrack, section 3.1)."""
+    """Coarse layers, one fine layer, and the way to the head's stride (HQTrack, VMOS)."""
 
     def __init__(self, config: VMOSConfig) -> None:
         super().__init__()

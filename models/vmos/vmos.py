@@ -43,7 +43,7 @@ class Head(nn.Module):
 
 
 class VMOS(nn.Module):
-    """Follows up to `config.objects` objects in one pass (HQTrack, section 3.1).
+    """Follows up to `config.objects` objects in one pass (HQTrack, Video Multi-object Segmenter).
 
     It holds weights only. A video's memory belongs to the caller: `encode` a frame once, then
     either `reference` it with a given label map or `propagate` it from memory; `memorize` turns

@@ -1,10 +1,14 @@
 """The composition root: weights and a device -> a tracker."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import Tensor, nn
 
-from hqsam import build_hqsam
+from hqsam import VARIANTS, build_hqsam
 from hqtrack import weights as known
 from hqtrack.baseline import FirstMask
 from hqtrack.errors import InputError
@@ -12,10 +16,11 @@ from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
 from hqtrack.refiner import MaskRefiner
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker, Tracker
-from vmos import build_vmos
+from vmos import VMOSConfig, build_vmos
+
+Network = TypeVar("Network", bound=nn.Module)
 
 PRESETS = ("full", "light")
-REFINERS = ("vit_h", "vit_l", "vit_b", "vit_tiny")
 
 
 def build_tracker(
@@ -35,24 +40,36 @@ def build_tracker(
         refiner: the HQ-SAM of the full preset: "vit_h" as published, or a smaller one.
 
     Raises:
-        InputError: there is no such preset, refiner or device.
+        InputError: there is no such preset, refiner or device, or a checkpoint is not what its
+            name says.
         MissingFileError: a checkpoint is not there; the message says how to get it.
-        CheckpointError: a checkpoint is not what its name says.
     """
     if preset not in PRESETS:
         raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
-    if refiner not in REFINERS:
-        raise InputError(f"there is no refiner {refiner!r}: choose one of {', '.join(REFINERS)}")
+    if refiner not in VARIANTS:
+        raise InputError(f"there is no refiner {refiner!r}: choose one of {', '.join(VARIANTS)}")
     target = choose_device(device)
     if preset == "light":
-        light = build_vmos(LIGHT_VMOS, known.load(known.find("light", weights)))
-        return HQTracker(VideoObjectSegmenter(light.to(target), LIGHT_SEGMENTER))
+        light = _load(partial(build_vmos, LIGHT_VMOS), known.find("light", weights), target)
+        return HQTracker(VideoObjectSegmenter(light, LIGHT_SEGMENTER))
     # Both files are looked for before either is read: reading takes a while.
     vmos_file = known.find("vmos", weights)
     hqsam_file = known.find(f"hqsam_{refiner}", weights)
-    vmos = build_vmos(state_dict=known.load(vmos_file)).to(target)
-    hqsam = build_hqsam(refiner, known.load(hqsam_file)).to(target)
+    vmos = _load(partial(build_vmos, VMOSConfig()), vmos_file, target)
+    hqsam = _load(partial(build_hqsam, refiner), hqsam_file, target)
     return HQTracker(VideoObjectSegmenter(vmos), MaskRefiner(hqsam))
+
+
+def _load(
+    build: Callable[[Mapping[str, Tensor]], Network], file: Path, device: torch.device
+) -> Network:
+    """The network that `build` makes of a checkpoint, on the device."""
+    try:
+        return build(known.load(file)).to(device)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{file}: {error}") from error
 
 
 def build_named(

@@ -29,7 +29,7 @@ def aggregate(probabilities: Sequence[Tensor]) -> Tensor:
 
     Returns:
         Logits [1,groups*M+1,h,w]: the background is the product of all backgrounds; every
-        probability is kept `MARGIN` away from 0 and 1 (AOT, section 3.2).
+        probability is kept `MARGIN` away from 0 and 1 (AOT).
     """
     background = torch.stack([part[:, :1] for part in probabilities]).prod(dim=0)
     joined = torch.cat([background, *(part[:, 1:] for part in probabilities)], dim=1)

@@ -37,7 +37,7 @@ def frames_to_keep(frames: list[int], references: set[int], new: int, size: int)
 
 
 class MemoryBank:
-    """The memory of one group of objects (HQTrack, section 3.1; DeAOT's long and short term).
+    """The memory of one group of objects (DeAOT's long and short term, capped as in HQTrack).
 
     Long-term memory holds the reference frames and one frame every `gap` frames, `size` in all;
     short-term memory is the frame `lag` frames back, or the last reference if that is nearer.

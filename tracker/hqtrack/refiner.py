@@ -1,4 +1,4 @@
-"""The mask refiner: HQ-SAM, prompted with the box of each object's mask (HQTrack, section 3.3)."""
+"""The mask refiner: HQ-SAM, prompted with the box of each object's mask (HQTrack, Mask Refiner)."""
 
 from typing import NamedTuple
 

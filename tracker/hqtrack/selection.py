@@ -29,7 +29,7 @@ def choose_masks(
 
     The candidate with the highest predicted score (the first of equals) replaces the coarse mask
     if its IoU with it, in float32, is at least ``min_iou``. An empty coarse mask stays empty: the
-    object is not there. HQTrack, section 3.3.
+    object is not there. HQTrack, Mask Refiner.
 
     Takes ``coarse`` [N,H,W], ``candidates`` [N,K,H,W] and ``scores`` [N,K] with K of at least 1;
     raises InputError where the shapes disagree.

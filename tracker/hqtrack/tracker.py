@@ -36,7 +36,7 @@ class Tracker(Protocol):
 
 
 class HQTracker:
-    """VMOS, then HQ-SAM prompted with each mask's box, then a choice (HQTrack, section 3).
+    """VMOS, then HQ-SAM prompted with each mask's box, then a choice (HQTrack, pipeline).
 
     A ``Tracker``. Images are [H,W,3] uint8 RGB, all of a video of one size; masks [N,H,W] bool.
     As published, memory is written with the coarse masks, not with the refined ones.
