@@ -9,7 +9,7 @@ import pytest
 from hqtrack.cli import main
 from hqtrack.errors import InputError, MissingFileError
 
-COMMANDS = ("run", "score", "generate", "workspace", "weights")
+COMMANDS = ("run", "score", "generate", "workspace", "doctor", "weights")
 
 
 def raising(error):

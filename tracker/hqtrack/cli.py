@@ -12,6 +12,7 @@ _COMMANDS = {
     "score": "measure a tracker on annotated sequences",
     "generate": "make sequences with exact masks",
     "workspace": "turn a folder of sequences into a VOT workspace",
+    "doctor": "find out what works on this machine",
     "weights": "list, fetch and check the weights of the networks",
 }
 """Command and summary; module hqtrack.<command> has ``add_arguments(parser)`` and ``run(args)``."""
