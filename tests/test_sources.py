@@ -33,7 +33,7 @@ IN_ORDER = [(1, "f2.png", 2), (2, "f9.png", 9), (3, "f10.png", 10)]
 
 
 def test_a_folder_of_images(folder):
-    source = open_source([str(folder)])
+    source = open_source(folder)
     assert read(source) == IN_ORDER
     assert (source.name, source.total, source.live) == ("street", 3, False)
     assert source.address == str(folder)
@@ -41,18 +41,18 @@ def test_a_folder_of_images(folder):
 
 def test_a_pattern_quoted_and_unquoted(folder):
     (folder / "g5.png").write_bytes(b"")
-    assert read(open_source([str(folder / "f*.png")])) == IN_ORDER
-    assert read(open_source([str(path) for path in folder.glob("f*.png")])) == IN_ORDER
+    assert read(open_source(str(folder / "f*.png"))) == IN_ORDER
+    assert read(open_source(*folder.glob("f*.png"))) == IN_ORDER
 
 
 def test_a_relative_pattern(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    assert read(open_source(["f?.png"])) == IN_ORDER[:2]
+    assert read(open_source("f?.png")) == IN_ORDER[:2]
 
 
 def test_images_that_are_left_out_are_not_decoded(folder):
     (folder / "f9.png").write_bytes(b"damaged")
-    source = open_source([str(folder)])
+    source = open_source(folder)
     assert [frame[0] for frame in read(source, 1, 2)] == [1, 3]
     assert [frame[0] for frame in read(source, 3, 1)] == [3]
     with pytest.raises(InputError, match=r"f9\.png.*damaged"):
@@ -60,33 +60,33 @@ def test_images_that_are_left_out_are_not_decoded(folder):
 
 
 def test_a_single_image(folder):
-    source = open_source([str(folder / "f9.png")])
+    source = open_source(str(folder / "f9.png"))
     assert read(source) == [(1, "f9.png", 9)]
     assert source.name == "f9"
 
 
 def test_masks_are_no_frames(folder):
-    source = open_source([str(folder)], but_not=[folder / ".." / "color" / "f2.png"])
+    source = open_source(folder, but_not=[folder / ".." / "color" / "f2.png"])
     assert [frame[1] for frame in read(source)] == ["f9.png", "f10.png"]
     with pytest.raises(InputError, match="no image besides the mask"):
-        open_source([str(folder / "f2*")], but_not=[folder / "f2.png"])
+        open_source(str(folder / "f2*"), but_not=[folder / "f2.png"])
 
 
 def test_an_image_of_another_size_is_named(folder):
     PillowImage.new("RGB", (7, 6)).save(folder / "f10.png")
     with pytest.raises(InputError, match=r"f10\.png: the image is 7x6 but .* 8x6"):
-        read(open_source([str(folder)]))
+        read(open_source(folder))
 
 
 def test_a_video_file_a_camera_and_streams(tmp_path, monkeypatch):
-    source = open_source([str(write_video(tmp_path / "my clip.mp4", pictures(2)))])
+    source = open_source(str(write_video(tmp_path / "my clip.mp4", pictures(2))))
     assert isinstance(source, Video)
     assert (source.name, source.address) == ("my clip", str(tmp_path / "my clip.mp4"))
-    assert open_source(["2"]) == Camera(2)
+    assert open_source("2") == Camera(2)
     opened = []
     monkeypatch.setattr("hqtrack.sources.open_video", lambda *given: opened.append(given))
-    open_source(["rtsp://host/door"])
-    open_source(["https://host/a/clip.mp4?key=1"])
+    open_source("rtsp://host/door")
+    open_source("https://host/a/clip.mp4?key=1")
     assert opened == [
         ("rtsp://host/door", "door", True),
         ("https://host/a/clip.mp4?key=1", "clip", False),
@@ -96,7 +96,7 @@ def test_a_video_file_a_camera_and_streams(tmp_path, monkeypatch):
 def test_a_file_named_like_a_number_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("7").write_bytes(write_video(tmp_path / "a.mp4", pictures(2)).read_bytes())
-    assert isinstance(open_source(["7"]), Video)
+    assert isinstance(open_source("7"), Video)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +110,13 @@ def test_a_file_named_like_a_number_is_a_file(tmp_path, monkeypatch):
 def test_what_is_not_there(tmp_path, monkeypatch, typed, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingFileError, match=message):
-        open_source(typed)
+        open_source(*typed)
 
 
 def test_two_images_of_one_name(folder):
     PillowImage.new("RGB", (8, 6)).save(folder / "f9.jpg")
     with pytest.raises(InputError, match="which one is the frame"):
-        open_source([str(folder / "*")])
+        open_source(str(folder / "*"))
 
 
 def test_no_permission():
@@ -131,13 +131,13 @@ def test_no_permission():
             os.seteuid(65534)
         try:
             with pytest.raises(InputError, match=r"no permission to read .*clip\.mp4: ask"):
-                open_source([str(path)])
+                open_source(str(path))
         finally:
             os.seteuid(user)
 
 
 def test_frames_are_read_one_at_a_time(folder):
-    frames = open_source([str(folder)]).read()
+    frames = open_source(folder).read()
     assert next(frames).number == 1
     (folder / "f9.png").unlink()
     with pytest.raises(MissingFileError, match=r"f9\.png"):
@@ -146,5 +146,5 @@ def test_frames_are_read_one_at_a_time(folder):
 
 def test_pixels_are_rgb(tmp_path):
     PillowImage.fromarray(np.full((4, 4, 3), (1, 2, 3), np.uint8)).save(tmp_path / "a.png")
-    [frame] = open_source([str(tmp_path)]).read()
+    [frame] = open_source(tmp_path).read()
     assert frame.image[0, 0].tolist() == [1, 2, 3]

@@ -1,9 +1,14 @@
 """HQTrack: tracking anything in high quality.
 
->>> from hqtrack import build_tracker
+>>> from hqtrack import build_tracker, masks, synthetic
+>>> images, labels = synthetic.generate(seed=1, frames=3, objects=2)  # [F,H,W,3] uint8, [F,H,W]
 >>> tracker = build_tracker("light")
->>> tracker.initialize(image, masks)  # [H,W,3] uint8 RGB, [N,H,W] bool
->>> masks, confidence = tracker.track(next_image)  # [N,H,W] bool, [N] in [0, 1]
+>>> tracker.initialize(images[0], masks.labels_to_masks(labels[0], 2))  # [H,W,3], [N,H,W] bool
+>>> found, confidence = tracker.track(images[1])  # [N,H,W] bool, [N] in [0, 1]
+>>> found.shape, confidence.shape
+((2, 180, 320), (2,))
+
+The images of a video, a folder or a camera are those of ``open_source(...).read()``.
 
 The public names load on first use, so that importing this package is cheap.
 """
@@ -14,24 +19,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hqtrack.build import build_tracker
     from hqtrack.errors import InputError, MissingFileError
+    from hqtrack.footage import Frame
+    from hqtrack.sources import Source, open_source
     from hqtrack.tracker import HQTracker, Tracked, Tracker
 
 __all__ = [
+    "Frame",
     "HQTracker",
     "InputError",
     "MissingFileError",
+    "Source",
     "Tracked",
     "Tracker",
     "build_tracker",
+    "open_source",
 ]
 
 _HOMES = {
+    "Frame": "hqtrack.footage",
     "HQTracker": "hqtrack.tracker",
     "InputError": "hqtrack.errors",
     "MissingFileError": "hqtrack.errors",
+    "Source": "hqtrack.sources",
     "Tracked": "hqtrack.tracker",
     "Tracker": "hqtrack.tracker",
     "build_tracker": "hqtrack.build",
+    "open_source": "hqtrack.sources",
 }
 
 

@@ -154,7 +154,7 @@ def _plan(args: argparse.Namespace) -> _Plan:
         raise InputError("--start and --every count from 1: give 1 or more")
     targets = parse_targets(args.mask, args.box, args.point, args.object)
     files = [target.prompt.path for target in targets if isinstance(target.prompt, MaskFile)]
-    source = open_source(args.video, but_not=files)
+    source = open_source(*args.video, but_not=files)
     if source.total is not None and source.total < args.start:
         raise InputError(f"--start {args.start} is behind the last frame, {source.total}")
     check_starts(targets, args.start, args.every, source.total, source.live)

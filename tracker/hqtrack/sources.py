@@ -1,7 +1,7 @@
 """Where frames come from: a file, a folder of images, a pattern, a camera or a stream."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -44,18 +44,18 @@ class Source(Protocol):
         """
 
 
-def open_source(texts: Sequence[str], but_not: Iterable[Path] = ()) -> Source:
-    """The source behind what was typed.
+def open_source(place: str | Path, *more: str | Path, but_not: Iterable[Path] = ()) -> Source:
+    """The source of frames at a place.
 
-    One text is a video file, an image, a folder of images, a pattern (``*``) of images, the index
-    of a camera or an URL; several are images. Images in ``but_not`` are no frames. Raises
+    It is a video file, an image, a folder of images, a pattern (``*``) of images, the index of a
+    camera or an URL; several places are images. Images in ``but_not`` are no frames. Raises
     MissingFileError where there is no such file, InputError where it cannot be read as what it
     seems to be.
     """
-    text, path = texts[0], Path(texts[0])
-    if len(texts) > 1:
-        paths = _in_order(map(Path, texts), f"{text} ...")
-        return _images(paths, but_not, path.parent, f"{path.resolve()} and {len(texts) - 1} more")
+    text, path = str(place), Path(place)
+    if more:
+        paths = _in_order(map(Path, (place, *more)), f"{text} ...")
+        return _images(paths, but_not, path.parent, f"{path.resolve()} and {len(more)} more")
     if path.is_dir():
         return _images(list_images(path), but_not, path, str(path.resolve()))
     if path.exists():
