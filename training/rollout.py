@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -24,11 +25,16 @@ class LossConfig:
         hardest: share of the pixels that the cross entropy looks at.
         transport: weight of the loss on what attention alone carries over.
         truth: chance that a frame enters memory with its true labels, not the predicted ones.
+        stale: chance that it enters with the predicted labels and, where those are background,
+            with the labels of the frame before: what a tracker leaves behind when it drifts.
+        reference_only: chance that long-term memory holds the reference alone.
     """
 
     hardest: float = 0.25
     transport: float = 0.5
     truth: float = 0.5
+    stale: float = 0.0
+    reference_only: float = 0.0
 
 
 class Outcome(NamedTuple):
@@ -95,14 +101,14 @@ def roll_out(
 ) -> Outcome:
     """Segment frames 1.. of clips from memory and compare with the truth.
 
-    Frame 1 is read from frame 0; frame t from frames 0..t-1 in long-term memory and frame t-1 in
-    short-term memory.
+    Frame t is read from frames 0..t-1 in long-term memory, or the reference alone, and from frame
+    t-1 in short-term memory.
 
     Args:
         model: in training mode.
         frames: [B,F,3,h,w], normalised.
         labels: [B,F,h,w] int64.
-        generator: decides which frames enter memory with the truth.
+        generator: decides what memory holds, see `LossConfig`.
     """
     batch, count = frames.shape[:2]
     encoded = model.encode(frames.flatten(0, 1))
@@ -112,26 +118,38 @@ def roll_out(
     memories = [model.reference(features[0], labels[:, 0])]
     known = [labels[:, 0]]
     segmentation, carried, scores = [], [], []
+    chance = partial(torch.rand, (), generator=generator)
+    reach = 1 if chance() < config.reference_only else count
     for t in range(1, count):
         with transport.watching():
-            logits, states = model.propagate(features[t], _join(memories), memories[-1])
+            logits, states = model.propagate(features[t], _join(memories[:reach]), memories[-1])
         logits = resize(logits.float(), labels.shape[-2:])
         predicted = logits.argmax(dim=1)
         segmentation.append(
             losses.bootstrapped_cross_entropy(logits, labels[:, t], config.hardest)
             + losses.soft_jaccard(logits, labels[:, t])
         )
-        carried.append(transport.loss(known, known[-1], labels[:, t]))
+        carried.append(transport.loss(known[:reach], known[-1], labels[:, t]))
         scores.append(losses.mean_jaccard(predicted, labels[:, t]))
         if t + 1 < count:
-            told = torch.rand((), generator=generator).item() < config.truth
-            known.append(labels[:, t] if told else predicted)
+            known.append(_written(predicted, labels[:, t], known[-1], config, chance().item()))
             memories.append(model.memorize(states, known[-1]))
     transport.calls.clear()
     main, extra = torch.stack(segmentation).mean(), torch.stack(carried).mean()
     return Outcome(
         main + config.transport * extra, main.item(), extra.item(), sum(scores) / len(scores)
     )
+
+
+def _written(
+    predicted: Tensor, truth: Tensor, before: Tensor, config: LossConfig, chance: float
+) -> Tensor:
+    """The labels [B,h,w] with which a frame enters memory; `chance` is uniform in [0, 1)."""
+    if chance < config.truth:
+        return truth
+    if chance < config.truth + config.stale:
+        return torch.where(predicted > 0, predicted, before)
+    return predicted
 
 
 def _join(memories: list[FrameMemory]) -> FrameMemory:

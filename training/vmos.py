@@ -193,6 +193,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=97, help="side of the clips, pixels")
     parser.add_argument("--frames", type=int, default=3)
     parser.add_argument("--video", type=float, default=0.4, help="share of real video")
+    parser.add_argument("--max-gap", type=int, default=6, help="most video frames between two")
+    parser.add_argument("--truth", type=float, default=0.5, help="share of true labels in memory")
+    parser.add_argument("--stale", type=float, default=0.0, help="share of stale labels in memory")
+    parser.add_argument("--reference-only", type=float, default=0.0, help="share of short memories")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -212,7 +216,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise InputError(f"no sequences in {args.data / 'davis_train'}: give the data folder")
     config = CONFIGS[args.config]
     clips = Clips(
-        ClipConfig(size=args.size, frames=args.frames, video=args.video, objects=config.objects),
+        ClipConfig(
+            args.size, args.frames, args.video, max_gap=args.max_gap, objects=config.objects
+        ),
         [folder for folder in folders if folder.name not in HELD_OUT],
         args.data / "stills",
         args.seed,
@@ -224,7 +230,8 @@ def main(arguments: list[str] | None = None) -> None:
         model = build_vmos(
             config, torch.load(args.start, map_location="cpu", weights_only=True)["average"]
         )
-    trainer = Trainer(model, schedule, LossConfig(), torch.device(args.device), args.bf16)
+    loss = LossConfig(truth=args.truth, stale=args.stale, reference_only=args.reference_only)
+    trainer = Trainer(model, schedule, loss, torch.device(args.device), args.bf16)
     args.run.mkdir(parents=True, exist_ok=True)
     checkpoint = args.run / "checkpoint.pt"
     if checkpoint.exists():
