@@ -104,6 +104,18 @@ def test_another_run_is_not_mixed_in(folder):
     assert (folder / "frames.jsonl").read_bytes() == before
 
 
+def test_a_run_of_which_nothing_is_done_gives_way(tmp_path):
+    with Results(tmp_path, RUN):
+        pass
+    other = dataclasses.replace(RUN, every=1)
+    with Results(tmp_path, other) as results:
+        results.write(followed(1), 0.25)
+    with Results(tmp_path, other) as results:
+        assert results.count == 1
+    with pytest.raises(InputError, match="holds another run"):
+        Results(tmp_path, RUN)
+
+
 @pytest.mark.parametrize("line", ["{}", "no json", '{"run": {}}', "[1]"])
 def test_a_foreign_journal_is_refused(tmp_path, line):
     (tmp_path / "frames.jsonl").write_text(line + "\n")

@@ -248,9 +248,11 @@ def test_a_full_disk(arguments, built, output, capsys, monkeypatch, function, on
     assert summary(output)["complete"] is True
 
 
-def test_a_mask_of_the_wrong_size(tmp_path, arguments, built, capsys):
+def test_a_mask_of_the_wrong_size_is_mended_and_run(tmp_path, arguments, built, capsys, labels):
     write_labels(tmp_path / "first.png", np.ones((WIDTH, HEIGHT), np.int32))
     assert "first.png is 12x20 and the image is 20x12" in error_of(arguments, capsys)
+    write_labels(tmp_path / "first.png", labels)
+    assert main(arguments) == 0
 
 
 @pytest.mark.parametrize(

@@ -150,17 +150,21 @@ class Results:
         journal = self._path.open("a+", encoding="utf-8")
         try:
             journal.seek(0)
-            end = 0
-            while (line := journal.readline()).endswith("\n"):
-                if end == 0:
-                    self._check_same(header, line)
-                else:
-                    self.last = _record(line).number
-                    self.count += 1
+            first = journal.readline()
+            different = self._differences(header["run"], first) if first.endswith("\n") else []
+            end = journal.tell()
+            while first.endswith("\n") and (line := journal.readline()).endswith("\n"):
+                self.last = _record(line).number
+                self.count += 1
                 end = journal.tell()
-            journal.truncate(end)
-            journal.seek(end)
-            if end == 0:
+            if self.count and different:
+                raise InputError(
+                    f"{self.folder} holds another run (other {', '.join(different)}): give another "
+                    "--output, or delete it"
+                )
+            journal.truncate(end if self.count else 0)
+            journal.seek(0, os.SEEK_END)
+            if not self.count:
                 journal.write(json.dumps(header) + "\n")
                 journal.flush()
         except BaseException:
@@ -168,19 +172,15 @@ class Results:
             raise
         return journal
 
-    def _check_same(self, header: dict[str, Any], line: str) -> None:
+    def _differences(self, run: dict[str, Any], line: str) -> list[str]:
+        """What the first line of a journal says otherwise; InputError where it is none."""
         try:
             before = json.loads(line)["run"]
-            different = [name for name, value in header["run"].items() if before[name] != value]
+            return [name for name, value in run.items() if before[name] != value]
         except (ValueError, TypeError, KeyError):
             raise InputError(
                 f"{self._path} is no journal of a run: give another --output"
             ) from None
-        if different:
-            raise InputError(
-                f"{self.folder} holds another run (other {', '.join(different)}): give another "
-                "--output, or delete it"
-            )
 
 
 def _record(line: str) -> FrameRecord:

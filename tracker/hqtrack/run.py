@@ -134,7 +134,8 @@ def run(args: argparse.Namespace) -> int:
 def follow(frames: Iterable[Frame], follower: Follower, results: Results) -> Iterator[Followed]:
     """Each frame with its masks, those that are done as they are stored; new ones are kept.
 
-    The tracker sees all of them, so that what is new is what one uninterrupted run gives.
+    The tracker sees all of them, so that what is new is what one uninterrupted run gives: its
+    memory of a frame depends on all frames before. Exactly so with the same number of threads.
     """
     for frame in frames:
         if frame.number <= results.last:
@@ -169,12 +170,13 @@ def _track_and_finish(plan: _Plan, args: argparse.Namespace, results: Results) -
         try:
             _track(plan, args, results)
         except (InputError, KeyboardInterrupt):
-            _finish(plan, results, complete=False)
-            print(
-                f"hqtrack: stopped; {results.count} frames are done and kept in {results.folder}, "
-                "the same command goes on after them",
-                file=sys.stderr,
-            )
+            if results.count:
+                _finish(plan, results, complete=False)
+                print(
+                    f"hqtrack: stopped; {results.count} frames are done and kept in "
+                    f"{results.folder}, the same command goes on after them",
+                    file=sys.stderr,
+                )
             raise
         _finish(plan, results, complete=True)
     except OSError as error:
