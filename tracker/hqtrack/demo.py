@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,21 +172,15 @@ def read_analysis(report: dict[str, Any]) -> Analysis:
 
 
 def _table(analysis: Analysis) -> Table:
-    table = Table(title="Quality, accuracy and robustness")
-    table.add_column("sequence")
-    for tracker in TRACKERS:
-        for measure in ("Q", "A", "R"):
-            table.add_column(f"{tracker}\n{measure}", justify="right")
-    for sequence, measures in analysis.by_sequence.items():
-        table.add_row(sequence, *_cells(measures))
-    table.add_section()
-    table.add_row("all", *_cells(analysis.overall))
+    table = Table("sequence", "tracker", title="VOTS measures")
+    for measure in ("Quality", "accuracy", "robustness"):
+        table.add_column(measure, justify="right")
+    for name, measures in [*analysis.by_sequence.items(), ("all", analysis.overall)]:
+        for tracker in TRACKERS:
+            values = (f"{value:.3f}" for value in measures[tracker])
+            table.add_row(name if tracker == TRACKERS[0] else "", tracker, *values)
+        table.add_section()
     return table
-
-
-def _cells(measures: dict[str, Measures]) -> Iterator[str]:
-    for tracker in TRACKERS:
-        yield from (f"{value:.3f}" for value in measures[tracker])
 
 
 def _draw_overlays(folder: Path) -> Path:
