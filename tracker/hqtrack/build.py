@@ -1,5 +1,6 @@
 """The composition root: weights and a device -> a tracker."""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -77,7 +78,8 @@ def build_named(
 ) -> Tracker:
     """Load a tracker by its name in trackers.ini: HQTrack, HQTrackLight or FirstMask.
 
-    See `build_tracker` for the other arguments and the errors.
+    The environment variable HQTRACK_REFINER names another HQ-SAM than the published one, for a
+    device that does not hold it. See `build_tracker` for the other arguments and the errors.
     """
     if name == "FirstMask":
         return FirstMask()
@@ -86,7 +88,8 @@ def build_named(
         raise InputError(
             f"there is no tracker {name!r}: choose one of {', '.join([*presets, 'FirstMask'])}"
         )
-    return build_tracker(presets[name], device, weights)
+    refiner = os.environ.get("HQTRACK_REFINER", "vit_h")
+    return build_tracker(presets[name], device, weights, refiner)
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:

@@ -1,0 +1,60 @@
+"""The light tracker with the weights that ship."""
+
+import numpy as np
+import pytest
+
+from hqtrack import build_tracker
+from hqtrack.baseline import FirstMask
+from hqtrack.masks import labels_to_masks
+from hqtrack.measures import region_similarity
+from hqtrack.synthetic import RESERVED_SEED, Scene, generate
+from hqtrack.weights import find
+
+FRAMES = 12
+HIDDEN = range(6, 10)
+SIZE = (144, 192)
+
+
+def test_the_weights_are_small_enough_to_ship():
+    assert find("light").stat().st_size < 16 * 2**20
+
+
+def mean_jaccard(tracker, sequence, objects):
+    tracker.initialize(sequence.images[0], labels_to_masks(sequence.masks[0], objects))
+    scores = [
+        region_similarity(tracker.track(image).masks, labels_to_masks(labels, objects))
+        for image, labels in zip(sequence.images[1:], sequence.masks[1:], strict=True)
+    ]
+    return float(np.mean(scores))
+
+
+@pytest.mark.parametrize("objects", [1, 4])
+def test_it_follows_objects_that_move(objects):
+    """On generated sequences that were never trained on: the mean over three of them."""
+    tracker, gains = build_tracker("light", device="cpu"), []
+    for seed in range(RESERVED_SEED + 500, RESERVED_SEED + 503):
+        sequence = generate(seed, FRAMES, SIZE, objects, Scene(leaving=0.0))
+        repeated = mean_jaccard(FirstMask(), sequence, objects)
+        gains.append(mean_jaccard(tracker, sequence, objects) - repeated)
+    assert np.mean(gains) > 0.15
+
+
+def test_confidence_falls_while_an_object_is_hidden():
+    """A grey board covers the first of two objects for some frames; the other stays in sight."""
+    calm = Scene(leaving=0.0, crossing=0.0, bystanders=0, speed=0.3)
+    tracker, seen, hidden = build_tracker("light", device="cpu"), [], []
+    for seed in range(RESERVED_SEED + 100, RESERVED_SEED + 104):
+        sequence = generate(seed, FRAMES, SIZE, 2, calm)
+        tracker.initialize(sequence.images[0], labels_to_masks(sequence.masks[0], 2))
+        for frame in range(1, HIDDEN.stop):
+            image = sequence.images[frame].copy()
+            if frame in HIDDEN:
+                rows, columns = np.nonzero(sequence.masks[frame] == 1)
+                board = np.s_[max(0, rows.min() - 6) : rows.max() + 7]
+                image[board, max(0, columns.min() - 6) : columns.max() + 7] = (90, 90, 95)
+            confidence = tracker.track(image).confidence
+            assert ((confidence >= 0) & (confidence <= 1)).all()
+            (hidden if frame in HIDDEN else seen).append(confidence)
+    first, second = np.mean(hidden, axis=0) / np.mean(seen, axis=0)
+    assert first < 0.75
+    assert second > 0.85
