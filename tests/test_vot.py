@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,6 +179,48 @@ class TestServe:
         assert reason in server.reason
         assert reason in capsys.readouterr().err
 
+    @pytest.mark.parametrize("fault", ["missing", "damaged", "size"])
+    def test_a_frame_that_cannot_be_used_is_named(
+        self, image: Path, tmp_path: Path, fault: str
+    ) -> None:
+        second = tmp_path / "00000002.jpg"
+        if fault != "missing":
+            cv2.imwrite(str(second), IMAGE[:-1])
+        if fault == "damaged":
+            second.write_bytes(second.read_bytes()[:300])
+        server = FakeServer(request("initialize", image, ONE), request("frame", second))
+        assert not serve(server, FirstMask(), lambda: None)
+        assert server.reason is not None
+        assert str(second) in server.reason
+
+    def test_dropped_specks_are_printed(self, image: Path, capsys: Any) -> None:
+        noise = np.zeros((400, 400), np.bool_)
+        noise[::2, ::2] = True
+        noise[100:200, 100:200] = True
+        cv2.imwrite(str(image), np.zeros((*noise.shape, 3), np.uint8))
+        server = FakeServer(request("initialize", image, ONE, noise), request("quit"))
+        assert serve(server, FirstMask(), lambda: None)
+        assert "object 1: 5" in capsys.readouterr().err
+
+    def test_hundreds_of_objects_and_thousands_of_specks_are_answered_fast(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "1.png"
+        cv2.imwrite(str(path), np.zeros((300, 400, 3), np.uint8))
+        masks = np.zeros((300, 300, 400), np.bool_)
+        for index, mask in enumerate(masks):
+            mask[index, index : index + 100] = True
+        masks[0] = False
+        masks[0, ::4, ::4] = True
+        server = FakeServer(
+            request("initialize", path, *masks), request("frame", path), request("quit")
+        )
+        start = time.monotonic()
+        assert serve(server, FirstMask(), lambda: None)
+        # 0.4 s with a core for itself; specks handled one by one would take far longer
+        assert time.monotonic() - start < 4
+        assert [region.size() for region, _ in server.answers[1][1:]] == [(100, 1)] * 299
+
     def test_a_fault_of_the_tracker_is_told_and_its_traceback_printed(
         self, image: Path, capsys: Any
     ) -> None:
@@ -326,7 +369,7 @@ class TestProcess:
         )
         assert status == 1
         assert "the image is 30x19" in lines[-2]
-        assert re.match('@@TRAX:quit "trax.reason=the image is 30x19', lines[-1])
+        assert re.match(r'@@TRAX:quit "trax.reason=\S+/small.png: the image is 30x19', lines[-1])
 
     def test_a_native_crash_leaves_its_stack(self, image: Path) -> None:
         status, lines = transcript("crashing", *first_frame(image), f'frame "file://{image}"')

@@ -24,7 +24,7 @@ def to_region(mask: NDArray[np.bool_]) -> Region:
     """Cut the mask [H,W] of a frame to its box; one background pixel when it is empty.
 
     A single column gets a column of background before it, else the toolkit takes it for nothing.
-    A mask of more than MAX_RUNS runs loses its shortest ones, for results could not be written.
+    A mask of more than MAX_RUNS runs loses its smallest specks, for results could not be written.
     """
     box = mask_boxes(mask[None])[0]
     if np.isnan(box[0]):
@@ -44,13 +44,35 @@ def to_mask(region: Region, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def _limit_runs(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Drop runs of less than 3, 5, 9, 17, ... pixels until no more than MAX_RUNS are left."""
+    """Drop the smallest specks until no more than MAX_RUNS runs are left.
+
+    A speck is a set of pixels joined by their edges. Where the largest one alone has too many
+    runs, its shortest ones go too: those of less than 3, 5, 9, 17, ... pixels.
+    """
+    if _runs(pixels) <= MAX_RUNS:
+        return pixels
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(pixels, connectivity=4)
+    starts = np.diff(labels, axis=1, prepend=0) != 0
+    runs = np.bincount(labels[starts], minlength=count)
+    order = 1 + np.argsort(statistics[1:, cv2.CC_STAT_AREA], kind="stable")
+    excess = runs[1:].sum() - (MAX_RUNS - 1) // 2
+    # the largest is never among the dropped
+    dropped = order[: min(int(np.searchsorted(runs[order].cumsum(), excess)) + 1, count - 2)]
+    kept = np.ones(count, np.uint8)
+    kept[dropped] = 0
+    pixels = kept[labels] & pixels
     shortest = 3
-    while np.count_nonzero(np.diff(pixels.ravel())) >= MAX_RUNS:
+    while _runs(pixels) > MAX_RUNS:
         row = np.ones((1, shortest), np.uint8)
-        kept = cv2.morphologyEx(
+        opened = cv2.morphologyEx(
             pixels, cv2.MORPH_OPEN, row, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)
         )
-        pixels = np.ascontiguousarray(kept, np.uint8)
+        pixels = np.ascontiguousarray(opened, np.uint8)
         shortest = 2 * shortest - 1
     return pixels
+
+
+def _runs(pixels: NDArray[np.uint8]) -> int:
+    """The number of runs, row after row, starting with zeros."""
+    flat = pixels.ravel()
+    return int(np.count_nonzero(flat[1:] != flat[:-1]) + 1 + (flat[0] > 0))

@@ -16,12 +16,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import trax  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from hqtrack.baseline import FirstMask
 from hqtrack.errors import InputError
 from hqtrack.isolation import Streams, can_have_client, isolate
 from hqtrack.masks import check_next_image
-from hqtrack.regions import Region, to_mask, to_region
+from hqtrack.regions import MAX_RUNS, Region, to_mask, to_region
 from hqtrack.tracker import Tracked, Tracker
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video import read_image
@@ -118,7 +119,8 @@ def _answer_requests(server: Server, tracker: Tracker, forward: Callable[[], Non
         request = server.wait()
         if request.type == trax.TraxStatus.QUIT:
             return
-        image = read_image(Path(request.image["color"].path()))
+        path = Path(request.image["color"].path())
+        image = read_image(path)
         masks = _masks(request.objects or [], image)
         if request.type == trax.TraxStatus.INITIALIZE:
             video = Video(tracker, image, masks)
@@ -126,9 +128,17 @@ def _answer_requests(server: Server, tracker: Tracker, forward: Callable[[], Non
         elif video is None:
             raise InputError("the client sent a frame before it initialized a video")
         else:
-            answer = video.track(image, masks)
+            answer = _track(video, image, masks, path)
         forward()
         server.status(_objects(answer))
+
+
+def _track(video: Video, image: Image, new: Masks, path: Path) -> Tracked:
+    """The answer to a frame; what is wrong with it is told with its path."""
+    try:
+        return video.track(image, new)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _masks(objects: list[Any], image: Image) -> Masks:
@@ -141,11 +151,23 @@ def _masks(objects: list[Any], image: Image) -> Masks:
 
 def _objects(tracked: Tracked) -> list[Any]:
     """TraX objects: a region and the confidence for each."""
-    regions = [to_region(mask) for mask in tracked.masks]
+    regions = [_region(index, mask) for index, mask in enumerate(tracked.masks)]
     return [
         (trax.Mask.create(region.pixels, x=region.x, y=region.y), {"confidence": float(confidence)})
         for region, confidence in zip(regions, tracked.confidence, strict=True)
     ]
+
+
+def _region(index: int, mask: NDArray[np.bool_]) -> Region:
+    """The region of object ``index``; what had to be dropped from its mask is printed."""
+    region = to_region(mask)
+    if dropped := int(np.count_nonzero(mask) - np.count_nonzero(region.pixels)):
+        print(
+            f"hqtrack.vot: object {index}: {dropped} of {np.count_nonzero(mask)} pixels, the "
+            f"smallest specks, are left out: results hold no more than {MAX_RUNS} runs per mask",
+            file=sys.stderr,
+        )
+    return region
 
 
 def _report(error: Exception) -> None:
