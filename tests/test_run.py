@@ -227,7 +227,7 @@ def test_what_is_done_is_kept_when_an_image_is_bad(tmp_path, arguments, built, o
 
 @pytest.mark.parametrize(
     ("function", "on_call", "kept"),
-    [("write_labels", 3, 2), ("_encode", 5, 2), ("os.replace", 2, 5)],
+    [("write_labels", 3, 2), ("encode_mask", 5, 2), ("os.replace", 2, 5)],
 )
 def test_a_full_disk(arguments, built, output, capsys, monkeypatch, function, on_call, kept):
     """In the middle of a label map, between it and the journal, and at the very end."""

@@ -10,6 +10,7 @@ from hqtrack.errors import InputError
 _COMMANDS = {
     "run": "follow objects through a video",
     "score": "measure a tracker on annotated sequences",
+    "inspect": "see how the masks of a record came about, in a browser",
     "generate": "make sequences with exact masks",
     "workspace": "turn a folder of sequences into a VOT workspace",
     "doctor": "find out what works on this machine",

@@ -9,7 +9,7 @@ from hqtrack.errors import InputError
 from hqtrack.first_masks import Prompted, first_masks
 from hqtrack.footage import Frame
 from hqtrack.prompts import Target
-from hqtrack.tracker import HQTracker, Tracked, Tracker
+from hqtrack.tracker import HQTracker, Step, Tracked, Tracker, last_step
 from hqtrack.types import Image, Masks, Scores
 
 
@@ -17,13 +17,14 @@ class Followed(NamedTuple):
     """A frame and the objects that have started by then, in the order in which they did.
 
     masks [N,H,W], empty where an object is not seen; confidence [N] in [0, 1], 1 on the frame on
-    which an object starts.
+    which an object starts. step, of the objects that were there before, where the tracker tells.
     """
 
     frame: Frame
     targets: tuple[Target, ...]
     masks: Masks
     confidence: Scores
+    step: Step | None = None
 
 
 class Follower:
@@ -70,7 +71,7 @@ class Follower:
             masks = np.concatenate([masks & ~given.any(axis=0), given])
             confidence = np.concatenate([confidence, np.ones(len(new), np.float32)])
             self._known += new
-        return Followed(frame, self._known, masks, confidence)
+        return Followed(frame, self._known, masks, confidence, last_step(tracker))
 
 
 def check_starts(

@@ -17,6 +17,13 @@ class Remembered(NamedTuple):
     memory: FrameMemory
 
 
+class MemoryFrames(NamedTuple):
+    """Which frames one group of objects read, counted from 0, oldest first."""
+
+    long_term: tuple[int, ...]
+    short_term: int
+
+
 def frames_to_keep(frames: list[int], references: set[int], new: int, size: int) -> list[int]:
     """Which frames stay in long-term memory when frame `new` enters it.
 
@@ -61,6 +68,11 @@ class MemoryBank:
     def short_term(self) -> Remembered:
         """The frame that short-term attention reads."""
         return self._recent[0]
+
+    @property
+    def frames_read(self) -> MemoryFrames:
+        """The frames that attention reads as memory is now."""
+        return MemoryFrames(tuple(self.frames), self.short_term.frame)
 
     def add_reference(self, frame: int, memory: FrameMemory) -> None:
         """Remember a frame on which objects were given; it is never dropped.

@@ -101,7 +101,9 @@ class Results:
         labels = numbering[masks_to_labels(masks)]
         write_labels(self._labels_path(frame.stem), labels)
         areas = [int(np.count_nonzero(mask)) for mask in masks]
-        counts = [_encode(mask) if area else None for mask, area in zip(masks, areas, strict=True)]
+        counts = [
+            encode_mask(mask) if area else None for mask, area in zip(masks, areas, strict=True)
+        ]
         objects = tuple(
             ObjectRecord(target.number, area, round(float(confidence), 4), count)
             for target, area, confidence, count in zip(
@@ -183,13 +185,14 @@ class Results:
             ) from None
 
 
+def encode_mask(mask: NDArray[np.bool_]) -> str:
+    """The run lengths of a mask [H,W] in COCO's text."""
+    columns_first = cv2.transpose(mask.view(np.uint8)).T  # much faster than numpy makes it
+    counts: bytes = run_lengths.encode(columns_first)["counts"]
+    return counts.decode("ascii")
+
+
 def _record(line: str) -> FrameRecord:
     number, name, (height, width), seconds, objects = json.loads(line)
     records = tuple(ObjectRecord(*fields) for fields in objects)
     return FrameRecord(number, name, (height, width), seconds, records)
-
-
-def _encode(mask: NDArray[np.bool_]) -> str:
-    columns_first = cv2.transpose(mask.view(np.uint8)).T  # much faster than numpy makes it
-    counts: bytes = run_lengths.encode(columns_first)["counts"]
-    return counts.decode("ascii")

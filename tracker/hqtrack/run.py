@@ -23,12 +23,13 @@ from hqtrack.footage import Frame
 from hqtrack.overlay_video import OverlayVideo
 from hqtrack.pace import pace_on_stderr
 from hqtrack.prompts import MaskFile, Target, describe, parse_targets
+from hqtrack.record import Heading, Recorder, observe
 from hqtrack.results import Results, RunDescription
 from hqtrack.sources import Source, open_source
 from hqtrack.summary import summarize
 from hqtrack.tracker import Tracker
 
-_SUMMARY, _OVERLAY = "summary.json", "overlay.mp4"
+_SUMMARY, _OVERLAY, _RECORD = "summary.json", "overlay.mp4", "record"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class _Plan:
             first_masks=self.prompted.name if makes else "given",
             objects=tuple(_identity(target) for target in self.targets),
         )
+
+    @property
+    def heading(self) -> Heading:
+        """What the record is of."""
+        names = {target.number: target.name for target in self.targets}
+        return Heading(self.source.name, f"the {self.choice} tracker", names)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +107,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overlay", action="store_true", help="also write a video with the masks drawn on it"
     )
     parser.add_argument(
+        "--record", action="store_true", help="also keep what `hqtrack inspect DIR` shows"
+    )
+    parser.add_argument(
         "--start", type=int, default=1, metavar="N", help="first frame (default: 1)"
     )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th frame")
@@ -118,35 +128,53 @@ def run(args: argparse.Namespace) -> int:
     """Track, and write each frame as it is done; see ``hqtrack.results`` for the files."""
     plan = _plan(args)
     folder = args.output or Path("tracked", plan.source.name)
-    with Results(folder, plan.description) as results:
+    with contextlib.ExitStack() as stack:
+        results = stack.enter_context(Results(folder, plan.description))
         if results.last and plan.source.live:
             raise InputError(
                 f"{folder} holds a run, and a live video cannot be taken up again: give another "
                 "--output"
             )
-        if not _is_complete(folder, args.overlay):
-            _track_and_finish(plan, args, results)
+        recorder = None
+        if args.record:
+            resumed = Recorder(folder / _RECORD, plan.heading, resume=results.count > 0)
+            recorder = stack.enter_context(resumed)
+        if not _is_complete(results, recorder, args.overlay):
+            _track_and_finish(plan, args, results, recorder)
         Console().print(summarize(plan.targets, results.records()).table())
         print(f"{results.count} frames are in {folder}")
+        if recorder is not None:
+            print(f"look inside with: hqtrack inspect {folder}")
     return 0
 
 
-def follow(frames: Iterable[Frame], follower: Follower, results: Results) -> Iterator[Followed]:
+def follow(
+    frames: Iterable[Frame],
+    follower: Follower,
+    results: Results,
+    recorder: Recorder | None = None,
+) -> Iterator[Followed]:
     """Each frame with its masks, those that are done as they are stored; new ones are kept.
+
+    Frames that lack only in the record are tracked once more.
 
     The tracker sees all of them, so that what is new is what one uninterrupted run gives: its
     memory of a frame depends on all frames before. Exactly so with the same number of threads.
     """
     for frame in frames:
-        if frame.number <= results.last:
+        stored = frame.number <= results.last
+        if stored and (recorder is None or frame.number <= recorder.last):
             followed = follower.repeat(frame)
             numbers = [target.number for target in followed.targets]
             yield followed._replace(masks=results.stored_masks(frame.stem, numbers))
-        else:
-            start = time.perf_counter()
-            followed = follower.follow(frame)
+            continue
+        start = time.perf_counter()
+        followed = follower.follow(frame)
+        if not stored:
             results.write(followed, time.perf_counter() - start)
-            yield followed
+        if recorder is not None and frame.number > recorder.last:
+            recorder.write(observe(followed))
+        yield followed
 
 
 def _plan(args: argparse.Namespace) -> _Plan:
@@ -164,11 +192,13 @@ def _plan(args: argparse.Namespace) -> _Plan:
     return _Plan(source, args.start, args.every, targets, choice, prompted)
 
 
-def _track_and_finish(plan: _Plan, args: argparse.Namespace, results: Results) -> None:
+def _track_and_finish(
+    plan: _Plan, args: argparse.Namespace, results: Results, recorder: Recorder | None
+) -> None:
     """Track what is not done, then write what is made of all frames; keep what is done."""
     try:
         try:
-            _track(plan, args, results)
+            _track(plan, args, results, recorder)
         except (InputError, KeyboardInterrupt):
             if results.count:
                 _finish(plan, results, complete=False)
@@ -188,7 +218,9 @@ def _track_and_finish(plan: _Plan, args: argparse.Namespace, results: Results) -
         ) from error
 
 
-def _track(plan: _Plan, args: argparse.Namespace, results: Results) -> None:
+def _track(
+    plan: _Plan, args: argparse.Namespace, results: Results, recorder: Recorder | None
+) -> None:
     follower = Follower(_build(plan.choice, args), plan.targets, plan.prompted)
     if results.last:
         print(f"hqtrack: going on after frame {results.last}", file=sys.stderr)
@@ -199,7 +231,7 @@ def _track(plan: _Plan, args: argparse.Namespace, results: Results) -> None:
             writers.append(stack.enter_context(video).write)
         advance = stack.enter_context(pace_on_stderr(plan.total))
         frames = plan.source.read(plan.start, plan.every)
-        for followed in follow(frames, follower, results):
+        for followed in follow(frames, follower, results, recorder):
             for write in writers:
                 write(followed)
             advance()
@@ -220,10 +252,12 @@ def _finish(plan: _Plan, results: Results, complete: bool) -> None:
     results.write_json("masks.json", coco_parts(plan.targets, results.records))
 
 
-def _is_complete(folder: Path, overlay: bool) -> bool:
+def _is_complete(results: Results, recorder: Recorder | None, overlay: bool) -> bool:
     """Whether an equal run, whose journal is there, has come to its end with all that is asked."""
-    path = folder / _SUMMARY
-    if not path.exists() or (overlay and not (folder / _OVERLAY).exists()):
+    path = results.folder / _SUMMARY
+    if not path.exists() or (overlay and not (results.folder / _OVERLAY).exists()):
+        return False
+    if recorder is not None and recorder.last != results.last:
         return False
     return bool(json.loads(path.read_text(encoding="utf-8")).get("complete"))
 

@@ -5,9 +5,11 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from rich.console import Console
@@ -16,12 +18,19 @@ from rich.table import Table
 from hqtrack.errors import InputError
 from hqtrack.measures import boundary_measure, region_similarity
 from hqtrack.progress import progress_on_stderr
-from hqtrack.tracker import Tracker
+from hqtrack.record import Heading, Observed, Recorder, Truth
+from hqtrack.tracker import Tracker, last_step
 from hqtrack.types import Image, Masks
 from hqtrack.video import Sequence, find_sequences, read_frames
 
+Observer: TypeAlias = Callable[[Observed], None]
+
 TRACKERS = ("HQTrackLight", "HQTrack", "FirstMask")
 """What can be scored by name; see ``hqtrack.build.build_named``."""
+
+
+def _ignore(observed: Observed) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -44,25 +53,36 @@ class Score:
 
 
 def score_sequence(
-    tracker: Tracker, sequence: Sequence, advance: Callable[[], None] = lambda: None
+    tracker: Tracker,
+    sequence: Sequence,
+    advance: Callable[[], None] = lambda: None,
+    observe: Observer = _ignore,
 ) -> Score:
     """Track the objects of the first frame; mean of J and F over frames, then objects.
 
     As in DAVIS the first and the last frame are left out, so the sequence needs a label map on
-    every frame and at least three frames. ``advance`` is called after each frame. Raises
-    InputError for images or label maps that cannot be read or differ in size.
+    every frame and at least three frames. ``advance`` is called after each frame that is
+    measured, ``observe`` with every frame that is shown. Raises InputError for images or label
+    maps that cannot be read or differ in size.
     """
     frames = read_frames(sequence.frames[:-1])
     first = next(frames)
-    tracker.initialize(first, _truth(sequence, 0, first))
+    given = _truth(sequence, 0, first)
+    tracker.initialize(first, given)
+    names = [path.name for path in sequence.frames]
+    sure = np.ones(len(given), np.float32)
+    observe(Observed(1, names[0], first, sequence.objects, given, sure))
     regions, boundaries, seconds = [], [], 0.0
     for index, image in enumerate(frames, start=1):
         start = time.perf_counter()
-        masks = tracker.track(image).masks
+        tracked = tracker.track(image)
         seconds += time.perf_counter() - start
         truth = _truth(sequence, index, image)
-        regions.append(region_similarity(masks, truth))
-        boundaries.append(boundary_measure(masks, truth))
+        regions.append(region_similarity(tracked.masks, truth))
+        boundaries.append(boundary_measure(tracked.masks, truth))
+        compared = Truth(truth, regions[-1], boundaries[-1])
+        shown = (index + 1, names[index], image, sequence.objects)
+        observe(Observed(*shown, *tracked, last_step(tracker), compared))
         advance()
     region, boundary = (float(np.mean(scores, dtype="f8")) for scores in (regions, boundaries))
     return Score(region, boundary, len(regions), seconds)
@@ -90,6 +110,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one line of JSON instead of a table"
     )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="also keep what `hqtrack inspect DIR/NAME` shows",
+    )
     parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 (default: the best)")
     parser.add_argument("--weights", type=Path, help="checkpoint to use instead of the known one")
 
@@ -106,7 +132,9 @@ def run(args: argparse.Namespace) -> int:
         for sequence in sequences:
             task = progress.add_task(sequence.name, total=len(sequence.frames) - 2)
             advance = partial(progress.advance, task)
-            scores[sequence.name] = score_sequence(tracker, sequence, advance)
+            with ExitStack() as stack:
+                observe = _observer(args, sequence, stack)
+                scores[sequence.name] = score_sequence(tracker, sequence, advance, observe)
     mean = mean_score(list(scores.values()))
     if args.json:
         names = {name: _numbers(score) for name, score in scores.items()}
@@ -114,6 +142,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         Console().print(_table(args.tracker, scores, mean))
     return 0
+
+
+def _observer(args: argparse.Namespace, sequence: Sequence, stack: ExitStack) -> Observer:
+    """What keeps the frames of a sequence, where that is asked for."""
+    if args.record is None:
+        return _ignore
+    names = {number: str(number) for number in sequence.objects}
+    heading = Heading(sequence.name, args.tracker, names)
+    return stack.enter_context(Recorder(args.record / sequence.name, heading)).write
 
 
 def _truth(sequence: Sequence, index: int, image: Image) -> Masks:

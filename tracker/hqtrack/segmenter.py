@@ -16,7 +16,7 @@ from hqtrack.masks import (
     labels_to_masks,
     masks_to_labels,
 )
-from hqtrack.memory import MemoryBank
+from hqtrack.memory import MemoryBank, MemoryFrames
 from hqtrack.preprocess import network_size, prepare_image, prepare_labels
 from hqtrack.types import Image, LabelMap, Masks, Scores
 from vmos import VMOS
@@ -72,6 +72,7 @@ class _Frame:
     labels: LabelMap
     states: list[list[LayerState]]
     in_memory: bool
+    read: tuple[MemoryFrames, ...] = ()
 
 
 @dataclass
@@ -172,7 +173,10 @@ class VideoObjectSegmenter:
         confidence = decoding.confidences(probabilities, labels)
         label_map = labels.to(torch.int32).cpu().numpy()
         number = video.frame.number + 1
-        video.frame = _Frame(image.copy(), number, features, label_map, states, in_memory=False)
+        read = tuple(bank.frames_read for bank in video.banks)
+        video.frame = _Frame(
+            image.copy(), number, features, label_map, states, in_memory=False, read=read
+        )
         return Segmented(labels_to_masks(label_map, video.objects), confidence.cpu().numpy())
 
     @torch.inference_mode()
@@ -205,6 +209,14 @@ class VideoObjectSegmenter:
         segmented = self.propagate(image)
         self.memorize(segmented.masks)
         return segmented
+
+    @property
+    def frames_read(self) -> tuple[MemoryFrames, ...]:
+        """Per group of objects the frames that the last `propagate` read; 0 is the first one.
+
+        Empty where nothing was propagated since the video began.
+        """
+        return self._known_video().frame.read
 
     @property
     def _capacity(self) -> int:

@@ -22,6 +22,14 @@ class Selection(NamedTuple):
     iou: Scores
 
 
+def best_candidates(candidates: Masks, scores: Scores) -> Masks:
+    """Of each object the candidate with the highest predicted score, the first of equals.
+
+    Takes [N,K,H,W] and [N,K], returns [N,H,W].
+    """
+    return candidates[np.arange(len(candidates)), scores.argmax(axis=1)]
+
+
 def choose_masks(
     coarse: Masks, candidates: Masks, scores: Scores, min_iou: float = 0.1
 ) -> Selection:
@@ -48,7 +56,7 @@ def choose_masks(
             f"scores {scores.shape} and candidates {candidates.shape} disagree: "
             "give one score per candidate and at least one candidate per object"
         )
-    best = candidates[np.arange(count), scores.argmax(axis=1)]
+    best = best_candidates(candidates, scores)
     iou = mask_iou(best, coarse)
     refined = (iou >= np.float32(min_iou)) & coarse.any(axis=(1, 2))
     return Selection(np.where(refined[:, None, None], best, coarse), refined, iou)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from hqtrack.selection import select_masks
+from hqtrack.selection import Selection, best_candidates, select_masks
 from hqtrack.types import Image, Masks, Scores
 
 if TYPE_CHECKING:  # both import torch, which a tracker that repeats its first masks can do without
+    from hqtrack.memory import MemoryFrames
     from hqtrack.refiner import MaskRefiner
     from hqtrack.segmenter import VideoObjectSegmenter
 
@@ -20,6 +21,20 @@ class Tracked(NamedTuple):
 
     masks: Masks
     confidence: Scores
+
+
+class Step(NamedTuple):
+    """How the masks of a frame came about in HQTrack.
+
+    ``coarse`` [N,H,W] is what VMOS found, ``refined`` [N,H,W] what HQ-SAM made of it and
+    ``selection`` the choice between them, both None without a refiner; ``memory`` are the frames
+    read, per group of objects, 0 being the one that the video was started with.
+    """
+
+    coarse: Masks
+    refined: Masks | None
+    selection: Selection | None
+    memory: tuple[MemoryFrames, ...]
 
 
 class Tracker(Protocol):
@@ -55,6 +70,15 @@ class HQTracker:
         self.segmenter = segmenter
         self.refiner = refiner
         self.min_iou = min_iou
+        self._step: Step | None = None
+
+    @property
+    def last(self) -> Step | None:
+        """How the masks of the frame tracked last came about; None before the second frame.
+
+        The arrays are the tracker's own: do not write to them.
+        """
+        return self._step and self._step._replace(memory=self.segmenter.frames_read)
 
     def initialize(self, image: Image, masks: Masks) -> None:
         """Start a new video with the masks of its first frame; forget the one before.
@@ -62,6 +86,7 @@ class HQTracker:
         Where masks overlap the later object wins. Raises InputError for images or masks that
         cannot be used, an empty mask among them.
         """
+        self._step = None
         self.segmenter.add_reference(image, masks)
 
     def add_objects(self, image: Image, masks: Masks) -> None:
@@ -78,12 +103,20 @@ class HQTracker:
         The confidence is that of the coarse masks, see ``hqtrack.decoding.confidences``. Raises
         InputError before ``initialize`` and for an image of another size than the first.
         """
+        self._step = None  # not beside the next one: masks of many objects are large
         coarse = self.segmenter.propagate(image)
-        masks = coarse.masks
+        refined = selection = None
         if self.refiner is not None:
             candidates = self.refiner.refine(image, coarse.masks)
-            masks = select_masks(
+            selection = select_masks(
                 coarse.masks, candidates.masks, candidates.scores, self.min_iou
-            ).masks
+            )
+            refined = best_candidates(candidates.masks, candidates.scores)
         self.segmenter.memorize(coarse.masks)
-        return Tracked(masks, coarse.confidence)
+        self._step = Step(coarse.masks, refined, selection, ())
+        return Tracked(coarse.masks if selection is None else selection.masks, coarse.confidence)
+
+
+def last_step(tracker: Tracker) -> Step | None:
+    """How the masks tracked last came about, where the tracker tells."""
+    return tracker.last if isinstance(tracker, HQTracker) else None
