@@ -18,9 +18,9 @@ from trax.image import FileImage
 
 from hqtrack.baseline import FirstMask
 from hqtrack.errors import InputError
+from hqtrack.serving import Video, serve
 from hqtrack.tracker import Tracked
 from hqtrack.types import Image, Masks
-from hqtrack.vot import Video, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (20, 30)

@@ -13,6 +13,7 @@ _COMMANDS = {
     "inspect": "see how the masks of a record came about, in a browser",
     "generate": "make sequences with exact masks",
     "workspace": "turn a folder of sequences into a VOT workspace",
+    "debug": "drive one sequence through the tracker process, message by message",
     "doctor": "find out what works on this machine",
     "weights": "list, fetch and check the weights of the networks",
 }

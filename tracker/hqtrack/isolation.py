@@ -16,7 +16,7 @@ import sys
 import tempfile
 import termios
 from array import array
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 _MESSAGE_START = "@@TRAX:"
 
@@ -54,6 +54,34 @@ class Streams(NamedTuple):
         poll = select.poll()
         poll.register(self.protocol_in, 0)
         return unread[0] == 0 and bool(poll.poll(0))
+
+
+class Direct(NamedTuple):
+    """The protocol has a socket of its own, named in TRAX_SOCKET; what is printed is left alone."""
+
+    def forward(self) -> None:
+        """Nothing is held back."""
+
+    def client_speaks(self, timeout: float) -> bool:
+        """True: libtrax keeps the socket to itself."""
+        return True
+
+    def client_gone(self) -> bool:
+        """True, for the same reason: of all that ends a session this is the most likely."""
+        return True
+
+
+class Channel(Protocol):
+    """What there is to know of the way to the client; see ``Streams``."""
+
+    def forward(self) -> None:
+        """Let other output pass."""
+
+    def client_speaks(self, timeout: float) -> bool:
+        """Whether the client says something, or hangs up, within so many seconds."""
+
+    def client_gone(self) -> bool:
+        """Whether the client hung up."""
 
 
 def can_have_client() -> bool:

@@ -1,0 +1,200 @@
+"""The other side of TraX: a tracker process, driven as the VOT toolkit drives it."""
+
+import os
+import shlex
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import trax  # type: ignore[import-untyped]
+from trax.client import Client as TraxClient  # type: ignore[import-untyped]
+from trax.image import FileImage  # type: ignore[import-untyped]
+from vot.tracker import Registry  # type: ignore[import-untyped]
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.regions import Region, to_mask, to_region
+from hqtrack.types import Masks
+
+_QUIT_SECONDS = 20.0
+_ATTACH_SECONDS = 3600
+
+
+class Disagreement(Exception):
+    """The tracker said something that the protocol does not allow, or said nothing."""
+
+
+class Answer(NamedTuple):
+    """What came back: masks [N,H,W], confidence [N], and the seconds from question to answer."""
+
+    masks: Masks
+    confidence: list[float]
+    seconds: float
+
+
+class Launch(NamedTuple):
+    """How the toolkit starts a tracker."""
+
+    command: str
+    environment: dict[str, str]
+
+
+def find_launch(registry: Path, name: str) -> Launch:
+    """What the toolkit makes of a tracker's section in trackers.ini.
+
+    Raises MissingFileError where there is no such file, InputError where it has no such section.
+    """
+    if not registry.is_file():
+        raise MissingFileError(f"there is no file {registry}: run this from a checkout of hqtrack")
+    trackers = Registry([str(registry)], root=str(registry.parent))
+    if name not in trackers:
+        known = ", ".join(trackers.identifiers())
+        raise InputError(f"{registry} has no tracker {name!r}: choose one of {known}")
+    runtime = trackers[name].runtime()
+    return Launch(runtime._command, runtime._envvars)
+
+
+class Client:
+    """A session with a tracker, which has said hello; raises Disagreement where it should not."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._size: tuple[int, int] | None = None
+        self._objects = 0
+        lacking = [
+            what
+            for what, there in (
+                ("masks", trax.Region.MASK in client.region_formats),
+                ("images by path", trax.Image.PATH in client.image_formats),
+                ("several objects", client.get("multiobject")),
+                ("the channel color", list(client.channels) == ["color"]),
+            )
+            if not there
+        ]
+        if lacking:
+            raise Disagreement(f"the tracker's hello lacks {', '.join(lacking)}")
+
+    @property
+    def hello(self) -> str:
+        """What the tracker said of itself."""
+        client = self._client
+        return (
+            f"{client.tracker_name}: regions {', '.join(client.region_formats)}; images "
+            f"{', '.join(client.image_formats)}; channels {', '.join(client.channels)}; "
+            f"several objects: {'yes' if client.get('multiobject') else 'no'}"
+        )
+
+    def ask(self, image: Path, masks: Masks) -> Answer:
+        """Send the next image with the masks [M,H,W] of new objects; the first starts a video."""
+        channels = {"color": FileImage.create(str(image))}
+        regions = [to_region(mask) for mask in masks]
+        objects: list[Any] = [(trax.Mask.create(r.pixels, x=r.x, y=r.y), {}) for r in regions]
+        self._objects += len(masks)
+        try:
+            if self._size is None:
+                self._size = masks.shape[1:]
+                status, seconds = self._client.initialize(channels, objects, {})
+            else:
+                status, seconds = self._client.frame(channels, {}, objects)
+        except trax.TraxException as error:
+            raise Disagreement(str(error)) from error
+        return _checked(status, seconds, self._objects, *self._size)
+
+
+def _checked(status: Any, seconds: float, objects: int, height: int, width: int) -> Answer:
+    """The answer to a frame of this size with so many objects."""
+    if len(status) != objects:
+        raise Disagreement(f"the answer has {len(status)} objects, the video has {objects}")
+    masks = np.zeros((objects, height, width), np.bool_)
+    confidences = []
+    for index, (region, properties) in enumerate(status):
+        if region.type != trax.Region.MASK:
+            raise Disagreement(f"object {index} is answered as {region.type}, not as a mask")
+        (x, y), (columns, rows) = region.offset(), region.size()
+        if x < -1 or y < 0 or x + columns > width or y + rows > height:
+            raise Disagreement(
+                f"the mask of object {index} is {columns}x{rows} at ({x}, {y}) and sticks out of "
+                f"the frame, which is {width}x{height}"
+            )
+        masks[index] = to_mask(Region(region.array(), x, y), height, width)
+        confidences.append(_confidence(index, dict(properties.items())))
+    return Answer(masks, confidences, seconds)
+
+
+def _confidence(index: int, properties: dict[str, str]) -> float:
+    text = properties.get("confidence", "nothing")
+    try:
+        confidence = float(text)
+    except ValueError:
+        confidence = -1.0
+    if not 0 <= confidence <= 1:
+        raise Disagreement(f"object {index} has confidence {text}: it should be from 0 to 1")
+    return confidence
+
+
+@contextmanager
+def started(launch: Launch, log: Callable[[str], None]) -> Iterator[Client]:
+    """A tracker process, started as the toolkit starts it, and ended.
+
+    Raises Disagreement if it does not end in time or with another status than 0.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            shlex.split(launch.command),
+            cwd=folder,
+            env={**os.environ, **launch.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        ) as process,
+    ):
+        pipes = [pipe.fileno() for pipe in (process.stdin, process.stdout) if pipe is not None]
+        try:
+            with _connected(tuple(pipes), log) as client:
+                yield client
+            if status := process.wait(_QUIT_SECONDS):
+                raise Disagreement(f"the process ended with status {status}")
+        except subprocess.TimeoutExpired:
+            seconds = f"{_QUIT_SECONDS:.0f} s"
+            raise Disagreement(f"the process goes on {seconds} after the session's end") from None
+        finally:
+            process.kill()
+
+
+@contextmanager
+def attached(port: int, log: Callable[[str], None], say: Callable[[], None]) -> Iterator[Client]:
+    """A tracker that somebody starts by hand, with TRAX_SOCKET set to this port of localhost.
+
+    ``say`` is called when it may be started. Raises InputError where the port is taken.
+    """
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(
+                f"cannot listen on port {port}: {error.strerror}; give another"
+            ) from error
+        listener.listen(1)
+        say()
+        with _connected(listener.fileno(), log, timeout=_ATTACH_SECONDS) as client:
+            yield client
+
+
+@contextmanager
+def _connected(stream: Any, log: Callable[[str], None], **options: int) -> Iterator[Client]:
+    try:
+        client = TraxClient(stream=stream, log=log, **options)
+    except trax.TraxException as error:
+        raise Disagreement(f"the tracker did not say hello: {error}") from error
+    try:
+        yield Client(client)
+    finally:
+        # not left to the finalizer: libtrax would call a log function that is gone by then
+        client.quit()

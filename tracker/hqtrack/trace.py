@@ -1,0 +1,96 @@
+"""What a tracker process did with each frame, in a file, for ``hqtrack debug``."""
+
+import json
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import NamedTuple, Protocol, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.stages import Stage, StageClock, watch
+from hqtrack.tracker import Tracker, last_step
+
+
+class TracedFrame(NamedTuple):
+    """An answered frame.
+
+    ``seconds``: per stage. ``tracked``: indices of the objects that were followed; ``refined``
+    and ``iou``: for these, whether the mask of the refiner was chosen, and its IoU with the coarse
+    one, in [0, 1]; None where nothing was refined.
+    """
+
+    seconds: dict[str, float]
+    tracked: list[int]
+    refined: list[bool] | None
+    iou: list[float] | None
+
+
+class Observer(Protocol):
+    """Watches a session."""
+
+    def stage(self, stage: Stage) -> AbstractContextManager[None]:
+        """Called around a stage of the protocol."""
+
+    def answered(self, tracked: NDArray[np.bool_]) -> None:
+        """Called after each answer, with the objects [N] that were tracked, not given."""
+
+
+class Unobserved:
+    """An ``Observer`` that looks away."""
+
+    def stage(self, stage: Stage) -> AbstractContextManager[None]:
+        """Nothing."""
+        return nullcontext()
+
+    def answered(self, tracked: NDArray[np.bool_]) -> None:
+        """Nothing."""
+
+
+class Trace:
+    """An ``Observer`` that writes a line per answer; see ``TraceReader``."""
+
+    def __init__(self, file: TextIO, tracker: Tracker, clock: StageClock) -> None:
+        self._file = file
+        self._tracker = watch(tracker, clock)
+        self._clock = clock
+
+    def stage(self, stage: Stage) -> AbstractContextManager[None]:
+        """Put it under the clock."""
+        return self._clock.stage(stage)
+
+    def answered(self, tracked: NDArray[np.bool_]) -> None:
+        """Write the line."""
+        step = last_step(self._tracker)
+        selection = None if step is None else step.selection
+        frame = TracedFrame(
+            {str(stage): seconds for stage, seconds in self._clock.take().items()},
+            np.flatnonzero(tracked).tolist(),
+            None if selection is None else selection.refined.tolist(),
+            None if selection is None else selection.iou.tolist(),
+        )
+        print(json.dumps(frame._asdict()), file=self._file, flush=True)
+
+
+class TraceReader:
+    """Reads a trace while it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+
+    def read(self, timeout: float) -> TracedFrame | None:
+        """The next frame, None if it is not there within so many seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            if self._path.exists():
+                with self._path.open(encoding="utf-8") as file:
+                    file.seek(self._position)
+                    line = file.readline()
+                if line.endswith("\n"):
+                    self._position += len(line)
+                    return TracedFrame(**json.loads(line))
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.002)
