@@ -1,3 +1,4 @@
+import inspect
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from hqtrack import debug
+from hqtrack.baseline import FirstMask
 from hqtrack.cli import main
 from hqtrack.debug import read_starts
 from hqtrack.errors import InputError
@@ -147,6 +149,7 @@ def test_a_disagreement_ends_it(
 
 
 def test_a_debugger_keeps_the_terminal(sequence: Path) -> None:
+    line = inspect.getsourcelines(FirstMask.track)[1] + 2
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -164,13 +167,13 @@ def test_a_debugger_keeps_the_terminal(sequence: Path) -> None:
         settings = dict(word.split("=", 1) for word in command if "=" in word)
         debugger = subprocess.run(
             [sys.executable, *command[len(settings) + 1 :]],
-            input="b hqtrack.baseline.FirstMask.track\nc\np 6 * 7\ncl 1\nc\nq\n",
+            input=f"b hqtrack/baseline.py:{line}\nc\np 6 * 7\ncl 1\nc\nq\n",
             capture_output=True,
             text=True,
             env={**environment, **settings},
-            timeout=60,
+            timeout=30,
         )
-        assert "(Pdb) 42" in debugger.stdout, debugger
+        assert re.search(r"baseline.py\(\d+\)track\(\)(.|\n)*\(Pdb\) 42", debugger.stdout)
         printed = process.stdout.read()
         assert process.wait(20) == 0
     assert "frame 2:" in printed

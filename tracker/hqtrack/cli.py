@@ -3,9 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 
 from hqtrack.errors import InputError
+from hqtrack.version import version
 
 _COMMANDS = {
     "run": "follow objects through a video",
@@ -13,6 +14,7 @@ _COMMANDS = {
     "inspect": "see how the masks of a record came about, in a browser",
     "generate": "make sequences with exact masks",
     "workspace": "turn a folder of sequences into a VOT workspace",
+    "check": "find out whether the results of a workspace are complete and whole",
     "debug": "drive one sequence through the tracker process, message by message",
     "doctor": "find out what works on this machine",
     "weights": "list, fetch and check the weights of the networks",
@@ -44,17 +46,10 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hqtrack", description="Track anything in video: several objects, given by masks."
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in _COMMANDS.items():
         subparser = commands.add_parser(name, help=summary, description=summary)
         if name == command:
             import_module(f"hqtrack.{name}").add_arguments(subparser)
     return parser
-
-
-def _version() -> str:
-    try:
-        return metadata.version("hqtrack")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from hqtrack.errors import InputError
 from hqtrack.isolation import Channel
 from hqtrack.masks import check_next_image
+from hqtrack.provenance import Provenance, provenance, sign
 from hqtrack.regions import MAX_RUNS, Region, to_mask, to_region
 from hqtrack.stages import Stage, StageClock
 from hqtrack.trace import Observer, Trace, Unobserved
@@ -103,15 +105,17 @@ def serve(
     tracker: Tracker,
     forward: Callable[[], None],
     observer: Observer | None = None,
+    started: Callable[[Path], None] = lambda image: None,
 ) -> bool:
     """Answer requests until the client quits (True) or something goes wrong (False).
 
     What goes wrong is printed and told to the client as the reason for the end. ``forward`` is
-    called before each message of ours, when other output may pass. Raises trax.TraxException when
+    called before each message of ours, when other output may pass, and ``started`` for each new
+    video, with its first image. Raises trax.TraxException when
     the client is gone or cannot be understood.
     """
     try:
-        _answer_requests(server, tracker, forward, observer or Unobserved())
+        _answer_requests(server, tracker, forward, observer or Unobserved(), started)
         return True
     except (trax.TraxException, BrokenPipeError):
         raise
@@ -123,7 +127,11 @@ def serve(
 
 
 def _answer_requests(
-    server: Server, tracker: Tracker, forward: Callable[[], None], observer: Observer
+    server: Server,
+    tracker: Tracker,
+    forward: Callable[[], None],
+    observer: Observer,
+    started: Callable[[Path], None],
 ) -> None:
     video: Video | None = None
     while True:
@@ -136,6 +144,7 @@ def _answer_requests(
             masks = _masks(request.objects or [], image)
         with observer.stage(Stage.SELECT):
             if request.type == trax.TraxStatus.INITIALIZE:
+                started(path)
                 video = Video(tracker, image, masks)
                 answer = video.first_answer(masks)
             elif video is None:
@@ -207,6 +216,7 @@ def serve_client(name: str, build: Callable[[str], Tracker], channel: Channel) -
     """
     try:
         tracker = build(name)
+        made_by = provenance(name, tracker)
     except Exception as error:
         report(error)
         channel.forward()
@@ -219,7 +229,8 @@ def serve_client(name: str, build: Callable[[str], Tracker], channel: Channel) -
             print(NO_CLIENT, end="", file=sys.stderr)
             return 2
         with _observer(tracker) as observer:
-            return 0 if serve(server, tracker, channel.forward, observer) else 1
+            done = serve(server, tracker, channel.forward, observer, partial(_sign, made_by))
+            return 0 if done else 1
     except (trax.TraxException, BrokenPipeError) as error:
         if not channel.client_gone():
             print(
@@ -230,6 +241,14 @@ def serve_client(name: str, build: Callable[[str], Tracker], channel: Channel) -
             return 1
         print("hqtrack.vot: the TraX client is gone", file=sys.stderr)
         return 0
+
+
+def _sign(made_by: Provenance, image: Path) -> None:
+    """Leave the tracker's mark in the workspace; no reason to end the session if that fails."""
+    try:
+        sign(made_by, image)
+    except OSError as error:
+        print(f"hqtrack.vot: cannot note what makes this result: {error}", file=sys.stderr)
 
 
 @contextlib.contextmanager

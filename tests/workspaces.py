@@ -1,0 +1,63 @@
+"""Small workspaces of the VOT toolkit, and the toolkit at work in them, in this process."""
+
+from pathlib import Path
+
+from vot.experiment import run_experiment
+from vot.workspace import Workspace
+
+from hqtrack.generate import write_sequence
+from hqtrack.synthetic import Scene, SyntheticSequence, generate
+from hqtrack.video import find_sequences
+from hqtrack.workspace import make_workspace
+
+ROOT = Path(__file__).resolve().parents[1]
+STILL = Scene(speed=0.01, leaving=0.0, bystanders=0)
+
+
+def small_workspace(folder: Path, frames: tuple[int, ...], objects: int = 2) -> Path:
+    """A workspace with a sequence s0, s1, ... of so many frames each, of 60x80 pixels.
+
+    The last object of a sequence appears on its third frame.
+    """
+    for index, count in enumerate(frames):
+        images, masks = generate(20 + index, count, (60, 80), objects, STILL)
+        if objects > 1:
+            masks[:2][masks[:2] == objects] = 0
+        write_sequence(folder / "in" / f"s{index}", SyntheticSequence(images, masks))
+    make_workspace(folder / "workspace", find_sequences(folder / "in"))
+    return folder / "workspace"
+
+
+def registry(workspace: Path, **sections: dict[str, str]) -> None:
+    """Give the workspace these trackers; they run from the sources."""
+    text = ""
+    for name, keys in sections.items():
+        settings = {
+            "protocol": "traxpython",
+            "command": "hqtrack.vot",
+            "paths": f"{ROOT / 'tracker'}:{ROOT / 'models'}",
+            "env_HQTRACK_PRESET": "first-mask",
+            "timeout": "20",
+            **keys,
+        }
+        text += f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items())
+    (workspace / "trackers.ini").write_text(text)
+    (workspace / "config.yaml").write_text("registry: [trackers.ini]\nstack: stack.yaml\n")
+
+
+def evaluate(folder: Path, name: str = "FirstMask") -> None:
+    """What ``vot evaluate`` does; raises TrackerException where a tracker fails."""
+    workspace = Workspace.load(str(folder))
+    (tracker,) = workspace.registry.resolve(name, skip_unknown=False)
+    for experiment in workspace.stack:
+        run_experiment(experiment, tracker, workspace.dataset)
+
+
+def stored(folder: Path, name: str = "FirstMask") -> dict[str, bytes]:
+    """The files of the results, but for times."""
+    results = folder / "results" / name
+    return {
+        str(path.relative_to(results)): path.read_bytes()
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and not path.name.endswith("_time.value")
+    }

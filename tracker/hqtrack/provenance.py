@@ -1,0 +1,136 @@
+"""What made a result: a line per video in the ``logs`` of a workspace, written by the tracker.
+
+The toolkit stores masks and times, nothing of the tracker. Its name, its version and the checksums
+of its weights tell whether a result is still what it would find.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from hqtrack import weights
+from hqtrack.tracker import HQTracker, Tracker
+from hqtrack.version import version
+
+_SUFFIX = ".made.jsonl"
+
+
+class Provenance(NamedTuple):
+    """A tracker as it ran: its name, the version of hqtrack, the SHA-256 of each file of weights,
+    and the device and data types of the computation.
+    """
+
+    tracker: str
+    version: str
+    weights: dict[str, str]
+    device: str
+    dtype: str
+
+    def differences(self, other: "Provenance") -> list[str]:
+        """In what the other one would find other masks; not the device, which changes little."""
+        differing = []
+        for name in ("tracker", "version"):
+            if getattr(self, name) != getattr(other, name):
+                differing.append(f"{name} {getattr(self, name)} is now {getattr(other, name)}")
+        if self.weights != other.weights:
+            names = {name for name, _ in self.weights.items() ^ other.weights.items()}
+            differing.append(f"other weights: {', '.join(sorted(names))}")
+        return differing
+
+
+class Made(NamedTuple):
+    """A video that a tracker started with, at a time in seconds since 1970.
+
+    ``image`` is the end of the path of its first frame: sequence, folder, file.
+    """
+
+    image: str
+    time: float
+    by: Provenance
+
+
+def identity(
+    name: str, device: str = "", dtype: str = "", environment: Mapping[str, str] = os.environ
+) -> Provenance:
+    """What a tracker of this name is, here and now and in an environment that says where weights
+    are; MissingFileError where they are not.
+    """
+    directory = environment.get("HQTRACK_WEIGHTS")
+    files = [
+        weights.find(checkpoint, Path(directory) if directory else None)
+        if weights.known(checkpoint).source
+        else weights.find(checkpoint)
+        for checkpoint in _checkpoints(name, environment.get("HQTRACK_REFINER"))
+    ]
+    return Provenance(
+        name, version(), {path.name: _checksum(path) for path in files}, device, dtype
+    )
+
+
+def provenance(name: str, tracker: Tracker) -> Provenance:
+    """What this tracker is, which goes by that name."""
+    if not isinstance(tracker, HQTracker):
+        return Provenance(name, version(), {}, "cpu", "")
+    parameter = next(tracker.segmenter.model.parameters())
+    dtype = str(parameter.dtype).removeprefix("torch.")
+    if tracker.refiner is not None and parameter.device.type == "cuda":
+        dtype += ", HQ-SAM in bfloat16"
+    return identity(name, str(parameter.device), dtype)
+
+
+def sign(made_by: Provenance, image: Path) -> None:
+    """Note that the tracker starts with a video, in the workspace that the image belongs to.
+
+    Without a workspace nothing is noted. Raises OSError where it cannot be written.
+    """
+    workspace = _workspace_of(image)
+    if workspace is None:
+        return
+    made = Made(image_key(image), time.time(), made_by)
+    line = json.dumps(made._replace(by=made_by._asdict())._asdict())  # type: ignore[arg-type]
+    logs = workspace / "logs"
+    logs.mkdir(exist_ok=True)
+    # one write of one line: several processes may add theirs
+    with (logs / f"{made_by.tracker}{_SUFFIX}").open("ab", buffering=0) as file:
+        file.write(f"{line}\n".encode())
+
+
+def read_made(logs: Path) -> Iterator[Made]:
+    """Everything that was signed; lines that are cut off are left out."""
+    for path in sorted(logs.glob(f"*{_SUFFIX}")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                fields = json.loads(line)
+                yield Made(**{**fields, "by": Provenance(**fields["by"])})
+            except (ValueError, TypeError, KeyError):
+                continue
+
+
+def image_key(image: Path) -> str:
+    """The end of the path of a frame by which its sequence is known, wherever it lies."""
+    return "/".join(image.parts[-3:])
+
+
+def _checkpoints(name: str, refiner: str | None) -> list[str]:
+    if name == "HQTrackLight":
+        return ["light"]
+    if name == "HQTrack":
+        vmos, hqsam = weights.PUBLISHED
+        return [vmos, f"hqsam_{refiner}" if refiner else hqsam]
+    return []
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _workspace_of(image: Path) -> Path | None:
+    if given := os.environ.get("HQTRACK_WORKSPACE"):
+        return Path(given)
+    folders = (folder for folder in image.parents if (folder / "config.yaml").is_file())
+    return next(folders, None)
