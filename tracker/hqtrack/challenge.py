@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml  # type: ignore[import-untyped]
 from vot import ToolkitException  # type: ignore[import-untyped]
 from vot.experiment.multirun import UnsupervisedExperiment  # type: ignore[import-untyped]
 from vot.region import Special  # type: ignore[import-untyped]
@@ -64,9 +65,14 @@ def open_workspace(folder: Path) -> Any:
             f"{folder} is no workspace of the VOT toolkit, it has no config.yaml: give one, or "
             "make one with `hqtrack workspace`"
         )
-    if not any((folder / "sequences").glob("*.txt")):
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        sequences = folder / config.get("sequences", "sequences")
+    except (AttributeError, yaml.YAMLError) as error:
+        raise InputError(f"{folder}/config.yaml is no configuration: {error}") from error
+    if not (sequences / "list.txt").is_file():
         raise MissingFileError(
-            f"{folder}/sequences has no list.txt: put the sequences there, or let "
+            f"{sequences} has no list.txt: put the sequences there, or let "
             f"`vot evaluate --workspace {folder} TRACKER` download them"
         )
     try:
