@@ -15,6 +15,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from hqtrack.cli import main
+from hqtrack.record import recorded_frames
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.video import read_labels, write_labels
@@ -197,6 +198,36 @@ def test_a_finished_run_is_not_tracked_again(arguments, built, output, capsys):
     assert "300" in capsys.readouterr().out
     assert main([*arguments, "--overlay"]) == 0
     assert len(read_video(output / "overlay.mp4")[0]) == 5
+
+
+def recorded(output):
+    return [frame.name for frame in recorded_frames(output / "record")]
+
+
+def test_a_record_goes_on_where_it_was_stopped(tmp_path, arguments, built, output, capsys):
+    assert main([*arguments[:-1], str(tmp_path / "whole"), "--record"]) == 0
+    assert f"hqtrack inspect {tmp_path / 'whole'}" in capsys.readouterr().out
+    built.fails = KeyboardInterrupt()
+    assert main([*arguments, "--record"]) == 130
+    assert recorded(output) == NAMES[:3]
+    built.fails = None
+    assert main([*arguments, "--record"]) == 0
+    journals = (folder / "record" / "record.jsonl" for folder in (output, tmp_path / "whole"))
+    assert len({journal.read_text() for journal in journals}) == 1
+
+
+def test_frames_that_lack_only_in_the_record_are_tracked_once_more(arguments, built, output):
+    built.fails = KeyboardInterrupt()
+    assert main([*arguments, "--record"]) == 130
+    built.fails = None
+    assert main(arguments) == 0
+    done = (output / "frames.jsonl").read_text()
+    assert main([*arguments, "--record"]) == 0
+    assert recorded(output) == NAMES
+    assert (output / "frames.jsonl").read_text() == done
+    assert len(built.asked) == 3
+    assert main([*arguments, "--record"]) == 0
+    assert len(built.asked) == 3
 
 
 def test_other_arguments_are_another_run(tmp_path, arguments, built, capsys, labels):

@@ -12,6 +12,7 @@ import hqtrack.score
 from hqtrack.baseline import FirstMask
 from hqtrack.cli import main
 from hqtrack.errors import InputError
+from hqtrack.record import Heading, Origin, read_heading, recorded_frames
 from hqtrack.score import Score, mean_score, score_sequence
 from hqtrack.tracker import Tracked
 from hqtrack.video import open_sequence, write_labels
@@ -103,6 +104,24 @@ def test_json_is_the_last_line_of_stdout(tmp_path, built, capsys):
     assert result["sequences"]["moving"]["J"] == pytest.approx(7 / 12)
     assert result["J"] == pytest.approx((1 + 7 / 12) / 2)
     assert result["fps"] > 0
+
+
+def test_what_was_scored_is_recorded(tmp_path, built, capsys):
+    make_sequence(tmp_path / "in" / "moving", [0, 10, 40, 60])
+    arguments = ["score", str(tmp_path / "in"), "--tracker", "FirstMask", "--json"]
+    assert main([*arguments, "--record", str(tmp_path / "out")]) == 0
+    assert json.loads(capsys.readouterr().out)["J"] == pytest.approx(7 / 12)
+    frames = list(recorded_frames(tmp_path / "out" / "moving"))
+    assert read_heading(tmp_path / "out" / "moving") == Heading(
+        "moving", "FirstMask", {1: "1", 2: "2"}
+    )
+    assert [frame.name for frame in frames] == [f"0000000{number}.png" for number in (1, 2, 3)]
+    assert [found.origin for found in frames[0].objects] == [Origin.GIVEN] * 2
+    moving = [frame.objects[0] for frame in frames]
+    assert [found.region for found in moving] == [None, 0.3333, 0]
+    assert moving[1].origin is Origin.TRACKED
+    assert moving[1].boundary < 1
+    assert moving[1].truth != moving[1].chosen == moving[0].chosen
 
 
 def test_the_table_has_every_sequence_and_the_mean(tmp_path, built, capsys):

@@ -22,6 +22,7 @@ from hqtrack.record import (
     recorded_frames,
 )
 
+_PROGRAM = ("inspect_masks.js", "inspect_curves.js", "inspect.js")
 _LAYERS = ("coarse", "refined", "chosen", "truth")
 _MEASURES = ("region", "boundary", "iou", "confidence", "area")
 
@@ -74,17 +75,18 @@ def write_page(record: Path, output: Path) -> None:
     """
     part = output.with_name(f".{output.name}.part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(page(record))
-        os.replace(part, output)
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        if isinstance(error, InputError):
-            raise
+        file = part.open("w", encoding="utf-8")
+    except OSError as error:
         raise InputError(
             f"cannot write {output} ({error.strerror}): give another --output"
         ) from error
-    finally:
+    try:
+        with file:
+            file.writelines(page(record))
+        os.replace(part, output)
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
 
 
 def page(record: Path) -> Iterator[str]:
@@ -99,7 +101,7 @@ def page(record: Path) -> Iterator[str]:
         "title": html.escape(heading.title),
         "style": _asset("inspect.css"),
         "record": _json(overview),
-        "program": _asset("inspect.js"),
+        "program": "".join(map(_asset, _PROGRAM)),
     }.items():
         before, _, template = template.partition(f"{{{{{mark}}}}}")
         yield before + text

@@ -1,4 +1,10 @@
-"use strict";
+// State: the frame that is shown, and how. The page is built once, at the end of this file.
+
+const byId = (id) => document.getElementById(id);
+const record = JSON.parse(byId("record").textContent);
+const [height, width] = record.size;
+const end = record.frames.length - 1;
+const largestArea = record.objects.reduce((most, object) => Math.max(most, ...object.area), 1);
 
 const LAYERS = {
   coarse: { title: "VMOS", line: "solid" },
@@ -7,18 +13,14 @@ const LAYERS = {
   truth: { title: "Ground truth", line: "contrast" },
 };
 const MEASURES = {
-  region: { title: "J", about: "against ground truth" },
-  boundary: { title: "F", about: "against ground truth" },
-  iou: { title: "IoU", about: "VMOS with HQ-SAM" },
+  region: { title: "J", about: "to the truth" },
+  boundary: { title: "F", about: "to the truth" },
+  iou: { title: "IoU", about: "VMOS, HQ-SAM" },
   confidence: { title: "Confidence", about: "0 to 1" },
-  area: { title: "Area", about: "pixels" },
+  area: { title: "Area", about: `to ${largestArea.toLocaleString("en")} px` },
 };
 const FRAMES_PER_SECOND = 12;
 
-const byId = (id) => document.getElementById(id);
-const record = JSON.parse(byId("record").textContent);
-const [height, width] = record.size;
-const end = record.frames.length - 1;
 const measures = Object.keys(MEASURES).filter((measure) =>
   record.objects.some((object) => object[measure].some((value) => value !== null)));
 const state = { index: 0, frame: null, blended: false, opacity: 0.5, hidden: new Set(), focus: null, playing: false };
@@ -41,72 +43,6 @@ const themed = (name) => getComputedStyle(document.documentElement).getPropertyV
 function written(measure, value) {
   if (value === null) return "–";
   return measure === "area" ? value.toLocaleString("en") : value.toFixed(2);
-}
-
-// ---- masks
-
-// The run lengths of COCO's text: six bits a character, from the fourth on relative to the
-// last but one.
-function decodeRuns(text) {
-  const runs = [];
-  for (let at = 0; at < text.length;) {
-    let run = 0, shift = 0, code;
-    do {
-      code = text.charCodeAt(at++) - 48;
-      run |= (code & 31) << shift;
-      shift += 5;
-    } while (code & 32);
-    if (code & 16) run |= -1 << shift;
-    runs.push(runs.length > 2 ? run + runs[runs.length - 2] : run);
-  }
-  return runs;
-}
-
-// Pixels column by column, and the columns in which there are any.
-function decodeMask(text) {
-  const pixels = new Uint8Array(width * height);
-  let at = 0, first = width, last = -1;
-  decodeRuns(text).forEach((run, n) => {
-    if (n % 2 && run) {
-      pixels.fill(1, at, at + run);
-      first = Math.min(first, Math.floor(at / height));
-      last = Math.floor((at + run - 1) / height);
-    }
-    at += run;
-  });
-  return { pixels, first, last };
-}
-
-function stain(image, mask, colour, fill, line, thickness) {
-  const { pixels, first, last } = mask;
-  const reach = thickness * height;
-  for (let x = first; x <= last; x++) {
-    for (let y = 0; y < height; y++) {
-      const at = x * height + y;
-      if (!pixels[at]) continue;
-      const edge = line &&
-        ((y >= thickness && !pixels[at - thickness]) || (y + thickness < height && !pixels[at + thickness]) ||
-         (x >= thickness && !pixels[at - reach]) || (x + thickness < width && !pixels[at + reach]));
-      const dash = ((x + y) / (3 * thickness)) & 1;
-      let ink = null, alpha = fill;
-      if (edge && line === "contrast") {
-        ink = dash ? [255, 255, 255] : [0, 0, 0];
-        alpha = 255;
-      } else if (edge && !(line === "dashed" && dash)) {
-        ink = colour;
-        alpha = 255;
-      } else if (fill) {
-        ink = colour;
-      }
-      if (ink) {
-        const to = 4 * (y * width + x);
-        image[to] = ink[0];
-        image[to + 1] = ink[1];
-        image[to + 2] = ink[2];
-        image[to + 3] = alpha;
-      }
-    }
-  }
 }
 
 // ---- the frame
@@ -164,7 +100,9 @@ async function load(index) {
 
 function positionText(index) {
   const [number, name] = record.frames[index];
-  return `frame ${number}, ${index + 1} of ${end + 1}${name.includes(String(number)) ? "" : `, ${name}`}`;
+  const file = name.includes(String(number)) ? "" : `, ${name}`;
+  const count = number === index + 1 ? `of ${end + 1}` : `(${index + 1} of ${end + 1})`;
+  return `frame ${number} ${count}${file}`;
 }
 
 let remembering = 0;
@@ -205,7 +143,8 @@ async function play(on) {
 
 function buildTable() {
   const titles = ["object", "source", ...measures.map((measure) => MEASURES[measure].title)];
-  const cells = titles.map((title) => make("th", { scope: "col", textContent: title }));
+  const cells = titles.map((title) =>
+    make("th", { scope: "col", textContent: title === "Confidence" ? "Conf." : title, title }));
   document.querySelector("#objects thead").append(make("tr", {}, ...cells));
   record.objects.forEach((object, n) => {
     const box = make("input", { type: "checkbox", checked: true, onchange: () => toggle(n, box.checked) });
@@ -240,11 +179,10 @@ function tellMemory() {
   const groups = record.memory[state.index];
   const place = byId("memory");
   place.replaceChildren(groups.length ? "Memory read: " : "No memory was read for this frame.");
-  const told = new Set();
-  groups.forEach(([long, short], group) => {
-    if (told.has(String([long, short]))) return;
-    told.add(String([long, short]));
-    if (groups.length > 1) place.append(group ? "; group " : "group ", `${group + 1}: `);
+  const different = new Map(groups.map((group, n) => [String(group), n]));
+  [...different.values()].forEach((n, position) => {
+    const [long, short] = groups[n];
+    if (different.size > 1) place.append(position ? "; " : "", `group ${n + 1}: `);
     place.append("long-term ", ...links(long), " and short-term ", ...links([short]));
   });
   drawMemory();
@@ -320,116 +258,11 @@ function buildJumps() {
   }
 }
 
-// ---- curves
-
-function buildCurves() {
-  const place = byId("curves");
-  for (const measure of measures) place.append(strip(MEASURES[measure].title, MEASURES[measure].about, measure, 46));
-  const row = clamp(Math.floor(72 / record.objects.length), 2, 12);
-  place.append(strip("Source", "", "origin", row * record.objects.length), strip("Memory", "", "memory", 15));
-  const keys = make("div", { className: "keys" });
-  for (const [text, style] of [["HQ-SAM", "--ink"], ["VMOS or tracker", "--mid"], ["given", "--accent"], ["not seen", "--panel"]]) {
-    const chip = make("i");
-    chip.style.background = `var(${style})`;
-    keys.append(make("span", { className: "key" }, chip, text));
-  }
-  keys.append(make("span", { className: "key" }, "■ long-term, ○ short-term memory"));
-  place.append(keys, make("div", { id: "playhead" }));
-  for (const event of ["pointerdown", "pointermove"]) place.addEventListener(event, scrubOnCurves);
-}
-
-function strip(title, about, kind, pixels) {
-  const canvas = make("canvas");
-  canvas.dataset.kind = kind;
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `${title} ${about} of all objects over time; the table has the values`);
-  const holder = make("div", {}, canvas);
-  holder.style.height = `${pixels}px`;
-  return make("div", { className: "curve" }, make("div", {}, title, make("span", { textContent: about })), holder);
-}
-
-function scrubOnCurves(event) {
-  if (!(event.buttons & 1)) return;
-  const area = document.querySelector("#curves canvas").getBoundingClientRect();
-  if (event.type === "pointerdown" && event.clientX < area.left) return;
-  show(Math.round(clamp((event.clientX - area.left) / area.width, 0, 1) * end));
-}
-
-// A context in CSS pixels, and the size of the canvas in them.
-function cleared(canvas) {
-  const scale = window.devicePixelRatio;
-  const { clientWidth: w, clientHeight: h } = canvas;
-  canvas.width = w * scale;
-  canvas.height = h * scale;
-  const context = canvas.getContext("2d");
-  context.scale(scale, scale);
-  return { context, w, h };
-}
-
-const place = (index, w) => (end ? index / end : 0) * w;
-
-function drawCurves() {
-  for (const canvas of document.querySelectorAll("#curves canvas")) {
-    if (canvas.dataset.kind === "origin") drawOrigins(canvas);
-    else if (canvas.dataset.kind !== "memory") drawMeasure(canvas, canvas.dataset.kind);
-  }
-  drawMemory();
-}
-
-function drawMeasure(canvas, measure) {
-  const { context, w, h } = cleared(canvas);
-  const top = measure === "area" ? Math.max(1, ...record.objects.flatMap((object) => object.area)) : 1;
-  const level = (value) => h - 3 - (value / top) * (h - 6);
-  context.fillStyle = themed("--line");
-  for (const value of [0, 0.5, 1]) context.fillRect(0, Math.round(level(value * top)), w, 1);
-  context.lineJoin = "round";
-  for (const object of visible()) {
-    const dimmed = state.focus !== null && record.objects[state.focus] !== object;
-    context.strokeStyle = css(object.colour, dimmed ? 0.2 : 1);
-    context.lineWidth = dimmed ? 1 : 1.75;
-    context.beginPath();
-    let drawing = false;
-    object[measure].forEach((value, index) => {
-      if (value !== null) context[drawing ? "lineTo" : "moveTo"](place(index, w), level(value));
-      drawing = value !== null;
-    });
-    context.stroke();
-  }
-}
-
-function drawOrigins(canvas) {
-  const { context, w, h } = cleared(canvas);
-  const styles = { given: "--accent", VMOS: "--mid", tracker: "--mid", "HQ-SAM": "--ink" };
-  const inks = record.origins.map((origin) => origin in styles && themed(styles[origin]));
-  const row = h / record.objects.length;
-  const step = w / (end + 1);
-  record.objects.forEach((object, n) => {
-    context.globalAlpha = state.hidden.has(n) ? 0.2 : 1;
-    object.origin.forEach((origin, index) => {
-      if (origin === null || !inks[origin]) return;
-      context.fillStyle = inks[origin];
-      context.fillRect(index * step, n * row + 0.5, step + 0.5, row - 1);
-    });
-  });
-}
-
-function drawMemory() {
-  const canvas = document.querySelector('canvas[data-kind="memory"]');
-  const { context, w, h } = cleared(canvas);
-  context.fillStyle = context.strokeStyle = themed("--ink");
-  context.lineWidth = 1.5;
-  for (const [long, short] of record.memory[state.index]) {
-    for (const index of long) context.fillRect(clamp(place(index, w) - 3.5, 0, w - 7), h / 2 - 3.5, 7, 7);
-    context.beginPath();
-    context.arc(clamp(place(short, w), 5, w - 5), h / 2, 4.5, 0, 7);
-    context.stroke();
-  }
-}
-
 // ---- the rest of the page
 
 function buildPictures() {
   const layers = state.blended ? [""] : record.layers;
+  byId("pictures").dataset.count = layers.length;
   byId("pictures").replaceChildren(...layers.map((layer) => {
     const canvas = make("canvas", { width, height });
     if (layer) canvas.dataset.layer = layer;
