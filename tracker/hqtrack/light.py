@@ -15,7 +15,7 @@ LIGHT_VMOS = VMOSConfig(
 
 LIGHT_SEGMENTER = SegmenterConfig(
     min_short_edge=0,
-    max_long_edge=352,
+    max_long_edge=320,
     long_term_gap=20,
     long_term_size=4,
     short_term_lag=2,
