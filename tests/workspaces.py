@@ -61,3 +61,21 @@ def stored(folder: Path, name: str = "FirstMask") -> dict[str, bytes]:
         for path in sorted(results.rglob("*"))
         if path.is_file() and not path.name.endswith("_time.value")
     }
+
+
+def faulty(workspace: Path, fault: str, after: int | None = 0, **keys: str) -> Path:
+    """Make the workspace's FirstMask misbehave; see ``tests/faults/sitecustomize.py``.
+
+    ``after`` that many videos, or never with None. Returns the file that is gone once it did.
+    """
+    mark = workspace / "mark"
+    if after is not None:
+        mark.write_text(str(after))
+    settings = {
+        "paths": f"{ROOT / 'tests' / 'faults'}:{ROOT / 'tracker'}:{ROOT / 'models'}",
+        "env_FAULT": fault,
+        "env_FAULT_MARK": str(mark),
+        **keys,
+    }
+    registry(workspace, FirstMask=settings)
+    return mark

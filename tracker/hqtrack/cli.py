@@ -14,6 +14,7 @@ _COMMANDS = {
     "inspect": "see how the masks of a record came about, in a browser",
     "generate": "make sequences with exact masks",
     "workspace": "turn a folder of sequences into a VOT workspace",
+    "evaluate": "evaluate trackers in a workspace on every device, through the VOT toolkit",
     "check": "find out whether the results of a workspace are complete and whole",
     "debug": "drive one sequence through the tracker process, message by message",
     "doctor": "find out what works on this machine",
