@@ -1,8 +1,8 @@
-# make install · make demo · make test · make lint · make bench
+# make install · make demo · make test · make lint · make bench · make docs
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint bench
+.PHONY: install demo test lint bench docs
 
 install: .venv/installed
 
@@ -25,3 +25,11 @@ lint: install
 
 bench: install
 	$(BIN)/python -m benchmarks.refine
+
+# Into site/.
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@

@@ -9,12 +9,9 @@ from tests.recorded import make_record
 
 NOTHING = "\N{EN DASH}"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        None in programs(), reason="needs chromium and chromedriver (apt install chromium-driver)"
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    None in programs(), reason="needs chromium and chromedriver (apt install chromium-driver)"
+)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ function buildCurves() {
   keys.append(make("span", { className: "key" }, "■ long-term, ○ short-term memory"));
   place.append(make("div", { id: "playhead" }));
   place.after(keys);
+  // pictures get the height that is left
+  document.body.style.setProperty("--curves", `${place.offsetHeight + keys.offsetHeight}px`);
   for (const event of ["pointerdown", "pointermove"]) place.addEventListener(event, scrubOnCurves);
 }
 
