@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hqtrack.masks import check_masks
+from hqtrack.masks import check_first_masks
 from hqtrack.tracker import Tracked
 
 
@@ -15,11 +15,11 @@ class Moving:
         self.fails, self.fails_on, self.seen = fails, fails_on, []
 
     def initialize(self, image, masks):
-        check_masks(masks, image)
+        check_first_masks(masks, image)
         self.masks, self.seen = masks, [image]
 
     def add_objects(self, image, masks):
-        check_masks(masks, image)
+        check_first_masks(masks, image)
         assert image is self.seen[-1]
         self.masks = np.concatenate([self.masks & ~masks.any(axis=0), masks])
 

@@ -5,6 +5,7 @@ import pytest
 
 from hqtrack.errors import InputError
 from hqtrack.masks import (
+    check_first_masks,
     check_image,
     check_masks,
     check_next_image,
@@ -106,14 +107,26 @@ def test_an_image_that_is_none_is_refused(image, message):
         (None, "NoneType"),
         (np.ones((6, 8), bool), r"\(6, 8\)"),
         (np.ones((1, 6, 8), np.uint8), "uint8"),
-        (np.ones((0, 6, 8), bool), "at least one mask"),
         (np.ones((1, 8, 6), bool), "6x8 and the image is 8x6"),
+        (np.ones((0, 8, 6), bool), "6x8 and the image is 8x6"),
+    ],
+)
+def test_what_is_no_stack_of_masks_is_refused(masks, message):
+    for check in (check_masks, check_first_masks):
+        with pytest.raises(InputError, match=message):
+            check(masks, IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        (np.ones((0, 6, 8), bool), "at least one mask"),
         (stack(np.s_[0, 0], None, np.s_[1, 1], None), "of object 1, 3"),
     ],
 )
 def test_masks_that_cannot_start_a_video_are_refused(masks, message):
     with pytest.raises(InputError, match=message):
-        check_masks(masks, IMAGE)
+        check_first_masks(masks, IMAGE)
 
 
 def test_an_image_of_another_size_than_the_first_is_refused():
@@ -124,4 +137,6 @@ def test_an_image_of_another_size_than_the_first_is_refused():
 def test_good_input_passes():
     check_image(IMAGE)
     check_next_image(IMAGE, (6, 8))
-    check_masks(stack(np.s_[0, 0:4], np.s_[0, 2:6]), IMAGE)
+    check_first_masks(stack(np.s_[0, 0:4], np.s_[0, 2:6]), IMAGE)
+    check_masks(stack(None), IMAGE)
+    check_masks(np.ones((0, 6, 8), bool), IMAGE)

@@ -176,10 +176,10 @@ def test_any_memory_layout_of_the_image(model: HQSam, image: Image, view: str) -
 @pytest.mark.parametrize(
     ("bad_image", "message"),
     [
-        (np.zeros((HEIGHT, WIDTH, 3), np.float32), "type float32: give"),
-        (np.zeros((HEIGHT, WIDTH), np.uint8), r"\[60, 90\] of type uint8: give"),
-        (np.zeros((HEIGHT, WIDTH, 4), np.uint8), r"\[60, 90, 4\]"),
-        (np.zeros((0, WIDTH, 3), np.uint8), r"\[0, 90, 3\]"),
+        (np.zeros((HEIGHT, WIDTH, 3), np.float32), "float32; give uint8"),
+        (np.zeros((HEIGHT, WIDTH), np.uint8), r"\(60, 90\); give RGB"),
+        (np.zeros((HEIGHT, WIDTH, 4), np.uint8), r"\(60, 90, 4\)"),
+        (np.zeros((0, WIDTH, 3), np.uint8), r"\(0, 90, 3\)"),
     ],
     ids=["float", "grey", "alpha", "no rows"],
 )
@@ -191,10 +191,10 @@ def test_unusable_image(filler: BoxFiller, bad_image: Image, message: str) -> No
 @pytest.mark.parametrize(
     ("bad_masks", "message"),
     [
-        (rectangles(1).astype(np.uint8), r"type uint8: give \[N,H,W\] bool"),
-        (rectangles(1)[0], r"give \[N,H,W\] bool"),
-        (rectangles(1, height=30), "masks of the image's own size"),
-        (np.zeros((0, 30, 30), np.bool_), "masks of the image's own size"),
+        (rectangles(1).astype(np.uint8), "uint8; give bool"),
+        (rectangles(1)[0], r"give \[N,H,W\]"),
+        (rectangles(1, height=30), "masks of the size of the image"),
+        (np.zeros((0, 30, 30), np.bool_), "masks of the size of the image"),
     ],
     ids=["integers", "one map", "another size", "no objects of another size"],
 )

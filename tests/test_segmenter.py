@@ -298,9 +298,10 @@ def test_memorize_once_per_frame(model):
 @pytest.mark.parametrize(
     ("masks", "message"),
     [
-        (rectangles(3), r"give \(2, 41, 57\) bool"),
-        (rectangles(2)[:, 1:], r"give \(2, 41, 57\) bool"),
-        (rectangles(2).astype(np.uint8), "of type uint8; give"),
+        (rectangles(3), "3 masks and the video has 2 objects"),
+        (rectangles(2)[:, 1:], "57x40 and the image is 57x41"),
+        (rectangles(2).astype(np.uint8), "uint8; give bool"),
+        (rectangles(2).tolist(), "list; give a numpy array"),
     ],
 )
 def test_masks_that_cannot_be_memorized(model, masks, message):

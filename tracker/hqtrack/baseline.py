@@ -3,7 +3,7 @@
 import numpy as np
 
 from hqtrack.errors import InputError
-from hqtrack.masks import check_image, check_masks, check_next_image
+from hqtrack.masks import check_first_masks, check_image, check_next_image
 from hqtrack.tracker import Tracked
 from hqtrack.types import Image, Masks
 
@@ -21,13 +21,13 @@ class FirstMask:
     def initialize(self, image: Image, masks: Masks) -> None:
         """Start a new video with the masks [N,H,W] of its first frame."""
         check_image(image)
-        check_masks(masks, image)
+        check_first_masks(masks, image)
         self._masks = masks.copy()
 
     def add_objects(self, image: Image, masks: Masks) -> None:
         """Repeat these masks too; where they lie, the objects before them give way."""
         before = self._given(image)
-        check_masks(masks, image)
+        check_first_masks(masks, image)
         self._masks = np.concatenate([before & ~masks.any(axis=0), masks])
 
     def track(self, image: Image) -> Tracked:

@@ -95,20 +95,23 @@ def check_image(image: Image) -> None:
         raise InputError(f"the image has shape {image.shape}: it has no pixels")
 
 
-def check_next_image(image: Image, size: tuple[int, ...]) -> None:
-    """Raise InputError unless this is an image of the given ``size``, (height, width)."""
+def check_next_image(image: Image, size: tuple[int, ...], name: str = "the image") -> None:
+    """Raise InputError unless this is an image of the given ``size``, (height, width).
+
+    ``name`` is what the message calls it.
+    """
     check_image(image)
     if image.shape[:2] != tuple(size):
         raise InputError(
-            f"the image is {_size(image.shape[:2])} but the video started with {_size(size)}; "
+            f"{name} is {_size(image.shape[:2])} but the video started with {_size(size)}; "
             "all images of a video have one size: resize this one, or start a new video"
         )
 
 
 def check_masks(masks: Masks, image: Image) -> None:
-    """Raise InputError unless these are the masks of one or more objects of this image.
+    """Raise InputError unless these are masks [N,H,W] bool of the size of the image.
 
-    Every object needs at least one pixel of its own mask; overlaps are allowed.
+    There may be none, and they may be empty.
     """
     if not isinstance(masks, np.ndarray):
         raise InputError(f"the masks are a {type(masks).__name__}; give a numpy array [N,H,W] bool")
@@ -121,13 +124,21 @@ def check_masks(masks: Masks, image: Image) -> None:
             f"the masks hold {masks.dtype}; give bool, for example masks > 0 "
             "(a label map becomes masks with hqtrack.masks.labels_to_masks)"
         )
-    if len(masks) == 0:
-        raise InputError("there are no objects: give at least one mask")
     if masks.shape[1:] != image.shape[:2]:
         raise InputError(
             f"the masks are {_size(masks.shape[1:])} and the image is {_size(image.shape[:2])}; "
             "give masks of the size of the image (hqtrack.masks.fit_to_frame pads or cuts)"
         )
+
+
+def check_first_masks(masks: Masks, image: Image) -> None:
+    """Raise InputError unless these are the masks of one or more objects of this image.
+
+    Every object needs at least one pixel of its own mask; overlaps are allowed.
+    """
+    check_masks(masks, image)
+    if len(masks) == 0:
+        raise InputError("there are no objects: give at least one mask")
     empty = np.flatnonzero(~np.logical_or.reduce(masks, axis=(1, 2)))
     if len(empty):
         raise InputError(

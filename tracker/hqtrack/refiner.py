@@ -7,8 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from hqsam import HQSam
-from hqtrack.errors import InputError
-from hqtrack.masks import mask_boxes
+from hqtrack.masks import check_image, check_masks, mask_boxes
 from hqtrack.types import Image, Masks, Scores
 
 _BOXES_AT_ONCE = 10
@@ -39,7 +38,8 @@ class MaskRefiner:
         empty candidate with score 0. Raises InputError where image or masks have another shape or
         type than `hqtrack.types` says.
         """
-        _check(image, masks)
+        check_image(image)
+        check_masks(masks, image)
         boxes = mask_boxes(masks)
         seen = np.flatnonzero(~np.isnan(boxes[:, 0]))
         candidates = Candidates(
@@ -58,21 +58,3 @@ class MaskRefiner:
             candidates.masks[chunk] = found.cpu().numpy()
             candidates.scores[chunk] = scores.float().cpu().numpy()
         return candidates
-
-
-def _check(image: Image, masks: Masks) -> None:
-    """Raise InputError unless image [H,W,3] uint8 and masks [N,H,W] bool belong together."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise InputError(
-            f"the image is {list(image.shape)} of type {image.dtype}: give [H,W,3] uint8, RGB"
-        )
-    if masks.dtype != np.bool_ or masks.ndim != 3:
-        raise InputError(
-            f"the masks are {list(masks.shape)} of type {masks.dtype}: give [N,H,W] bool, one mask "
-            "per object"
-        )
-    if masks.shape[1:] != image.shape[:2]:
-        raise InputError(
-            f"the masks are of size {masks.shape[1:]}, the image is of size {image.shape[:2]} "
-            "(height, width): give masks of the image's own size"
-        )

@@ -10,6 +10,7 @@ from torch import Tensor
 from hqtrack import decoding
 from hqtrack.errors import InputError
 from hqtrack.masks import (
+    check_first_masks,
     check_image,
     check_masks,
     check_next_image,
@@ -109,7 +110,7 @@ class VideoObjectSegmenter:
             InputError: image or masks are not what they should be, or a mask is empty.
         """
         check_image(image)
-        check_masks(masks, image)
+        check_first_masks(masks, image)
         labels = masks_to_labels(masks)
         frame = _Frame(image.copy(), 0, self._encode(image), labels, [], in_memory=True)
         video = _Video(frame, len(masks))
@@ -134,7 +135,7 @@ class VideoObjectSegmenter:
         """
         video = self._known_video()
         check_image(image)
-        check_masks(masks, image)
+        check_first_masks(masks, image)
         frame = video.frame
         if not np.array_equal(image, frame.image):
             raise InputError(
@@ -193,11 +194,11 @@ class VideoObjectSegmenter:
         frame = video.frame
         if frame.in_memory:
             raise InputError("the last frame is in memory already: propagate the next one first")
-        expected = (video.objects, *frame.labels.shape)
-        if masks.shape != expected or masks.dtype != np.bool_:
+        check_masks(masks, frame.image)
+        if len(masks) != video.objects:
             raise InputError(
-                f"the masks are {masks.shape} of type {masks.dtype}; give {expected} bool, "
-                "one mask per object of the video"
+                f"there are {len(masks)} masks and the video has {video.objects} objects: give "
+                "one mask per object, empty where it is not seen"
             )
         frame.labels = masks_to_labels(masks)
         for group in range(len(video.banks)):
