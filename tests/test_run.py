@@ -253,7 +253,7 @@ def test_what_is_done_is_kept_when_an_image_is_bad(tmp_path, arguments, built, o
     assert written(output) == NAMES[:2]
     PillowImage.new("RGB", (WIDTH, 5)).save(tmp_path / "images" / "9.png")
     error = error_of(arguments, capsys)
-    assert "9.png: the image is 20x5 but the video started with 20x12" in error
+    assert "9.png is 20x5 but the video started with 20x12" in error
 
 
 @pytest.mark.parametrize(

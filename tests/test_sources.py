@@ -74,7 +74,7 @@ def test_masks_are_no_frames(folder):
 
 def test_an_image_of_another_size_is_named(folder):
     PillowImage.new("RGB", (7, 6)).save(folder / "f10.png")
-    with pytest.raises(InputError, match=r"f10\.png: the image is 7x6 but .* 8x6"):
+    with pytest.raises(InputError, match=r"f10\.png is 7x6 but .* 8x6"):
         read(open_source(folder))
 
 

@@ -106,11 +106,18 @@ def test_a_missing_file_is_an_error_with_its_path(tmp_path, read):
         read(tmp_path / "nothing.png")
 
 
+@pytest.mark.parametrize("read", [read_image, read_labels])
+def test_a_folder_is_no_image(tmp_path, read):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*folder\.png \(Is a directory\)"):
+        read(tmp_path / "folder.png")
+
+
 def test_read_frames_names_the_image_of_another_size(tmp_path, rgb):
     paths = [save(rgb, tmp_path / "1.png"), save(rgb[:, :9], tmp_path / "2.png")]
     frames = read_frames(paths)
     np.testing.assert_array_equal(next(frames), rgb)
-    with pytest.raises(InputError, match=r"2\.png: the image is 9x12 but .* 16x12"):
+    with pytest.raises(InputError, match=r"2\.png is 9x12 but .* 16x12"):
         next(frames)
 
 
@@ -149,7 +156,7 @@ def test_colour_and_damaged_label_maps_are_refused(tmp_path, rgb):
     data = save(noise, tmp_path / "cut.png").read_bytes()
     for kept in (data[: len(data) // 2], b"not an image", b""):
         (tmp_path / "cut.png").write_bytes(kept)
-        with pytest.raises(InputError, match=r"cut\.png"):
+        with pytest.raises(InputError, match=r"cut\.png as a mask file: it is damaged"):
             read_labels(tmp_path / "cut.png")
 
 

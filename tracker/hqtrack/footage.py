@@ -66,7 +66,7 @@ class Video:
                     pixels = frame.to_ndarray(format="rgb24")
                     image: Image = np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
                     size = size or image.shape[:2]
-                    check_size(f"{self.address}, frame {number}", image, size)
+                    check_next_image(image, size, f"{self.address}, frame {number}")
                     yield Frame(number, f"{number:08d}", image)
             except av.FFmpegError as error:
                 raise InputError(
@@ -205,11 +205,3 @@ def _count(container: InputContainer, stream: VideoStream) -> int | None:
     if container.duration and stream.average_rate:
         return round(container.duration / av.time_base * stream.average_rate)
     return None
-
-
-def check_size(where: str, image: Image, size: tuple[int, ...]) -> None:
-    """Raise InputError, which says ``where``, unless the image is of this size."""
-    try:
-        check_next_image(image, size)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None

@@ -1,6 +1,5 @@
 """Where frames come from: a file, a folder of images, a pattern, a camera or a stream."""
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from hqtrack.errors import InputError, MissingFileError
-from hqtrack.footage import RATE, Camera, Frame, check_size, open_video
-from hqtrack.video import _SUFFIXES, _natural_order, list_images, read_image
+from hqtrack.footage import RATE, Camera, Frame, open_video
+from hqtrack.video import IMAGE_SUFFIXES, list_images, order_images, read_frames
 
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt")
 
@@ -54,12 +53,12 @@ def open_source(place: str | Path, *more: str | Path, but_not: Iterable[Path] = 
     """
     text, path = str(place), Path(place)
     if more:
-        paths = _in_order(map(Path, (place, *more)), f"{text} ...")
+        paths = _matching(map(Path, (place, *more)), f"{text} ...")
         return _images(paths, but_not, path.parent, f"{path.resolve()} and {len(more)} more")
     if path.is_dir():
         return _images(list_images(path), but_not, path, str(path.resolve()))
     if path.exists():
-        if path.suffix.lower() in _SUFFIXES:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             return Images((path,), path.stem, str(path.resolve()))
         return open_video(str(path.resolve()), path.stem)
     if text.isdecimal():
@@ -70,7 +69,7 @@ def open_source(place: str | Path, *more: str | Path, but_not: Iterable[Path] = 
     if any(sign in text for sign in "*?["):
         root = Path(path.anchor)
         found = root.glob(str(path.relative_to(root)))
-        return _images(_in_order(found, text), but_not, path.parent, str(path.absolute()))
+        return _images(_matching(found, text), but_not, path.parent, str(path.absolute()))
     raise MissingFileError(f"there is no file or folder {text}; check the path")
 
 
@@ -91,24 +90,18 @@ class Images:
 
     def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
         """See ``Source.read``; images that are left out are not decoded."""
-        size: tuple[int, ...] | None = None
-        for number in range(start, self.total + 1, every):
-            path = self.paths[number - 1]
-            image = read_image(path)
-            size = size or image.shape[:2]
-            check_size(str(path), image, size)
+        numbers = range(start, self.total + 1, every)
+        paths = self.paths[start - 1 :: every]
+        for number, path, image in zip(numbers, paths, read_frames(paths), strict=True):
             yield Frame(number, path.name, image)
 
 
-def _in_order(paths: Iterable[Path], what: str) -> list[Path]:
-    """The images among the paths, numbers in their names taken as numbers."""
-    images = [path for path in paths if path.suffix.lower() in _SUFFIXES]
+def _matching(paths: Iterable[Path], what: str) -> list[Path]:
+    images = order_images(paths)
     if not images:
-        raise MissingFileError(f"no image matches {what}; files that count: {', '.join(_SUFFIXES)}")
-    images.sort(key=lambda path: _natural_order(path.stem))
-    for one, other in itertools.pairwise(images):
-        if one.stem == other.stem:
-            raise InputError(f"{one} and {other} have one name: which one is the frame?")
+        raise MissingFileError(
+            f"no image matches {what}; files that count: {', '.join(IMAGE_SUFFIXES)}"
+        )
     return images
 
 

@@ -18,7 +18,7 @@ from hqtrack.masks import check_next_image, label_masks
 from hqtrack.overlay import object_colours
 from hqtrack.types import Image, LabelMap, Masks
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _PARTS = re.compile(r"\d+|\D+")
 
 
@@ -44,10 +44,7 @@ def read_frames(paths: Iterable[Path]) -> Iterator[Image]:
     for path in paths:
         image = read_image(path)
         size = size or image.shape[:2]
-        try:
-            check_next_image(image, size)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+        check_next_image(image, size, str(path))
         yield image
 
 
@@ -61,7 +58,9 @@ def read_labels(path: Path) -> LabelMap:
         with PillowImage.open(io.BytesIO(data)) as picture:
             mode, labels = picture.mode, np.asarray(picture)
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"cannot read {path} as a mask file: {error}") from error
+        raise InputError(
+            f"cannot read {path} as a mask file: it is damaged or of an unknown format"
+        ) from error
     if mode not in {"1", "L", "P", "I", "I;16", "I;16B"}:
         raise InputError(
             f"{path} is a colour image ({mode}): a mask file holds one object number per pixel; "
@@ -95,13 +94,22 @@ def list_images(folder: Path) -> list[Path]:
     the same name.
     """
     _check_folder(folder)
-    images = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES]
+    images = order_images(folder.iterdir())
     if not images:
-        raise InputError(f"no images in {folder}; files that count: {', '.join(_SUFFIXES)}")
+        raise InputError(f"no images in {folder}; files that count: {', '.join(IMAGE_SUFFIXES)}")
+    return images
+
+
+def order_images(paths: Iterable[Path]) -> list[Path]:
+    """The images among the paths, numbers in their names taken as numbers (9 before 10).
+
+    Raises InputError where two have the same name.
+    """
+    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
     images.sort(key=lambda path: _natural_order(path.stem))
     for one, other in itertools.pairwise(images):
         if one.stem == other.stem:
-            raise InputError(f"{one} and {other.name} are both there: which one is the frame?")
+            raise InputError(f"{one} and {other} are both there: which one is the frame?")
     return images
 
 
@@ -190,6 +198,10 @@ def _read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise MissingFileError(f"there is no file {path}; check the path") from None
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path} ({error.strerror}): give a file that you may read"
+        ) from error
 
 
 def _check_folder(folder: Path) -> None:
