@@ -36,9 +36,14 @@ def build_hqsam(variant: str, state_dict: Mapping[str, Tensor] | None = None) ->
         )
     if state_dict is None:
         return _assemble(variant).eval()
+    if not isinstance(state_dict, Mapping):
+        raise ValueError(
+            f"HQ-SAM needs a plain dict of tensors, not a {type(state_dict).__name__}: "
+            "give the contents of sam_hq_*.pth"
+        )
     with torch.device("meta"):
         model = _assemble(variant)
-    weights = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    weights = {str(key).removeprefix("module."): value for key, value in state_dict.items()}
     _check(variant, model.state_dict(), weights)
     weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
     model.load_state_dict(weights, assign=True)

@@ -72,6 +72,12 @@ def test_nested_checkpoint_is_refused(weights: dict[str, Tensor]) -> None:
         build_hqsam("vit_tiny", {"model": weights})  # type: ignore[dict-item]
 
 
+@pytest.mark.parametrize("other", [[torch.zeros(1)], torch.zeros(1)], ids=["list", "tensor"])
+def test_what_is_no_dict_is_refused(other: object) -> None:
+    with pytest.raises(ValueError, match="plain dict of tensors, not a"):
+        build_hqsam("vit_tiny", other)  # type: ignore[arg-type]
+
+
 def test_empty_weights_name_some_keys() -> None:
     with pytest.raises(ValueError, match=r"lack image_encoder\..* and \d+ more"):
         build_hqsam("vit_b", {})
