@@ -107,7 +107,7 @@ def test_demonstration_seeds_are_reserved() -> None:
     [
         ({"seed": -1}, "seed"),
         ({"frames": 0}, "frames"),
-        ({"size": (40, 320)}, "size"),
+        ({"size": (40, 320)}, "size 320x40"),
         ({"objects": 0}, "objects"),
         ({"objects": 13}, "1 to 12"),
         ({"scene": Scene(speed=0.0)}, "speed"),

@@ -120,7 +120,7 @@ def _check(seed: int, frames: int, size: tuple[int, int], objects: int, scene: S
     if frames < 1:
         raise InputError(f"{frames} frames: give at least 1")
     if min(size) < 48:
-        raise InputError(f"size {size[0]}x{size[1]}: height and width must be at least 48 pixels")
+        raise InputError(f"size {size[1]}x{size[0]}: width and height must be at least 48 pixels")
     if not 1 <= objects <= MAX_OBJECTS:
         raise InputError(f"{objects} objects: give 1 to {MAX_OBJECTS}")
     if scene.speed <= 0.0:
@@ -156,7 +156,7 @@ def _cast(
         shrink *= 0.93
         if shrink * min(size) < 4.0:
             raise InputError(
-                f"{objects} objects do not fit a frame of {size[0]}x{size[1]}: give a larger size"
+                f"{objects} objects do not fit a frame of {size[1]}x{size[0]}: give a larger size"
             )
 
 
