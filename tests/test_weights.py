@@ -59,6 +59,7 @@ def test_find(folder: Path) -> None:
     (folder / FILE).touch()
     assert weights.find(NAME) == folder / FILE
     assert weights.find(NAME, folder) == folder / FILE
+    assert weights.find(NAME, str(folder)) == folder / FILE
 
 
 def test_find_says_what_is_missing_and_how_to_get_it(folder: Path, tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_find_says_what_is_missing_and_how_to_get_it(folder: Path, tmp_path: Pat
     assert "drive.google.com/drive/folders/" in message
     with pytest.raises(MissingFileError, match=f"HQTRACK_WEIGHTS={tmp_path} hqtrack weights"):
         weights.find(NAME, tmp_path)
-    with pytest.raises(MissingFileError, match=r"light\.safetensors.*install that again"):
+    with pytest.raises(MissingFileError, match=r"light\.safetensors.*where no folder is given"):
         weights.find("light", tmp_path)
 
 

@@ -27,7 +27,7 @@ PRESETS = ("full", "light")
 def build_tracker(
     preset: str = "full",
     device: str | torch.device | None = None,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     refiner: str = "vit_h",
 ) -> HQTracker:
     """Load a tracker.
@@ -74,7 +74,7 @@ def _load(
 
 
 def build_named(
-    name: str, device: str | torch.device | None = None, weights: Path | None = None
+    name: str, device: str | torch.device | None = None, weights: Path | str | None = None
 ) -> Tracker:
     """Load a tracker by its name in trackers.ini: HQTrack, HQTrackLight or FirstMask.
 

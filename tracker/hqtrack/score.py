@@ -117,7 +117,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also keep what `hqtrack inspect DIR/NAME` shows",
     )
     parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 (default: the best)")
-    parser.add_argument("--weights", type=Path, help="checkpoint to use instead of the known one")
+    parser.add_argument(
+        "--weights", type=Path, metavar="DIR", help="folder of checkpoints (default: the usual one)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

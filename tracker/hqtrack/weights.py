@@ -31,11 +31,11 @@ class Checkpoint:
     source: Source | None
     build: Callable[[Mapping[str, "Tensor"]], object]
 
-    def path(self, directory: Path | None = None) -> Path:
+    def path(self, directory: Path | str | None = None) -> Path:
         """Where the file belongs: in this folder, else in the usual one."""
         if directory is None and self.source is None:
             return Path(__file__).with_name("data") / self.file
-        return (directory or folder()) / self.file
+        return Path(directory or folder()) / self.file
 
 
 def _build_vmos(weights: Mapping[str, "Tensor"]) -> object:
@@ -101,7 +101,7 @@ def known(name: str) -> Checkpoint:
     return KNOWN[name]
 
 
-def find(name: str, directory: Path | None = None) -> Path:
+def find(name: str, directory: Path | str | None = None) -> Path:
     """The file of a known checkpoint, in this folder or, without one, where it belongs.
 
     Raises InputError for an unknown name and MissingFileError, which says how to get the file,
@@ -111,10 +111,11 @@ def find(name: str, directory: Path | None = None) -> Path:
     path = checkpoint.path(directory)
     if path.is_file():
         return path
-    place = f"HQTRACK_WEIGHTS={path.parent} " if directory else ""
-    raise MissingFileError(
-        f"the weights {path.name} are not in {path.parent}: {_remedy(checkpoint, place)}"
-    )
+    if directory and checkpoint.source is None:
+        remedy = "those that are part of hqtrack are used where no folder is given"
+    else:
+        remedy = _remedy(checkpoint, f"HQTRACK_WEIGHTS={path.parent} " if directory else "")
+    raise MissingFileError(f"the weights {path.name} are not in {path.parent}: {remedy}")
 
 
 def _remedy(checkpoint: Checkpoint, place: str = "") -> str:
