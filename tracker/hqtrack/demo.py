@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from vot.workspace import Workspace  # type: ignore[import-untyped]
 
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, MissingFileError
 from hqtrack.generate import write_sequence
 from hqtrack.overlay import draw_masks
 from hqtrack.regions import Region, to_mask
@@ -61,6 +61,10 @@ def main() -> int:
     """Run the demonstration; the exit status is 0 when all results are there."""
     console = Console()
     try:
+        if not (_WORKSPACE / "config.yaml").exists():
+            raise MissingFileError(
+                f"there is no workspace {_WORKSPACE}: run the demonstration from a checkout of hqtrack"
+            )
         if not (_WORKSPACE / "sequences" / "list.txt").exists():
             console.rule("Generating sequences")
             _generate(_WORKSPACE)

@@ -67,7 +67,9 @@ def make_workspace(
     cannot be used; see ``add_sequences``.
     """
     if not registry.is_file():
-        raise MissingFileError(f"there is no file {registry}: give a trackers.ini with --registry")
+        raise MissingFileError(
+            f"there is no file {registry}: give the trackers.ini of a checkout with --registry"
+        )
     if (folder / "config.yaml").exists():
         raise InputError(f"{folder} is a workspace already: evaluate it, or give another folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
