@@ -63,7 +63,8 @@ def main() -> int:
     try:
         if not (_WORKSPACE / "config.yaml").exists():
             raise MissingFileError(
-                f"there is no workspace {_WORKSPACE}: run the demonstration from a checkout of hqtrack"
+                f"there is no workspace {_WORKSPACE}: run the demonstration from a checkout of "
+                "hqtrack"
             )
         if not (_WORKSPACE / "sequences" / "list.txt").exists():
             console.rule("Generating sequences")
