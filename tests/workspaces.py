@@ -14,13 +14,15 @@ ROOT = Path(__file__).resolve().parents[1]
 STILL = Scene(speed=0.01, leaving=0.0, bystanders=0)
 
 
-def small_workspace(folder: Path, frames: tuple[int, ...], objects: int = 2) -> Path:
-    """A workspace with a sequence s0, s1, ... of so many frames each, of 60x80 pixels.
+def small_workspace(
+    folder: Path, frames: tuple[int, ...], objects: int = 2, size: tuple[int, int] = (60, 80)
+) -> Path:
+    """A workspace with a sequence s0, s1, ... of so many frames each, of ``size``.
 
     The last object of a sequence appears on its third frame.
     """
     for index, count in enumerate(frames):
-        images, masks = generate(20 + index, count, (60, 80), objects, STILL)
+        images, masks = generate(20 + index, count, size, objects, STILL)
         if objects > 1:
             masks[:2][masks[:2] == objects] = 0
         write_sequence(folder / "in" / f"s{index}", SyntheticSequence(images, masks))
@@ -73,8 +75,8 @@ def faulty(workspace: Path, fault: str, after: int | None = 0, **keys: str) -> P
         mark.write_text(str(after))
     settings = {
         "paths": f"{ROOT / 'tests' / 'faults'}:{ROOT / 'tracker'}:{ROOT / 'models'}",
-        "env_FAULT": fault,
-        "env_FAULT_MARK": str(mark),
+        "env_HQTRACK_FAULT": fault,
+        "env_HQTRACK_FAULT_MARK": str(mark),
         **keys,
     }
     registry(workspace, FirstMask=settings)

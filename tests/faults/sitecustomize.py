@@ -1,7 +1,8 @@
 """Makes FirstMask misbehave, in whatever process of the tracker it runs.
 
-FAULT says how. FAULT_MARK names a file with a number: of so many videos more nothing happens, then
-the file is removed and, on the third frame, the fault occurs. Python imports this at its start.
+HQTRACK_FAULT says how. HQTRACK_FAULT_MARK names a file with a number: in so many more videos
+nothing happens, then the file is removed and, on the third frame, the fault occurs. Python imports
+this when it starts.
 """
 
 import ctypes
@@ -13,8 +14,8 @@ from pathlib import Path
 
 from hqtrack.baseline import FirstMask
 
-FAULT = os.environ.get("FAULT", "")
-MARK = Path(os.environ.get("FAULT_MARK", "/nowhere"))
+FAULT = os.environ.get("HQTRACK_FAULT", "")
+MARK = Path(os.environ.get("HQTRACK_FAULT_MARK", "/nowhere"))
 
 
 def print_bar(stream):
@@ -78,9 +79,19 @@ def track(self, image, honest=FirstMask.track):
     if Fault.armed and Fault.frame == 2:
         Fault.armed = False
         occur()
-    return honest(self, image)
+    answer = honest(self, image)
+    if FAULT == "noise":
+        answer.masks[0, :, ::2] = True
+    return answer
+
+
+def begin(self, honest=FirstMask.__init__):
+    with MARK.with_suffix(".loads").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    honest(self)
 
 
 if FAULT:
+    FirstMask.__init__ = begin
     FirstMask.initialize = initialize
     FirstMask.track = track

@@ -61,7 +61,9 @@ class RayPool:
         post = self._posts[number]
         options = {"num_cpus": post.cpus, "num_gpus": post.gpus, "scheduling_strategy": "SPREAD"}
         actor = self._ray.remote(Worker).options(**options)
-        return actor.remote(*self._arguments, post.environment)
+        # each has a resident tracker of its own
+        environment = {**post.environment, "HQTRACK_WORKER": str(number)}
+        return actor.remote(*self._arguments, environment)
 
 
 def _reason(error: Exception) -> str:

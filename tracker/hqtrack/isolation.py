@@ -94,12 +94,16 @@ def can_have_client() -> bool:
 
 
 def isolate() -> Streams:
-    """Give the protocol descriptors of its own, named in TRAX_IN and TRAX_OUT for libtrax.
+    """Give the protocol descriptors of its own.
 
     From here on descriptor 0 is empty, and 1 and 2 lead to a file; see ``Streams.forward``.
-    A crash in native code still writes its stack to the standard error we were started with.
     """
     protocol_in, protocol_out, error = os.dup(0), os.dup(1), os.dup(2)
+    return adopt(protocol_in, protocol_out, error, collect_output())
+
+
+def collect_output() -> int:
+    """Empty descriptor 0 and lead 1 and 2 to an unnamed file, whose descriptor is returned."""
     printed, path = tempfile.mkstemp(prefix="hqtrack-")
     os.unlink(path)
     fcntl.fcntl(printed, fcntl.F_SETFL, os.O_APPEND)
@@ -108,6 +112,14 @@ def isolate() -> Streams:
     os.close(nothing)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
+    return printed
+
+
+def adopt(protocol_in: int, protocol_out: int, error: int, printed: int) -> Streams:
+    """Take these descriptors for the protocol: they are named in TRAX_IN and TRAX_OUT for libtrax.
+
+    A crash in native code writes its stack to ``error``.
+    """
     os.environ["TRAX_IN"], os.environ["TRAX_OUT"] = str(protocol_in), str(protocol_out)
     faulthandler.enable(file=error)
     return Streams(protocol_in, error, printed)

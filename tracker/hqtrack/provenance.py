@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,6 +125,7 @@ def _checkpoints(name: str, refiner: str | None) -> list[str]:
     return []
 
 
+@cache  # the files are large, and what was loaded from them stays
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

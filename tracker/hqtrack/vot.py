@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hqtrack.handover import IDLE_SECONDS, Unavailable, hand_over, idle_seconds
 from hqtrack.isolation import Channel, Direct, can_have_client, isolate
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ PRESETS = {"full": "HQTrack", "light": "HQTrackLight", "first-mask": "FirstMask"
 """The tracker behind each preset."""
 
 
-def build(name: str) -> "Tracker":
+_IDLE_SECONDS = {"full": IDLE_SECONDS, "light": IDLE_SECONDS, "first-mask": 0.0}
+"""How long a resident tracker stays by default; 0 where there is nothing to load."""
+
+
+def load(name: str) -> "Tracker":
     """Load the tracker of this name."""
     if name == PRESETS["first-mask"]:
         # spares it the seconds that importing torch takes
@@ -33,15 +38,24 @@ def build(name: str) -> "Tracker":
     return build_named(name, os.environ.get("HQTRACK_DEVICE"))
 
 
-def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker"] = build) -> int:
+def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker"] = load) -> int:
     """Serve one client with the tracker of the preset, made by ``build`` from its name.
 
-    Returns the exit status: 0 when the client ended the session or went away, 1 when something
-    went wrong, 2 when there is no client.
+    The environment variables HQTRACK_PRESET, HQTRACK_DEVICE, HQTRACK_RESIDENT (seconds that a
+    resident tracker waits for the next client, 0 for none), TRAX_SOCKET and HQTRACK_TRACE say
+    how. Returns the exit status: 0 when the client ended the session or went away, 1 when
+    something went wrong, 2 when there is no client.
     """
-    name = PRESETS[_preset(arguments, os.environ)]
+    preset = _preset(arguments, os.environ)
+    name = PRESETS[preset]
     if "TRAX_SOCKET" in os.environ:
-        return _serve(name, build, Direct())
+        return serve_on(Direct(), name, build)
+    idle = idle_seconds(os.environ, _IDLE_SECONDS[preset]) if build is load else 0.0
+    if idle > 0 and can_have_client() and _started_by_toolkit(os.environ):
+        try:
+            return hand_over(preset, idle)
+        except Unavailable as reason:
+            print(f"hqtrack.vot: no resident tracker: {reason}; loading one here", file=sys.stderr)
     streams = isolate() if can_have_client() else None
     if streams is None or streams.client_gone():
         from hqtrack.serving import NO_CLIENT
@@ -50,10 +64,16 @@ def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker
         if streams is not None:
             streams.forward()
         return 2
-    return _serve(name, build, streams)
+    return serve_on(streams, name, build)
 
 
-def _serve(name: str, build: Callable[[str], "Tracker"], channel: Channel) -> int:
+def _started_by_toolkit(environment: Mapping[str, str]) -> bool:
+    """Whether this is an evaluation: there is a client, and nobody looks on."""
+    return "TRAX" in environment and "HQTRACK_TRACE" not in environment
+
+
+def serve_on(channel: Channel, name: str, build: Callable[[str], "Tracker"]) -> int:
+    """Serve the client on this channel; the exit status as of ``main``."""
     # imported here because descriptors 1 and 2 have to be safe before anything prints
     from hqtrack.serving import report, serve_client
 
