@@ -201,3 +201,13 @@ def test_a_mask_with_too_many_runs_is_stored(tmp_path: Path) -> None:
     evaluate(workspace)
     (file,) = workspace.rglob("s0_001.bin")
     assert 2 * 32_000 < file.stat().st_size < 2 * 66_000
+
+
+@pytest.mark.slow
+def test_the_protocol_costs_little(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path, (20,), objects=5, size=(720, 1280))
+    registry(workspace, FirstMask={"env_HQTRACK_RESIDENT": RESIDENT})
+    evaluate(workspace)
+    times = next(workspace.rglob("*_time.value")).read_text().split()
+    # 10 ms on a quiet core, most of it to read the image; whole frames as masks would cost 62 more
+    assert sorted(map(float, times))[len(times) // 2] < 0.04

@@ -61,13 +61,22 @@ class Video:
         """
         check_next_image(image, self._size)
         self._tracked = self._known
+        masks, confidence = self._follow(image)
+        if len(new):
+            given = self._take_in(image, new)
+            masks = np.concatenate([masks & ~new.any(axis=0), new])
+            confidence = np.concatenate([confidence, given])
+        return Tracked(masks, confidence)
+
+    def _follow(self, image: Image) -> Tracked:
+        """All objects so far on the next image."""
+        if self._known.size and self._known.all():
+            return self._tracker.track(image)
         masks = np.zeros((len(self._known), *self._size), np.bool_)
         confidence = np.zeros(len(self._known), np.float32)
         if self._known.any():
             masks[self._known], confidence[self._known] = self._tracker.track(image)
-        given = self._take_in(image, new)
-        masks &= ~new.any(axis=0)
-        return Tracked(np.concatenate([masks, new]), np.concatenate([confidence, given]))
+        return Tracked(masks, confidence)
 
     @property
     def tracked(self) -> NDArray[np.bool_]:
