@@ -16,7 +16,7 @@ from vot.workspace import Workspace
 
 from tests.workspaces import ROOT, evaluate, faulty, registry, small_workspace, stored
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 RESIDENT, IN_PLACE = "30", "0"
 EVALUATE = "import sys; from pathlib import Path; from tests.workspaces import evaluate; " + (
