@@ -20,6 +20,16 @@ from tests.workspaces import evaluate, faulty, registry, small_workspace, stored
 
 COMMAND = (sys.executable, "-m", "hqtrack", "evaluate")
 
+REALTIME = """
+title: t
+experiments:
+  realtime:
+    type: unsupervised
+    multiobject: True
+    realtime:
+      grace: 1
+"""
+
 CLUSTER = """
 import sys
 from ray.cluster_utils import Cluster
@@ -137,11 +147,7 @@ class TestWorker:
         self, sequences: Path, tmp_path: Path
     ) -> None:
         workspace = small_workspace(tmp_path, (9,), objects=1)
-        config = workspace / "stack.yaml"
-        config.write_text(
-            "title: t\nexperiments:\n  realtime:\n    type: unsupervised\n    multiobject: True\n"
-            "    realtime:\n      grace: 1\n"
-        )
+        (workspace / "stack.yaml").write_text(REALTIME)
         faulty(workspace, "slow", after=None)
         outcome = Worker(workspace, ["FirstMask"], {}).run(Order("FirstMask", "realtime", "s0"))
         assert not outcome.error
@@ -152,6 +158,12 @@ class TestWorker:
         assert [time > 0.1 for time in times[:4]] == [False, True, True, False]
         assert 2 <= sum(time == 0 for time in times) <= 6
         assert min(time for time in times[1:] if time) > 0.1
+
+    def test_real_time_with_late_objects_is_refused_by_the_toolkit(self, tmp_path: Path) -> None:
+        workspace = small_workspace(tmp_path, (4,), objects=2)
+        (workspace / "stack.yaml").write_text(REALTIME)
+        outcome = Worker(workspace, ["FirstMask"], {}).run(Order("FirstMask", "realtime", "s0"))
+        assert "new objects is not supported in realtime" in outcome.error
 
     def test_an_error_of_the_toolkit_is_an_outcome(
         self, workspace: Path, monkeypatch: pytest.MonkeyPatch
