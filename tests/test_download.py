@@ -34,7 +34,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
         def listing(id: str, **options: Any) -> list[SimpleNamespace]:
             assert id == DRIVE.folder
             assert options["skip_download"]
-            return [SimpleNamespace(path="ckpt/file.bin", id="file-id")]
+            return [
+                SimpleNamespace(path="ckpt/file.bin", id="file-id"),
+                SimpleNamespace(path="ema_ckpt/file.bin", id="another-id"),
+            ]
 
         gdown_download, hub_download = gdown.download, huggingface_hub.hf_hub_download
 
@@ -134,7 +137,7 @@ def test_gone_from_the_server(server: FileServer, tmp_path: Path) -> None:
 
 
 def test_the_drive_folder_lacks_the_file(server: FileServer, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"holds no other\.bin but file\.bin"):
+    with pytest.raises(DownloadError, match=r"not one other\.bin but ckpt/file\.bin"):
         download(DriveFile("folder-id", "other.bin"), tmp_path / "other.bin", check)
 
 

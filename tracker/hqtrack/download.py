@@ -40,10 +40,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class DriveFile:
-    """A file in a shared folder of Google Drive; `folder` is the folder's id."""
+    """A file in a shared folder of Google Drive; `folder` is the folder's id.
+
+    Files below a folder called `but_not_in` are other ones of the same name.
+    """
 
     folder: str
     file: str
+    but_not_in: str = "ema_ckpt"
 
     @property
     def page(self) -> str:
@@ -57,13 +61,17 @@ class DriveFile:
         listing = gdown.download_folder(
             id=self.folder, skip_download=True, quiet=True, timeout=_SILENCE
         )
-        links = {Path(entry.path).name: entry.id for entry in listing if not isinstance(entry, str)}
-        if self.file not in links:
-            raise LookupError(
-                f"the folder holds no {self.file} but {', '.join(links) or 'nothing'}"
-            )
+        links = {Path(entry.path): entry.id for entry in listing if not isinstance(entry, str)}
+        fitting = [
+            link
+            for path, link in links.items()
+            if path.name == self.file and self.but_not_in not in path.parts
+        ]
+        if len(fitting) != 1:
+            held = ", ".join(map(str, links)) or "nothing"
+            raise LookupError(f"the folder holds not one {self.file} but {held}")
         gdown.download(
-            id=links[self.file],
+            id=fitting[0],
             output=str(target),
             resume=True,
             timeout=_SILENCE,
