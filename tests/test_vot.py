@@ -425,3 +425,16 @@ class TestProcess:
         )
         assert ended.returncode == 2
         assert "full, light, first-mask" in ended.stderr
+
+    def test_an_unknown_preset_is_told_to_the_toolkit(self) -> None:
+        ended = subprocess.run(
+            [sys.executable, "-m", "hqtrack.vot"],
+            input="",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**ENVIRONMENT, "TRAX": "1", "HQTRACK_PRESET": "huge"},
+        )
+        assert ended.returncode == 1
+        assert "@@TRAX:hello" in ended.stdout + ended.stderr
+        assert "HQTRACK_PRESET is 'huge': give one of full, light" in ended.stdout + ended.stderr

@@ -10,8 +10,9 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from hqtrack.errors import InputError
 from hqtrack.handover import IDLE_SECONDS, Unavailable, hand_over, idle_seconds
 from hqtrack.isolation import Channel, Direct, can_have_client, isolate
 
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker
     something went wrong, 2 when there is no client.
     """
     preset = _preset(arguments, os.environ)
+    if preset not in PRESETS:  # told through TraX, or the toolkit would show nothing of it
+        return serve_on(isolate(), preset, _no_such_preset)
     name = PRESETS[preset]
     if "TRAX_SOCKET" in os.environ:
         return serve_on(Direct(), name, build)
@@ -92,13 +95,21 @@ def _preset(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> 
     parser.add_argument(
         "--preset",
         choices=PRESETS,
-        default=environment.get("HQTRACK_PRESET", "full"),
+        default=environment.get("HQTRACK_PRESET") or "full",
         help="which tracker answers (default: the environment variable HQTRACK_PRESET, or full)",
     )
     preset: str = parser.parse_args(arguments).preset
-    if preset not in PRESETS:
-        parser.error(f"HQTRACK_PRESET is {preset!r}: give one of {', '.join(PRESETS)}")
+    if preset not in PRESETS and "TRAX" not in environment:
+        parser.error(_wrong_preset(preset))
     return preset
+
+
+def _wrong_preset(preset: str) -> str:
+    return f"HQTRACK_PRESET is {preset!r}: give one of {', '.join(PRESETS)}"
+
+
+def _no_such_preset(preset: str) -> NoReturn:
+    raise InputError(_wrong_preset(preset))
 
 
 if __name__ == "__main__":
