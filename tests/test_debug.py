@@ -16,7 +16,10 @@ from hqtrack.cli import main
 from hqtrack.debug import read_starts
 from hqtrack.errors import InputError
 from hqtrack.generate import write_sequence
+from hqtrack.record import read_heading, recorded_frames
+from hqtrack.results import encode_mask
 from hqtrack.synthetic import Scene, SyntheticSequence, generate
+from hqtrack.trace import TracedFrame
 from hqtrack.video import find_sequences
 from hqtrack.workspace import make_workspace
 
@@ -178,3 +181,33 @@ def test_a_debugger_keeps_the_terminal(sequence: Path) -> None:
         assert process.wait(20) == 0
     assert "frame 2:" in printed
     assert "confidence 1.00, tracked" in printed
+
+
+def test_a_record_holds_what_the_tracker_process_did(sequence: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    assert main(["debug", str(sequence), "--preset", "light", "--record", str(record)]) == 0
+    assert read_heading(record).objects == {1: "001", 2: "002", 3: "003"}
+    frames = list(recorded_frames(record))
+    assert [[shown.number for shown in frame.objects] for frame in frames] == [
+        [1, 2],
+        [1, 2],
+        [1, 2, 3],
+        [1, 2, 3],
+    ]
+    assert [shown.coarse is None for shown in frames[2].objects] == [False, False, True]
+    assert all(shown.coarse is not None for shown in frames[3].objects)
+    assert [frame.memory[0][1] if frame.memory else None for frame in frames] == [None, 0, 0, 2]
+
+
+def test_the_step_of_a_trace_covers_the_objects_that_were_not_tracked() -> None:
+    masks = np.zeros((2, 4, 6), np.bool_)
+    masks[0, 1:3, 2:5] = True
+    masks[1, 0, 0] = True
+    encoded = [encode_mask(mask) for mask in masks]
+    traced = TracedFrame({}, [0, 2], [True, False], [0.5, 0.0], encoded, encoded[::-1], [([0], 1)])
+    step = debug._step(traced, encoded, (4, 6))
+    assert np.array_equal(step.coarse, [masks[0], np.zeros((4, 6)), masks[1]])
+    assert step.selection is not None
+    assert step.selection.refined.tolist() == [True, False, False]
+    assert np.array_equal(step.selection.masks, [masks[1], np.zeros((4, 6)), masks[1]])
+    assert step.memory[0].short_term == 1

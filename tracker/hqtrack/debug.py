@@ -3,7 +3,7 @@
 import argparse
 import tempfile
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -15,9 +15,13 @@ from vot.region import is_special  # type: ignore[import-untyped]
 from hqtrack.client import Answer, Client, Disagreement, Launch, attached, find_launch, started
 from hqtrack.errors import InputError
 from hqtrack.overlay import draw_masks
+from hqtrack.record import Heading, Observed, Recorder
 from hqtrack.regions import Region, to_mask
+from hqtrack.results import decode_mask
+from hqtrack.selection import Selection
 from hqtrack.stages import Stage
 from hqtrack.trace import TracedFrame, TraceReader
+from hqtrack.tracker import Step
 from hqtrack.types import Masks
 from hqtrack.video import open_sequence, read_image
 from hqtrack.vot import PRESETS
@@ -54,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="write frames with masks, and the log, to DIR"
     )
     parser.add_argument(
+        "--record", type=Path, metavar="DIR", help="keep what `hqtrack inspect DIR` shows"
+    )
+    parser.add_argument(
         "--listen",
         type=int,
         metavar="PORT",
@@ -68,11 +75,18 @@ def run(args: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     trace = folder / "trace.jsonl"
     trace.unlink(missing_ok=True)
-    with (folder / "tracker.log").open("w") as log:
+    names = [name for start in starts for name in start.names]
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "tracker.log").open("w"))
+        recorder = None
+        if args.record is not None:
+            title = args.sequence.absolute().name
+            heading = Heading(title, PRESETS[args.preset], dict(enumerate(names, start=1)))
+            recorder = stack.enter_context(Recorder(args.record, heading))
         try:
             with _session(args.preset, args.listen, trace, log) as client:
                 print(f"hello    {client.hello}")
-                _drive(client, starts, args.first, trace, args.out)
+                _drive(client, starts, args.first, trace, args.out, recorder)
         except Disagreement as disagreement:
             print(f"hqtrack debug: {disagreement}; the tracker's log is {log.name}", flush=True)
             return 1
@@ -159,9 +173,14 @@ def _log(file: TextIO, text: str) -> None:
 
 
 def _drive(
-    client: Client, starts: Sequence[Start], first: int, trace: Path, out: Path | None
+    client: Client,
+    starts: Sequence[Start],
+    first: int,
+    trace: Path,
+    out: Path | None,
+    recorder: Recorder | None,
 ) -> None:
-    """Send all frames; print what came back and, with ``out``, draw it there."""
+    """Send all frames; print what came back, and draw and record it where asked to."""
     names: list[str] = []
     reader = TraceReader(trace)
     patience = _TRACE_SECONDS
@@ -173,9 +192,44 @@ def _drive(
             # nobody writes one
             patience = 0
         _print(number, names, answer, traced)
+        if recorder is not None:
+            recorder.write(_observed(number, start.image, answer, traced))
         if out is not None:
             drawn = draw_masks(read_image(start.image), answer.masks)
             cv2.imwrite(str(out / f"{number:08d}.jpg"), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+
+
+def _observed(number: int, path: Path, answer: Answer, traced: TracedFrame | None) -> Observed:
+    """What the recorder keeps of a frame."""
+    image = read_image(path)
+    step = None
+    if traced is not None and traced.coarse is not None:
+        step = _step(traced, traced.coarse, image.shape[:2])
+    objects = tuple(range(1, len(answer.masks) + 1))
+    confidence = np.array(answer.confidence, np.float32)
+    return Observed(number, path.name, image, objects, answer.masks, confidence, step)
+
+
+def _step(traced: TracedFrame, coarse: list[str], size: tuple[int, ...]) -> Step:
+    """The step of the tracker, of all objects up to the last one tracked."""
+    from hqtrack.memory import MemoryFrames  # brings torch, which debugging itself can do without
+
+    count = max(traced.tracked) + 1
+
+    def spread(encoded: list[str]) -> Masks:
+        masks = np.zeros((count, *size), np.bool_)
+        masks[traced.tracked] = [decode_mask(text, size[0], size[1]) for text in encoded]
+        return masks
+
+    selection = proposed = None
+    if traced.proposed is not None and traced.refined is not None and traced.iou is not None:
+        proposed = spread(traced.proposed)
+        refined, iou = np.zeros(count, np.bool_), np.zeros(count, np.float32)
+        refined[traced.tracked], iou[traced.tracked] = traced.refined, traced.iou
+        chosen = np.where(refined[:, None, None], proposed, spread(coarse))
+        selection = Selection(chosen, refined, iou)
+    memory = tuple(MemoryFrames(tuple(long), short) for long, short in traced.memory)
+    return Step(spread(coarse), proposed, selection, memory)
 
 
 def _print(number: int, names: Sequence[str], answer: Answer, traced: TracedFrame | None) -> None:

@@ -17,6 +17,7 @@ killed at any time and goes on after the last frame that is done.
 import dataclasses
 import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,6 +191,15 @@ def encode_mask(mask: NDArray[np.bool_]) -> str:
     columns_first = cv2.transpose(mask.view(np.uint8)).T  # much faster than numpy makes it
     counts: bytes = run_lengths.encode(columns_first)["counts"]
     return counts.decode("ascii")
+
+
+def decode_mask(text: str, height: int, width: int) -> NDArray[np.bool_]:
+    """The mask [H,W] of ``encode_mask``."""
+    with warnings.catch_warnings():
+        # of numpy 2, about pycocotools' own array class
+        warnings.simplefilter("ignore", DeprecationWarning)
+        mask: NDArray[np.uint8] = run_lengths.decode({"size": [height, width], "counts": text})
+    return mask.astype(np.bool_)
 
 
 def _record(line: str) -> FrameRecord:

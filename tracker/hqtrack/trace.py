@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from hqtrack.results import encode_mask
 from hqtrack.stages import Stage, StageClock, watch
 from hqtrack.tracker import Tracker, last_step
 
@@ -16,15 +17,20 @@ from hqtrack.tracker import Tracker, last_step
 class TracedFrame(NamedTuple):
     """An answered frame.
 
-    ``seconds``: per stage. ``tracked``: indices of the objects that were followed; ``refined``
-    and ``iou``: for these, whether the mask of the refiner was chosen, and its IoU with the coarse
-    one, in [0, 1]; None where nothing was refined.
+    ``seconds``: per stage. ``tracked``: indices of the objects that were followed. For these
+    ``coarse`` and ``proposed`` are the masks of VMOS and HQ-SAM (``hqtrack.results.encode_mask``),
+    ``refined`` whether the latter was chosen, and ``iou`` the IoU of the two, in [0, 1]; None where
+    the tracker does not tell or nothing was refined. ``memory``: the frames of long-term memory and
+    the one of short-term memory that were read, per group of objects.
     """
 
     seconds: dict[str, float]
     tracked: list[int]
     refined: list[bool] | None
     iou: list[float] | None
+    coarse: list[str] | None
+    proposed: list[str] | None
+    memory: list[tuple[list[int], int]]
 
 
 class Observer(Protocol):
@@ -62,13 +68,17 @@ class Trace:
 
     def answered(self, tracked: NDArray[np.bool_]) -> None:
         """Write the line."""
-        step = last_step(self._tracker)
+        step = last_step(self._tracker) if tracked.any() else None
         selection = None if step is None else step.selection
+        proposed = None if step is None else step.refined
         frame = TracedFrame(
             {str(stage): seconds for stage, seconds in self._clock.take().items()},
             np.flatnonzero(tracked).tolist(),
             None if selection is None else selection.refined.tolist(),
             None if selection is None else selection.iou.tolist(),
+            None if step is None else list(map(encode_mask, step.coarse)),
+            None if proposed is None else list(map(encode_mask, proposed)),
+            [] if step is None else [(list(read[0]), read[1]) for read in step.memory],
         )
         print(json.dumps(frame._asdict()), file=self._file, flush=True)
 
