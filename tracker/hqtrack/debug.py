@@ -221,15 +221,16 @@ def _step(traced: TracedFrame, coarse: list[str], size: tuple[int, ...]) -> Step
         masks[traced.tracked] = [decode_mask(text, size[0], size[1]) for text in encoded]
         return masks
 
+    coarse_masks = spread(coarse)
     selection = proposed = None
     if traced.proposed is not None and traced.refined is not None and traced.iou is not None:
         proposed = spread(traced.proposed)
         refined, iou = np.zeros(count, np.bool_), np.zeros(count, np.float32)
         refined[traced.tracked], iou[traced.tracked] = traced.refined, traced.iou
-        chosen = np.where(refined[:, None, None], proposed, spread(coarse))
+        chosen = np.where(refined[:, None, None], proposed, coarse_masks)
         selection = Selection(chosen, refined, iou)
     memory = tuple(MemoryFrames(tuple(long), short) for long, short in traced.memory)
-    return Step(spread(coarse), proposed, selection, memory)
+    return Step(coarse_masks, proposed, selection, memory)
 
 
 def _print(number: int, names: Sequence[str], answer: Answer, traced: TracedFrame | None) -> None:
