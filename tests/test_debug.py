@@ -78,7 +78,7 @@ def test_it_prints_what_the_real_process_does(
     assert main(["debug", *arguments]) == 0
     printed = capsys.readouterr().out
     assert "hello    FirstMask: regions mask; images path" in printed
-    pattern = r"frame 3: [\d.]+ ms: receive [\d.]+ encode 0.0 .* answer [\d.]+ on the way [\d.]+"
+    pattern = r"frame 3: [\d.]+ ms: read [\d.]+ preprocess 0.0 .* answer [\d.]+ on the way [\d.]+"
     assert re.search(pattern, printed)
     assert re.search(r"002: \d+ px, confidence 1.00, tracked", printed)
     assert re.search(r"003: \d+ px, confidence 1.00, as given", printed)

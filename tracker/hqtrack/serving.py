@@ -148,7 +148,7 @@ def _answer_requests(
         if request.type == trax.TraxStatus.QUIT:
             return
         path = Path(request.image["color"].path())
-        with observer.stage(Stage.RECEIVE):
+        with observer.stage(Stage.READ):
             image = read_image(path)
             masks = _masks(request.objects or [], image)
         with observer.stage(Stage.SELECT):

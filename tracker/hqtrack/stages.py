@@ -11,12 +11,19 @@ from hqtrack.tracker import HQTracker, Tracker
 
 
 class Stage(StrEnum):
-    """What a tracker process does with a frame, in this order."""
+    """What a tracker does with a frame, in this order.
 
-    RECEIVE = "receive"
+    ``decode`` is everything between the logits of VMOS and masks, and back when they enter memory;
+    writing memory counts as ``propagate``; ``select`` is also what the tracker itself does.
+    """
+
+    READ = "read"
+    PREPROCESS = "preprocess"
     ENCODE = "encode"
     PROPAGATE = "propagate"
-    REFINE = "refine"
+    DECODE = "decode"
+    SAM_ENCODE = "SAM-encode"
+    SAM_DECODE = "SAM-decode"
     SELECT = "select"
     ANSWER = "answer"
 
@@ -78,15 +85,25 @@ class Timed:
         return timed
 
 
+_MODEL = {"encode": Stage.ENCODE} | dict.fromkeys(
+    ("reference", "propagate", "memorize"), Stage.PROPAGATE
+)
+_SEGMENTER = dict.fromkeys(("add_reference", "add_objects", "propagate", "memorize"), Stage.DECODE)
+
+
 def watch(tracker: Tracker, clock: StageClock) -> Tracker:
     """Put the stages of HQTrack under the clock; other trackers have none of their own."""
-    if isinstance(tracker, HQTracker):
-        segmenter: Any = tracker.segmenter
-        segmenter.model = Timed(segmenter.model, clock, {"encode": Stage.ENCODE})
-        methods = ("add_reference", "add_objects", "propagate", "memorize")
-        watched: Any = Timed(segmenter, clock, dict.fromkeys(methods, Stage.PROPAGATE))
-        tracker.segmenter = watched
-        if tracker.refiner is not None:
-            refiner: Any = Timed(tracker.refiner, clock, {"refine": Stage.REFINE})
-            tracker.refiner = refiner
+    if not isinstance(tracker, HQTracker):
+        return tracker
+    segmenter: Any = tracker.segmenter
+    segmenter.model = Timed(segmenter.model, clock, _MODEL)
+    preparing = Timed(segmenter, clock, {"_encode": Stage.PREPROCESS})
+    segmenter._encode = preparing._encode
+    watched: Any = Timed(segmenter, clock, _SEGMENTER)
+    tracker.segmenter = watched
+    if tracker.refiner is not None:
+        refiner: Any = tracker.refiner
+        refiner._model = Timed(refiner._model, clock, {"embed": Stage.SAM_ENCODE})
+        refining: Any = Timed(refiner, clock, {"refine": Stage.SAM_DECODE})
+        tracker.refiner = refining
     return tracker
