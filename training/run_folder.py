@@ -1,0 +1,114 @@
+"""The folder of a run: its checkpoint, log, TensorBoard events and sample picture."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.types import Image
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
+PICTURE = "sample.png"
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """What `RunFolder.save` wrote, on the CPU.
+
+    Raises MissingFileError where there is none, InputError where it is broken or something else.
+    """
+    if not file.is_file():
+        raise MissingFileError(f"there is no checkpoint {file}: give the folder of a run")
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # any at all, depending on where the damage is
+        raise InputError(
+            f"{file} cannot be read as a checkpoint ({type(error).__name__}): it is broken or "
+            "something else; move it away to start the run anew"
+        ) from error
+    if not isinstance(state, dict) or not {"model", "average", "optimizer", "step"} <= set(state):
+        raise InputError(f"{file} is no checkpoint of a training run: give the folder of one")
+    return state
+
+
+class RunFolder:
+    """Where a run keeps what it made; only one process may write.
+
+    Whatever cannot be written raises InputError and leaves the last good checkpoint as it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._events: SummaryWriter | None = None
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest checkpoint."""
+        return self.folder / CHECKPOINT
+
+    def open(self, step: int) -> None:
+        """Make the folder and forget what was logged after `step`, which will come again."""
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            log = self.folder / LOG
+            lines = log.read_text().splitlines() if log.exists() else []
+            log.write_text("".join(f"{line}\n" for line in lines if _step(line) <= step))
+            self._events = SummaryWriter(self.folder, purge_step=step + 1)
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint, at once and only by a whole one."""
+        partial = self.checkpoint.with_suffix(".partial")
+        try:
+            with self._writing(), partial.open("wb") as file:
+                torch.save(dict(state), file)
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(partial, self.checkpoint)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def log(self, step: int, row: Mapping[str, float]) -> None:
+        """Add a line of numbers."""
+        with self._writing():
+            with (self.folder / LOG).open("a") as log:
+                log.write(json.dumps({"step": step, **row}) + "\n")
+            if self._events:
+                for name, value in row.items():
+                    self._events.add_scalar(name, value, step)
+
+    def show(self, step: int, picture: Image) -> None:
+        """Replace the sample picture."""
+        with self._writing():
+            cv2.imwrite(str(self.folder / PICTURE), picture[..., ::-1])
+            if self._events:
+                self._events.add_image("sample", picture, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Finish the events."""
+        if self._events:
+            self._events.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # torch.save raises the latter
+            raise InputError(
+                f"cannot write to {self.folder} ({error}): make room or give another folder; "
+                "started again, the run goes on from its last good checkpoint"
+            ) from error
+
+
+def _step(line: str) -> int:
+    """The step of a line of the log; one that was cut off counts as too late."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return 1 << 62
