@@ -38,9 +38,13 @@ class Gated(nn.Module):
 class LongTermAttention(Gated):
     """Gated propagation from every pixel of the long-term memory."""
 
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.carry = global_attention
+
     def attend(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
         """What the attention alone carries over: [B,N,C] for values [B,M,C]."""
-        return global_attention(query, key, value)
+        return self.carry(query, key, value)
 
     def forward(self, query: Tensor, memory: LayerMemory, gate: Tensor, size: Size) -> Tensor:
         """Query [B,N,a] of a frame of `size` (h, w) -> update [B,N,2d]."""
@@ -54,11 +58,12 @@ class ShortTermAttention(Gated):
         super().__init__(width)
         self.radius = radius
         self.relative = nn.Conv2d(width // 2, (2 * radius + 1) ** 2, 1)
+        self.carry = local_attention
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
         """What the attention alone carries over: [B,N,C] for values [B,N,C] of one frame."""
         bias = to_tokens(self.relative(to_grid(query, size)))
-        return local_attention(query, key, value, bias, size, self.radius)
+        return self.carry(query, key, value, bias, size, self.radius)
 
     def forward(self, query: Tensor, memory: LayerMemory, gate: Tensor, size: Size) -> Tensor:
         """Query [B,N,a] of a frame of `size` (h, w) -> update [B,N,2d]."""
@@ -75,10 +80,11 @@ class SelfAttention(Gated):
         self.identity_value = nn.Linear(width, 2 * width)
         self.visual_gate = nn.Linear(width, 2 * width)
         self.identity_gate = nn.Linear(width, 2 * width)
+        self.carry = global_attention
 
     def forward(self, visual: Tensor, identity: Tensor, size: Size) -> Tensor:
         """Normed branches, both [B,N,d], of a frame of `size` (h, w) -> update [B,N,2d]."""
         query = self.query_key(torch.cat([visual, identity], dim=-1))
         value = torch.cat([self.visual_value(visual), self.identity_value(identity)], dim=-1)
         gate = torch.cat([self.visual_gate(visual), self.identity_gate(identity)], dim=-1)
-        return self.finish(global_attention(query, query, F.silu(value)), F.silu(gate), size)
+        return self.finish(self.carry(query, query, F.silu(value)), F.silu(gate), size)
