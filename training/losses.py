@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vmos.ops import one_hot
+
 
 def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, share: float) -> Tensor:
     """Mean cross entropy of the hardest `share` of the pixels of each frame.
@@ -19,7 +21,9 @@ def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, share: float) -> 
 
 
 def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 - J with probabilities in place of masks, mean over the objects that are there.
+    """1 - J with probabilities in place of masks: mean over the objects that are there, then B.
+
+    A frame without objects counts 0.
 
     Args:
         logits: [B,C,h,w]; channel 0 is the background, which does not count.
@@ -30,8 +34,8 @@ def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
     overlap = (probabilities * truth).sum(dim=2)
     union = (probabilities + truth).sum(dim=2) - overlap
     there = truth.any(dim=2)
-    losses = 1 - overlap / union.clamp_min(1e-6)
-    return (losses * there).sum() / there.sum().clamp_min(1)
+    losses = (1 - overlap / union.clamp_min(1e-6)) * there
+    return (losses.sum(dim=1) / there.sum(dim=1).clamp_min(1)).mean()
 
 
 def transport_loss(carried: Tensor, truth: Tensor) -> Tensor:
@@ -44,11 +48,15 @@ def transport_loss(carried: Tensor, truth: Tensor) -> Tensor:
     return -(truth * carried.clamp_min(1e-4).log()).sum(dim=2).mean()
 
 
-def mean_jaccard(labels: Tensor, truth: Tensor) -> float:
-    """Region similarity J of label maps [B,h,w], mean over the objects that are there."""
-    scores = []
-    for predicted, wanted in zip(labels, truth, strict=True):
-        for label in torch.unique(wanted[wanted > 0]):
-            a, b = predicted == label, wanted == label
-            scores.append(((a & b).sum() / (a | b).sum()).item())
-    return sum(scores) / len(scores) if scores else 1.0
+def mean_jaccard(labels: Tensor, truth: Tensor, objects: int) -> Tensor:
+    """Region similarity J of label maps [B,h,w]: mean over the objects that are there, then B.
+
+    Labels are at most `objects`. A frame without objects counts 1.
+    """
+    predicted, wanted = (one_hot(maps, objects)[:, 1:].flatten(2) for maps in (labels, truth))
+    overlap = (predicted * wanted).sum(dim=2)
+    union = (predicted + wanted).sum(dim=2) - overlap
+    there = wanted.any(dim=2)
+    scores = overlap / union.clamp_min(1) * there
+    count = there.sum(dim=1)
+    return torch.where(count > 0, scores.sum(dim=1) / count.clamp_min(1), 1.0).mean()

@@ -1,6 +1,6 @@
 """One training step's forward pass: a clip through encoder, memory and head, and its loss."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from training import losses
+from training.clips import Clip
+from training.task import Losses
 from vmos import VMOS, FrameMemory
 from vmos.attention import LayerMemory, LongTermAttention, ShortTermAttention
 from vmos.encoder import Features
@@ -19,7 +22,7 @@ from vmos.ops import Size, one_hot, resize, to_tokens
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the losses.
+    """Weights of the losses, and what memory holds.
 
     Attributes:
         hardest: share of the pixels that the cross entropy looks at.
@@ -28,6 +31,8 @@ class LossConfig:
         stale: chance that it enters with the predicted labels and, where those are background,
             with the labels of the frame before: what a tracker leaves behind when it drifts.
         reference_only: chance that long-term memory holds the reference alone.
+        memory_gap: every so many frames one enters long-term memory (HQTrack, Implementation
+            details).
     """
 
     hardest: float = 0.25
@@ -35,15 +40,7 @@ class LossConfig:
     truth: float = 0.5
     stale: float = 0.0
     reference_only: float = 0.0
-
-
-class Outcome(NamedTuple):
-    """Loss to minimise, its parts, and the mean J of the predicted frames."""
-
-    loss: Tensor
-    segmentation: float
-    transport: float
-    jaccard: float
+    memory_gap: int = 1
 
 
 class Transport:
@@ -96,49 +93,85 @@ class Transport:
         return to_tokens(F.adaptive_avg_pool2d(masks, (size[0], size[1])))
 
 
+class Prediction(NamedTuple):
+    """What became of frames 1.. of clips.
+
+    Attributes:
+        labels: [B,F-1,h,w] int64, the predicted ones.
+        losses: to minimise, with their parts.
+    """
+
+    labels: Tensor
+    losses: Losses
+
+
 def roll_out(
-    model: VMOS, frames: Tensor, labels: Tensor, config: LossConfig, generator: torch.Generator
-) -> Outcome:
+    model: VMOS,
+    clip: Clip,
+    config: LossConfig,
+    generator: torch.Generator,
+    checkpointing: bool = False,
+) -> Prediction:
     """Segment frames 1.. of clips from memory and compare with the truth.
 
-    Frame t is read from frames 0..t-1 in long-term memory, or the reference alone, and from frame
-    t-1 in short-term memory.
+    Frame t is read from frames 0, gap, 2 gap, ... before it in long-term memory, or the reference
+    alone, and from frame t-1 in short-term memory.
 
     Args:
         model: in training mode.
-        frames: [B,F,3,h,w], normalised.
-        labels: [B,F,h,w] int64.
-        generator: decides what memory holds, see `LossConfig`.
+        clip: frames [B,F,3,h,w], normalised, and labels [B,F,h,w] int64.
+        config: weights of the losses and shares of what memory holds.
+        generator: decides what memory holds, for the whole batch.
+        checkpointing: keep no activations of a frame but compute them again for the gradient.
     """
-    batch, count = frames.shape[:2]
-    encoded = model.encode(frames.flatten(0, 1))
-    by_frame = [part.unflatten(0, (batch, count)).unbind(1) for part in encoded]
-    features = [Features(*parts) for parts in zip(*by_frame, strict=True)]
+    frames, labels = clip
+    count = frames.shape[1]
+    run = partial(checkpoint, use_reentrant=False) if checkpointing else _call
+    features = _encode(model, frames, run)
     transport = Transport(model)
-    memories = [model.reference(features[0], labels[:, 0])]
+    memories = [run(model.reference, features[0], labels[:, 0])]
     known = [labels[:, 0]]
-    segmentation, carried, scores = [], [], []
+    predictions, segmentation, carried, scores = [], [], [], []
     chance = partial(torch.rand, (), generator=generator)
-    reach = 1 if chance() < config.reference_only else count
+    gap = count if chance() < config.reference_only else config.memory_gap
     for t in range(1, count):
+        kept = slice(0, t, gap)
         with transport.watching():
-            logits, states = model.propagate(features[t], _join(memories[:reach]), memories[-1])
+            logits, states = run(model.propagate, features[t], _join(memories[kept]), memories[-1])
         logits = resize(logits.float(), labels.shape[-2:])
-        predicted = logits.argmax(dim=1)
+        truth, predicted = labels[:, t], logits.argmax(dim=1)
         segmentation.append(
-            losses.bootstrapped_cross_entropy(logits, labels[:, t], config.hardest)
-            + losses.soft_jaccard(logits, labels[:, t])
+            losses.bootstrapped_cross_entropy(logits, truth, config.hardest)
+            + losses.soft_jaccard(logits, truth)
         )
-        carried.append(transport.loss(known[:reach], known[-1], labels[:, t]))
-        scores.append(losses.mean_jaccard(predicted, labels[:, t]))
+        if config.transport:
+            carried.append(transport.loss(known[kept], known[-1], truth))
+        predictions.append(predicted)
+        scores.append(losses.mean_jaccard(predicted, truth, model.config.objects))
         if t + 1 < count:
-            known.append(_written(predicted, labels[:, t], known[-1], config, chance().item()))
-            memories.append(model.memorize(states, known[-1]))
+            known.append(_written(predicted, truth, known[-1], config, chance().item()))
+            memories.append(run(model.memorize, states, known[-1]))
     transport.calls.clear()
-    main, extra = torch.stack(segmentation).mean(), torch.stack(carried).mean()
-    return Outcome(
-        main + config.transport * extra, main.item(), extra.item(), sum(scores) / len(scores)
-    )
+    parts = {"segmentation": segmentation, "transport": carried, "J": scores}
+    means = {name: torch.stack(values).mean() for name, values in parts.items() if values}
+    total = means["segmentation"]
+    if carried:
+        total = total + config.transport * means["transport"]
+    noted = {name: mean.detach() for name, mean in means.items()}
+    return Prediction(torch.stack(predictions, dim=1), Losses(total, noted))
+
+
+def _encode(model: VMOS, frames: Tensor, run: Callable[..., Any]) -> list[Features]:
+    """The features of each frame of clips [B,F,3,h,w]; `run` calls the encoder."""
+    if run is _call:
+        encoded = model.encode(frames.flatten(0, 1))
+        by_frame = [part.unflatten(0, frames.shape[:2]).unbind(1) for part in encoded]
+        return [Features(*parts) for parts in zip(*by_frame, strict=True)]
+    return [run(model.encode, frame) for frame in frames.unbind(1)]
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def _written(

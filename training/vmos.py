@@ -1,243 +1,292 @@
-"""Train a VMOS: `python -m training.vmos --help`.
+"""Train a VMOS: `python -m training.vmos --run FOLDER --data DATA ...`.
 
-A run is a folder with the newest checkpoint, the log and a sample picture. Started again with
-the same arguments it goes on where it stopped, with the same random numbers.
+A run is a folder with the newest checkpoint, the log, TensorBoard events and a sample picture.
+Started again with the same arguments it goes on where it stopped, with the same clips and the same
+chances. Under `torchrun` several processes share the work.
 """
 
 import argparse
 import json
-import os
-import signal
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import cv2
-import numpy as np
 import torch
-from timm.utils.model_ema import ModelEmaV3
-from torch import nn
-from torch.utils.data import DataLoader, Subset
 
+from hqtrack import weights as known
 from hqtrack.errors import InputError
-from hqtrack.light import LIGHT_VMOS
-from hqtrack.progress import progress_on_stderr
-from training.clips import Clip, ClipConfig, Clips
-from training.rollout import LossConfig, Outcome, roll_out
+from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
+from hqtrack.segmenter import SegmenterConfig
+from training.clips import ClipConfig, Clips, RawClip
+from training.datasets import inspect_dataset, open_datasets
+from training.dry_run import dry_run
+from training.engine import train
+from training.processes import World, join_processes
+from training.rollout import LossConfig
+from training.run_folder import RunFolder, read_checkpoint
+from training.sources import Dataset, Video
+from training.trainer import DivergedError, Settings, Trainer
+from training.vmos_task import VMOSTask, initialise, take_encoder
 from vmos import VMOS, VMOSConfig, build_vmos
+from vmos.checkpoint import CheckpointError
+
+Tell: TypeAlias = Callable[[str], None]
+Configuration = TypeVar("Configuration", Settings, ClipConfig, LossConfig)
+
+MOST_INSPECTED = 1000
+"""Images of a dataset that a dry run reads."""
 
 HELD_OUT = ("dance-jump", "rhino", "scooter-gray")
 """Training sequences that are kept for choosing between models."""
 
 CONFIGS = {"light": LIGHT_VMOS, "full": VMOSConfig()}
 
+BOTH_STAGES = {
+    "batch": 16,
+    "warm_up": 1000,
+    "average": 0.9999,
+    "size": 465,
+    "frames": 5,
+    "generated": 0.0,
+    "memory_gap": 2,
+    "transport": 0.0,
+    "save_every": 1000,
+    "log_every": 50,
+    "sample_every": 1000,
+    "evaluate_every": 5000,
+}
 
-@dataclass(frozen=True)
-class Schedule:
-    """Optimisation: AdamW, linear warm-up, polynomial decay."""
+RECIPES: dict[str, dict[str, Any]] = {
+    "stage1": BOTH_STAGES
+    | {"steps": 100_000, "rate": 4e-4, "last_rate": 2e-5, "weight_decay": 0.03, "video": 0.0},
+    "stage2": BOTH_STAGES
+    | {"steps": 150_000, "rate": 2e-4, "last_rate": 1e-5, "weight_decay": 0.07, "video": 1.0}
+    | {"encoder_ratio": 0.1},
+}
+"""The stages of the HQTrack report as defaults of the options.
 
-    steps: int
-    batch: int = 4
-    rate: float = 1e-3
-    last_rate: float = 2e-5
-    warm_up: int = 50
-    weight_decay: float = 0.03
-    clip: float = 5.0
-    average: float = 0.998
-    seed: int = 0
+Batch, warm-up, average and what is written how often are ours: the report does not give them.
+"""
 
-    def rate_at(self, step: int) -> float:
-        """Learning rate of step number `step`, counted from 0."""
-        decayed = (1 - step / self.steps) ** 0.9 * (self.rate - self.last_rate) + self.last_rate
-        return decayed * min(1.0, (step + 1) / self.warm_up)
-
-
-class Trainer:
-    """A model in training: weights, their average, the optimizer and the position in the data."""
-
-    def __init__(
-        self,
-        model: VMOS,
-        schedule: Schedule,
-        loss: LossConfig,
-        device: torch.device,
-        bf16: bool = False,
-    ) -> None:
-        self.model = model.to(device).train()
-        self.schedule = schedule
-        self.loss = loss
-        self.device = device
-        self.bf16 = bf16
-        self.average = ModelEmaV3(self.model, decay=schedule.average, use_warmup=True)
-        self.optimizer = torch.optim.AdamW(_groups(model, schedule.weight_decay), lr=schedule.rate)
-        self.generator = torch.Generator().manual_seed(schedule.seed)
-        self.step = 0
-
-    def advance(self, batch: Clip) -> Outcome:
-        """One step on a batch of clips."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate_at(self.step)
-        frames, labels = (part.to(self.device, non_blocking=True) for part in batch)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            outcome = roll_out(self.model, frames, labels, self.loss, self.generator)
-        self.optimizer.zero_grad(set_to_none=True)
-        outcome.loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
-        self.optimizer.step()
-        self.average.update(self.model, self.step)
-        self.step += 1
-        return outcome
-
-    def save(self, path: Path) -> None:
-        """Write everything that an exact continuation needs; the file is replaced at once."""
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "step": self.step,
-            "schedule": asdict(self.schedule),
-        }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
-
-    def resume(self, path: Path) -> None:
-        """Go on from what `save` wrote, under the present schedule."""
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.average.module.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"].cpu())
-        self.step = state["step"]
-
-
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels, none for norms, scales and biases."""
-    parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def initialise(model: VMOS) -> VMOS:
-    """Start every DCNv3 as a plain average of its nine neighbours, in place."""
-    for name, parameter in model.named_parameters():
-        if ".dcn.offset." in name or ".dcn.mask." in name:
-            nn.init.zeros_(parameter)
-    return model
-
-
-def batches(clips: Clips, batch: int, first_step: int, steps: int, workers: int) -> Iterator[Clip]:
-    """The batches of steps `first_step`.. `steps`; step s has clips s*batch.. of the supply."""
-    rest = Subset(clips, range(first_step * batch, steps * batch))
-    yield from DataLoader(
-        rest, batch_size=batch, num_workers=workers, persistent_workers=workers > 0
-    )
-
-
-def train(trainer: Trainer, clips: Clips, run: Path, workers: int, save_every: int) -> None:
-    """Train to the end of the schedule; leaves `checkpoint.pt` and `log.jsonl` in the folder."""
-    schedule = trainer.schedule
-    stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
-    supply = batches(clips, schedule.batch, trainer.step, schedule.steps, workers)
-    recent: list[Outcome] = []
-    started = time.monotonic()
-    with progress_on_stderr() as progress:
-        task = progress.add_task("steps", total=schedule.steps, completed=trainer.step)
-        for batch in supply:
-            recent.append(trainer.advance(batch))
-            progress.update(task, completed=trainer.step)
-            if trainer.step % 20 == 0:
-                row = _summary(trainer.step, recent, time.monotonic() - started)
-                progress.update(task, description=f"loss {row['loss']:.3f} J {row['J']:.3f}")
-                with (run / "log.jsonl").open("a") as log:
-                    log.write(json.dumps(row) + "\n")
-                recent.clear()
-            if trainer.step % save_every == 0 or stopping:
-                trainer.save(run / "checkpoint.pt")
-            if stopping:
-                return
-    trainer.save(run / "checkpoint.pt")
-
-
-def _summary(step: int, outcomes: list[Outcome], seconds: float) -> dict[str, float]:
-    columns = np.array([(o.loss.item(), o.segmentation, o.transport, o.jaccard) for o in outcomes])
-    loss, segmentation, transport, jaccard = columns.mean(axis=0).round(4).tolist()
-    return {
-        "step": step,
-        "loss": loss,
-        "segmentation": segmentation,
-        "transport": transport,
-        "J": jaccard,
-        "seconds": round(seconds),
-    }
+HELP = {
+    "steps": "steps of the whole run",
+    "batch": "clips per step, over all processes",
+    "rate": "highest learning rate",
+    "last_rate": "learning rate in the end",
+    "power": "exponent of the polynomial decay",
+    "warm_up": "steps until the highest learning rate",
+    "weight_decay": "of matrices and kernels",
+    "clip": "largest norm of the gradient",
+    "average": "decay of the moving average of the weights",
+    "seed": "of clips and chances",
+    "workers": "processes that load clips",
+    "save_every": "steps between checkpoints",
+    "log_every": "steps between lines of the log",
+    "sample_every": "steps between sample pictures, 0 for none",
+    "evaluate_every": "steps between evaluations on the held-out videos, 0 for none",
+    "size": "side of the clips, pixels",
+    "frames": "frames per clip",
+    "video": "share of clips from video",
+    "generated": "share of generated ones of the other clips",
+    "max_gap": "most video frames between two of a clip",
+    "hardest": "share of the pixels that the cross entropy looks at",
+    "transport": "weight of the loss on what attention alone carries over",
+    "truth": "share of frames that enter memory with true labels",
+    "stale": "share of frames that enter memory with stale labels",
+    "reference_only": "share of clips with the reference alone in long-term memory",
+    "memory_gap": "every so many frames one enters long-term memory",
+}
+"""Options that are fields of a configuration; their defaults are those of the fields."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="training.vmos", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--config", choices=CONFIGS, default="light")
-    parser.add_argument("--data", type=Path, required=True, help="folder with davis_train, stills")
     parser.add_argument(
-        "--start", type=Path, help="checkpoint whose averaged weights to start from"
+        "--data", nargs="+", required=True, help="datasets, each [LAYOUT:]FOLDER[=SHARE]"
     )
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--last-rate", type=float, default=2e-5)
-    parser.add_argument("--size", type=int, default=97, help="side of the clips, pixels")
-    parser.add_argument("--frames", type=int, default=3)
-    parser.add_argument("--video", type=float, default=0.4, help="share of real video")
-    parser.add_argument("--max-gap", type=int, default=6, help="most video frames between two")
-    parser.add_argument("--truth", type=float, default=0.5, help="share of true labels in memory")
-    parser.add_argument("--stale", type=float, default=0.0, help="share of stale labels in memory")
-    parser.add_argument("--reference-only", type=float, default=0.0, help="share of short memories")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--recipe", choices=RECIPES, help="defaults as in the HQTrack report")
+    parser.add_argument(
+        "--config", default="light", help="light, full, or a JSON file with fields of VMOSConfig"
+    )
+    parser.add_argument("--start", type=Path, help="weights to start from, .pt, .pth, .safetensors")
+    parser.add_argument(
+        "--encoder", type=Path, help="InternImage checkpoint to start the encoder from"
+    )
+    parser.add_argument(
+        "--encoder-ratio", type=float, default=1.0, help="learning rate of the encoder, relative"
+    )
+    parser.add_argument(
+        "--held-out", nargs="*", default=HELD_OUT, help="videos to measure on, never trained on"
+    )
+    for config in (Settings, ClipConfig, LossConfig):
+        for field in fields(config):
+            if field.name in HELP:
+                flag = f"--{field.name.replace('_', '-')}"
+                kind: Callable[[str], Any] = type(field.default)
+                default = field.default
+                if field.name == "steps":
+                    kind, default = int, None
+                parser.add_argument(flag, type=kind, default=default, help=HELP[field.name])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--save-every", type=int, default=50)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where it is safe")
-    return parser.parse_args(arguments)
+    parser.add_argument("--device", help="cpu, cuda (default: a GPU where there is one)")
+    parser.add_argument(
+        "--bf16",
+        nargs="?",
+        const="on",
+        default="auto",
+        choices=("auto", "on", "off"),
+        help="compute in bfloat16 where it is safe (auto: on a GPU that has it)",
+    )
+    parser.add_argument(
+        "--checkpointing", action="store_true", help="less memory, a third more time"
+    )
+    parser.add_argument(
+        "--dry-run",
+        type=int,
+        nargs="?",
+        const=3,
+        metavar="STEPS",
+        help="check the data, take a few steps, print what they need and write nothing",
+    )
+    recipe = parser.parse_known_args(arguments)[0].recipe
+    parser.set_defaults(**RECIPES.get(recipe, {}))
+    args = parser.parse_args(arguments)
+    if args.steps is None:
+        parser.error("give --steps or a --recipe")
+    return args
 
 
-def main(arguments: list[str] | None = None) -> None:
+def read_config(name: str) -> tuple[VMOSConfig, SegmenterConfig]:
+    """The network of this name or JSON file, and how its videos are tracked.
+
+    A network of one's own is tracked as the light one is. Raises InputError.
+    """
+    if name in CONFIGS:
+        return CONFIGS[name], SegmenterConfig() if name == "full" else LIGHT_SEGMENTER
+    try:
+        sizes: dict[str, Any] = json.loads(Path(name).read_text())
+        for key, size in sizes.items():
+            sizes[key] = tuple(size) if isinstance(size, list) else size
+        config = VMOSConfig(**sizes)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"--config {name}: {error}; give {', '.join(CONFIGS)} or a JSON file with fields of "
+            'VMOSConfig, like {"widths": [16, 32, 64]}'
+        ) from error
+    return config, LIGHT_SEGMENTER
+
+
+def make_model(args: argparse.Namespace, config: VMOSConfig, tell: Tell) -> VMOS:
+    """The network with the weights it starts from: random, given, or a given encoder."""
+    if args.start and args.encoder:
+        raise InputError("--start brings an encoder along: give either --start or --encoder")
+    if args.start:
+        try:
+            return build_vmos(config, _starting_weights(args.start))
+        except CheckpointError as error:
+            raise InputError(f"{args.start}: {error}") from error
+    model = initialise(build_vmos(config))
+    if args.encoder:
+        tell(f"{args.encoder}: {take_encoder(model, known.load(args.encoder))}")
+    return model
+
+
+def _starting_weights(file: Path) -> dict[str, Any]:
+    """The averaged weights of a run's checkpoint, or the weights of another file."""
+    if file.suffix == ".pt":
+        average: dict[str, Any] = read_checkpoint(file)["average"]
+        return average
+    return known.load(file)
+
+
+def choose_bf16(choice: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16; "auto" does where a GPU computes in it."""
+    if choice == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return choice == "on"
+
+
+def prepare(
+    args: argparse.Namespace, world: World, datasets: Sequence[Dataset], tell: Tell
+) -> tuple[Trainer[RawClip], Clips]:
+    """The trainer, at its start, and its clips."""
+    config, segmenter = read_config(args.config)
+    if args.size % config.coarse_stride != 1:
+        raise InputError(f"--size {args.size}: give a multiple of {config.coarse_stride} plus 1")
+    options = vars(args) | {
+        "objects": config.objects,
+        "bf16": choose_bf16(args.bf16, world.device),
+    }
+    training, held_out = split(datasets, args.held_out)
+    clips = Clips(_pick(ClipConfig, options), training, args.seed, args.steps * args.batch)
+    model, loss = make_model(args, config, tell), _pick(LossConfig, options)
+    task = VMOSTask(model, loss, segmenter, held_out, args.encoder_ratio, args.checkpointing)
+    return Trainer(task, _pick(Settings, options), world), clips
+
+
+def _pick(kind: type[Configuration], options: Mapping[str, Any]) -> Configuration:
+    """A configuration of those options that are its fields."""
+    return kind(**{field.name: options[field.name] for field in fields(kind)})
+
+
+def split(
+    datasets: Sequence[Dataset], held_out: Collection[str]
+) -> tuple[list[Dataset], list[Video]]:
+    """The datasets without the videos of these names, and those videos."""
+    kept = [
+        replace(data, videos=tuple(video for video in data.videos if video.name not in held_out))
+        for data in datasets
+    ]
+    videos = (video for data in datasets for video in data.videos)
+    return kept, [video for video in videos if video.name in held_out]
+
+
+def inspect(datasets: Sequence[Dataset], objects: int, tell: Tell) -> None:
+    """Look through the data; InputError where something cannot be used."""
+    reports = [inspect_dataset(data, objects, MOST_INSPECTED) for data in datasets]
+    for report in reports:
+        tell(str(report))
+    if any(report.problems for report in reports):
+        raise InputError("some of the data cannot be used, see above: correct it first")
+
+
+def run(args: argparse.Namespace, world: World) -> None:
+    """Train, or only try to."""
+    tell: Tell = print if world.leads else _tell_nobody
+    datasets = open_datasets(args.data)
+    trainer, clips = prepare(args, world, datasets, tell)
+    if args.dry_run:
+        inspect(datasets, trainer.task.configuration()["objects"], tell)
+        tell(str(dry_run(trainer, clips, args.dry_run)))
+        return
+    folder = RunFolder(args.run)
+    if folder.checkpoint.exists():
+        trainer.restore(read_checkpoint(folder.checkpoint), str(folder.checkpoint))
+        tell(f"{folder.checkpoint}: going on from step {trainer.step}")
+    train(trainer, clips, folder)
+
+
+def _tell_nobody(text: str) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    folders = sorted(args.data.glob("davis_train/*/"))
-    if not folders:
-        raise InputError(f"no sequences in {args.data / 'davis_train'}: give the data folder")
-    config = CONFIGS[args.config]
-    clips = Clips(
-        ClipConfig(
-            args.size, args.frames, args.video, max_gap=args.max_gap, objects=config.objects
-        ),
-        [folder for folder in folders if folder.name not in HELD_OUT],
-        args.data / "stills",
-        args.seed,
-        args.steps * args.batch,
-    )
-    schedule = Schedule(args.steps, args.batch, args.rate, args.last_rate, seed=args.seed)
-    model = initialise(build_vmos(config))
-    if args.start:
-        model = build_vmos(
-            config, torch.load(args.start, map_location="cpu", weights_only=True)["average"]
-        )
-    loss = LossConfig(truth=args.truth, stale=args.stale, reference_only=args.reference_only)
-    trainer = Trainer(model, schedule, loss, torch.device(args.device), args.bf16)
-    args.run.mkdir(parents=True, exist_ok=True)
-    checkpoint = args.run / "checkpoint.pt"
-    if checkpoint.exists():
-        trainer.resume(checkpoint)
-    train(trainer, clips, args.run, args.workers, args.save_every)
+    try:
+        with join_processes(args.device) as world:
+            run(args, world)
+    except (InputError, DivergedError) as error:
+        print(f"training.vmos: error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
