@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -10,22 +9,42 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset as TorchDataset
 
-from hqtrack import synthetic, video
-from hqtrack.preprocess import normalise
+from hqtrack import synthetic
+from hqtrack.errors import InputError
 from hqtrack.types import Image, LabelMap
 from training import warp
+from training.sources import Dataset
 
 SMALLEST = 40
 """Pixels that an object has on the first frame; smaller ones become background."""
 
+TRIES = 20
+"""Draws for a clip that has an object; so many in vain are an error."""
+
 
 class Clip(NamedTuple):
-    """Frames [F,3,h,w] float32, normalised, and their labels [F,h,w] int64."""
+    """Frames [B,F,3,h,w] float32, normalised, and their labels [B,F,h,w] int64."""
 
     frames: Tensor
     labels: Tensor
+
+
+class RawClip(NamedTuple):
+    """A clip as it is loaded, and what `training.augment` shall do to it; batched, [B,...].
+
+    Attributes:
+        frames: [F,h,w,3] uint8 RGB.
+        labels: [F,h,w] uint8.
+        colour: [3,4] float32, an affine map of colours (red, green, blue, 1).
+        flip: bool, whether to mirror left and right.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    colour: Tensor
+    flip: Tensor
 
 
 @dataclass(frozen=True)
@@ -49,62 +68,77 @@ class ClipConfig:
     objects: int = 10
 
 
-class Clips(Dataset[Clip]):
-    """An endless supply: clip number i is the same for the same seed, in any process."""
+class Clips(TorchDataset[RawClip]):
+    """An endless supply: clip number i is the same for the same seed, in any process.
+
+    Raises InputError where a share of the clips has no dataset to come from, and, when a clip is
+    asked for, where a file is damaged or no object is found in `TRIES` draws.
+    """
 
     def __init__(
-        self,
-        config: ClipConfig,
-        videos: Sequence[Path],
-        stills: Path | None,
-        seed: int,
-        length: int,
+        self, config: ClipConfig, datasets: Sequence[Dataset], seed: int, length: int
     ) -> None:
         self.config = config
-        self.videos = [sorted((folder / "color").iterdir()) for folder in videos]
-        self.stills = sorted((stills / "images").iterdir()) if stills else []
+        self.videos = [dataset for dataset in datasets if dataset.videos]
+        self.stills = [dataset for dataset in datasets if dataset.stills]
         self.seed = seed
         self.length = length
+        _check(config, bool(self.videos), bool(self.stills))
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> Clip:
+    def __getitem__(self, index: int) -> RawClip:
         rng = np.random.default_rng((self.seed, index))
         kind = rng.random()
-        if kind < self.config.video:
-            images, labels = self._from_video(rng)
-        elif kind < self.config.video + (1 - self.config.video) * self.config.generated:
-            images, labels = self._generated(rng)
+        for _ in range(TRIES):
+            images, labels = self._draw(rng, kind)
+            labels = self._assign(rng, labels)
+            if labels[0].any():
+                break
         else:
-            images, labels = self._from_stills(rng)
-        if self.stills and kind < self.config.video and rng.random() < 0.5:
-            images, labels = self._add_cutout(rng, images, labels)
-        images = warp.colour_jitter(rng, images, 0.3)
-        labels = self._assign(rng, labels)
-        frames = np.stack([normalise(image) for image in images])
-        return Clip(torch.from_numpy(frames), torch.from_numpy(labels.astype(np.int64)))
+            raise InputError(
+                f"{TRIES} clips drawn in a row have no object of {SMALLEST} pixels: "
+                "check the masks, or train on larger clips"
+            )
+        return RawClip(
+            torch.from_numpy(np.ascontiguousarray(images)),
+            torch.from_numpy(labels.astype(np.uint8)),
+            torch.from_numpy(warp.colour_map(rng, 0.3)),
+            torch.tensor(rng.random() < 0.5),
+        )
+
+    def _draw(self, rng: Generator, kind: float) -> tuple[Image, LabelMap]:
+        """Images [F,h,w,3] and label maps [F,h,w] of a clip; `kind` in [0, 1) says where from."""
+        video = self.config.video
+        if kind >= video + (1 - video) * self.config.generated:
+            return self._from_stills(rng)
+        if kind >= video:
+            return self._generated(rng)
+        images, labels = self._from_video(rng)
+        if self.stills and rng.random() < 0.5:
+            return self._add_cutout(rng, images, labels)
+        return images, labels
 
     def _from_video(self, rng: Generator) -> tuple[Image, LabelMap]:
         """Frames of one video, some frames apart, cropped alike around the object."""
-        names = self.videos[rng.integers(len(self.videos))]
-        gaps = rng.integers(1, self.config.max_gap + 1, self.config.frames - 1)
+        dataset = _choose(rng, self.videos)
+        video = dataset.videos[rng.integers(len(dataset.videos))]
+        longest = max(1, self.config.max_gap // video.spacing)
+        gaps = rng.integers(1, longest + 1, self.config.frames - 1)
         offsets = np.concatenate([[0], np.cumsum(gaps)])
-        offsets = np.minimum(offsets, len(names) - 1)
-        start = rng.integers(len(names) - offsets[-1])
-        picked = [names[start + offset] for offset in offsets]
+        offsets = np.minimum(offsets, len(video.frames) - 1)
+        start = rng.integers(len(video.frames) - offsets[-1])
+        picked = [video.frames[start + offset] for offset in offsets]
         if rng.random() < 0.5:
             picked.reverse()
-        pairs = [_read(name) for name in picked]
+        pairs = [frame.read() for frame in picked]
         crop = self._crop(rng, pairs[0][1], rng.uniform(0.3, 1.1))
-        flip = rng.random() < 0.5
         seen = []
         for image, labels in pairs:
             wobble = warp.affine((0, 0), tuple(rng.normal(0, 1.5, 2)), 0.0, 1.0, 0.0)
-            image, labels = warp.sample(
-                image, labels, _compose(wobble, crop), self._shape, border=cv2.BORDER_REFLECT
-            )
-            seen.append((image[:, ::-1], labels[:, ::-1]) if flip else (image, labels))
+            move = _compose(wobble, crop)
+            seen.append(warp.sample(image, labels, move, self._shape, border=cv2.BORDER_REFLECT))
         return _stack(seen)
 
     def _from_stills(self, rng: Generator) -> tuple[Image, LabelMap]:
@@ -181,7 +215,8 @@ class Clips(Dataset[Clip]):
         return sequence.images, sequence.masks
 
     def _still(self, rng: Generator) -> tuple[Image, LabelMap]:
-        return _read(self.stills[rng.integers(len(self.stills))])
+        dataset = _choose(rng, self.stills)
+        return dataset.stills[rng.integers(len(dataset.stills))].read()
 
     def _crop(self, rng: Generator, labels: LabelMap, share: float) -> warp.Affine:
         """Map a square of `share` of the short side onto the clip, mostly around the object."""
@@ -205,9 +240,9 @@ class Clips(Dataset[Clip]):
         """Give the objects of the first frame random identities; drop all others."""
         counts = np.bincount(labels[0].ravel(), minlength=int(labels.max()) + 1)
         present = [k for k in range(1, len(counts)) if counts[k] >= SMALLEST]
-        identities = rng.permutation(self.config.objects)[: len(present)] + 1
+        chosen = rng.permutation(present)[: self.config.objects].astype(np.int64)
         table = np.zeros(len(counts), np.int32)
-        table[present[: len(identities)]] = identities
+        table[chosen] = rng.permutation(self.config.objects)[: len(chosen)] + 1
         return table[labels]
 
     @property
@@ -215,9 +250,31 @@ class Clips(Dataset[Clip]):
         return self.config.size, self.config.size
 
 
-def _read(name: Path) -> tuple[Image, LabelMap]:
-    mask = name.parents[1] / "masks" / f"{name.stem}.png"
-    return video.read_image(name), video.read_labels(mask)
+def _check(config: ClipConfig, videos: bool, stills: bool) -> None:
+    """Whether there is something to make every kind of clip of."""
+    if not 0 <= config.video <= 1 or not 0 <= config.generated <= 1:
+        raise InputError(
+            f"shares of {config.video} from video and {config.generated} generated: "
+            "give numbers from 0 to 1"
+        )
+    if not 1 <= config.objects <= 255:
+        raise InputError(f"clips with {config.objects} identities: give 1 to 255")
+    if config.video and not videos:
+        raise InputError(
+            f"a share of {config.video} of the clips comes from video, but no dataset has any: "
+            "give one, or a share of 0"
+        )
+    if config.video < 1 and config.generated < 1 and not stills:
+        raise InputError(
+            "some of the clips come from stills, but no dataset has any: give one, or a share "
+            "of 1 of generated clips"
+        )
+
+
+def _choose(rng: Generator, datasets: Sequence[Dataset]) -> Dataset:
+    """One of the datasets, by their shares."""
+    shares = np.array([dataset.share for dataset in datasets])
+    return datasets[rng.choice(len(datasets), p=shares / shares.sum())]
 
 
 def _keep(rng: Generator, labels: LabelMap, most: int) -> LabelMap:

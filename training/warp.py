@@ -62,18 +62,20 @@ def sample(
     x = (inverse[0, 0] * columns + inverse[0, 1] * rows + inverse[0, 2]).astype(np.float32)
     y = (inverse[1, 0] * columns + inverse[1, 1] * rows + inverse[1, 2]).astype(np.float32)
     picture = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=border)
-    plane = labels.astype(np.int16)
+    plane = labels.astype(np.uint16)
     seen = cv2.remap(plane, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(picture, np.uint8), np.asarray(seen, np.int32)
 
 
-def colour_jitter(rng: Generator, images: Image, strength: float) -> Image:
-    """Change gain, offset, saturation and tint of images [...,3] alike; now and then grey."""
+def colour_map(rng: Generator, strength: float) -> NDArray[np.float32]:
+    """A random change of gain, offset, saturation and tint, now and then to grey.
+
+    [3,4] float32, an affine map of colours: `map @ (red, green, blue, 1)`, in 0..255.
+    """
     gain = 1 + strength * rng.uniform(-1, 1)
     tint = 1 + 0.4 * strength * rng.uniform(-1, 1, 3)
     offset = 60 * strength * rng.uniform(-1, 1)
-    grey_share = 1.0 if rng.random() < 0.05 else strength * rng.uniform(-1, 1)
-    pixels = images.astype(np.float32)
-    grey = pixels.mean(axis=-1, keepdims=True)
-    pixels = (pixels + grey_share * (grey - pixels)) * (gain * tint).astype(np.float32) + offset
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    grey = 1.0 if rng.random() < 0.05 else strength * rng.uniform(-1, 1)
+    mixed = (1 - grey) * np.eye(3) + grey / 3
+    colour = np.column_stack([(gain * tint)[:, None] * mixed, np.full(3, offset)])
+    return colour.astype(np.float32)
