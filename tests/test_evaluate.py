@@ -267,7 +267,7 @@ def test_a_cluster_gives_a_worker_per_gpu() -> None:
 
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("hqtrack.threads.usable_cores", lambda: 8)
     posts = local_posts("cpu,cpu,cpu", 2)
     assert [post.environment["OMP_NUM_THREADS"] for post in posts] == ["4", "4"]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

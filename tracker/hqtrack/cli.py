@@ -17,6 +17,7 @@ _COMMANDS = {
     "evaluate": "evaluate trackers in a workspace on every device, through the VOT toolkit",
     "check": "find out whether the results of a workspace are complete and whole",
     "debug": "drive one sequence through the tracker process, message by message",
+    "bench": "find out what a frame costs on this machine, stage by stage",
     "doctor": "find out what works on this machine",
     "weights": "list, fetch and check the weights of the networks",
 }

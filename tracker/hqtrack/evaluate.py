@@ -1,7 +1,6 @@
 """The command ``hqtrack evaluate``: what ``vot evaluate`` does, on every device there is."""
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from hqtrack.check import print_findings
 from hqtrack.cluster import Post, RayPool, connected
 from hqtrack.dispatch import dispatch
 from hqtrack.errors import InputError
+from hqtrack.threads import threads_for
 from hqtrack.worker import Order, Outcome, order_of
 
 
@@ -99,18 +99,8 @@ def local_posts(devices: str | None, tasks: int) -> list[Post]:
         for name in sorted(set(names)):
             choose_device(name)
     names = names[:tasks]
-    threads = max(1, (os.cpu_count() or 1) // len(names))
-    return [
-        Post(
-            1,
-            0,
-            {
-                "HQTRACK_DEVICE": name,
-                "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
-            },
-        )
-        for name in names
-    ]
+    threads = str(threads_for(len(names)))
+    return [Post(1, 0, {"HQTRACK_DEVICE": name, "OMP_NUM_THREADS": threads}) for name in names]
 
 
 def _all_devices() -> list[str]:

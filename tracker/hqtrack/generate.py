@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--size",
-        type=_size,
+        type=parse_size,
         default=SIZE,
         metavar="WIDTHxHEIGHT",
         help=f"of the frames, in pixels (default: {SIZE[1]}x{SIZE[0]})",
@@ -81,8 +81,8 @@ def write_sequence(folder: Path, sequence: SyntheticSequence) -> None:
     partial.rename(folder)
 
 
-def _size(text: str) -> tuple[int, int]:
-    """(height, width) from WIDTHxHEIGHT."""
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) from WIDTHxHEIGHT; for argparse."""
     width, separator, height = text.partition("x")
     if not (separator and width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is no size: give it as 320x180")

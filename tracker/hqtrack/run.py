@@ -265,7 +265,9 @@ def _is_complete(results: Results, recorder: Recorder | None, overlay: bool) -> 
 def _build(choice: TrackerChoice, args: argparse.Namespace) -> Tracker:
     # torch comes with it: not before it is needed
     from hqtrack.build import build_tracker
+    from hqtrack.threads import limit_threads
 
+    limit_threads()
     options = {} if choice.refiner is None else {"refiner": choice.refiner}
     return build_tracker(choice.preset, device=args.device, weights=args.weights, **options)
 

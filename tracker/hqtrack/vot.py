@@ -35,7 +35,9 @@ def load(name: str) -> "Tracker":
 
         return FirstMask()
     from hqtrack.build import build_named
+    from hqtrack.threads import limit_threads
 
+    limit_threads()
     return build_named(name, os.environ.get("HQTRACK_DEVICE"))
 
 
