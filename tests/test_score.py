@@ -9,13 +9,16 @@ import pytest
 from PIL import Image as PillowImage
 
 import hqtrack.score
+from hqtrack.annotated import OnDisk
 from hqtrack.baseline import FirstMask
 from hqtrack.cli import main
-from hqtrack.errors import InputError
+from hqtrack.mosaic import blank_schedule
 from hqtrack.record import Heading, Origin, read_heading, recorded_frames
 from hqtrack.score import Score, mean_score, score_sequence
+from hqtrack.synthetic import FRAMES, RESERVED_SEED
 from hqtrack.tracker import Tracked
 from hqtrack.video import open_sequence, write_labels
+from hqtrack.vots_measures import Tracks, VotsMeasures, analyse
 
 HEIGHT, WIDTH = 60, 80
 
@@ -64,7 +67,7 @@ def built(monkeypatch):
 
 
 def test_a_perfect_tracker_scores_one_and_only_tracking_is_timed(tmp_path, monkeypatch):
-    sequence = open_sequence(make_sequence(tmp_path / "moving", [0, 10, 20, 30]))
+    sequence = OnDisk(open_sequence(make_sequence(tmp_path / "moving", [0, 10, 20, 30])))
     tracker = Perfect()
 
     def advance():
@@ -73,37 +76,116 @@ def test_a_perfect_tracker_scores_one_and_only_tracking_is_timed(tmp_path, monke
     clock = SimpleNamespace(perf_counter=lambda: tracker.now)
     monkeypatch.setattr(hqtrack.score, "time", clock)
     score = score_sequence(tracker, sequence, advance)
-    assert score == Score(1, 1, frames=2, seconds=4)
+    assert (score.region, score.boundary, score.frames, score.seconds) == (1, 1, 3, 6)
     assert score.fps == 0.5
-    assert tracker.now == 100 + 2 * 2 + 2 * 50
+    assert score.vots == VotsMeasures(0.75, 0.75, 0.75, 0.25, 0, None)
+    assert tracker.now == 100 + 3 * 2 + 3 * 50
 
 
-def test_mean_over_frames_and_objects_without_the_first_and_last_frame(tmp_path):
-    sequence = open_sequence(make_sequence(tmp_path / "moving", [0, 10, 40, 60]))
+def test_j_and_f_leave_out_the_first_and_last_frame_and_quality_does_not(tmp_path):
+    sequence = OnDisk(open_sequence(make_sequence(tmp_path / "moving", [0, 10, 40, 60])))
     score = score_sequence(FirstMask(), sequence)
     # object 1: J 1/3 and 0 on the two frames between; object 2: 1
     assert score.region == pytest.approx((1 / 6 + 1) / 2)
     assert 0.5 <= score.boundary < 1
+    # of four frames, none is tracked on the first
+    assert score.vots.quality == pytest.approx((1 / 3 / 4 + 3 / 4) / 2)
 
 
 def test_the_mean_is_over_sequences_and_speed_over_frames():
-    mean = mean_score([Score(0.2, 0.4, 10, 5.0), Score(0.6, 0.8, 30, 5.0)])
+    given = np.ones((1, 4, 4), bool)
+    empty = np.zeros_like(given)
+
+    def analysed(*reported):
+        tracks = Tracks(given)
+        for masks in reported:
+            tracks.add(given, masks)
+        return analyse(tracks)
+
+    mean = mean_score(
+        [
+            Score(0.2, 0.4, analysed(given), 10, 5.0),
+            Score(0.6, 0.8, analysed(given, empty, empty), 30, 5.0),
+        ]
+    )
     assert mean.region == pytest.approx(0.4)
     assert mean.boundary == pytest.approx(0.6)
+    assert mean.vots.quality == pytest.approx((1 / 2 + 1 / 4) / 2)
+    assert mean.vots.nre == pytest.approx((1 / 2 + 3 / 4) / 2)
     assert mean.fps == pytest.approx(4)
+
+
+MEASURES = ["J", "F", "fps", "Quality", "accuracy", "robustness", "NRE", "DRE", "ADQ"]
+
+
+def scored(capsys, *arguments):
+    """What the command prints as JSON for the tracker that repeats the first masks."""
+    assert main(["score", *map(str, arguments), "--tracker", "FirstMask", "--json"]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
 def test_json_is_the_last_line_of_stdout(tmp_path, built, capsys):
     make_sequence(tmp_path / "moving", [0, 10, 40, 60])
     make_sequence(tmp_path / "still", [0, 0, 0, 0])
-    assert main(["score", str(tmp_path), "--tracker", "FirstMask", "--json"]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert list(result) == ["J", "F", "fps", "sequences"]
+    result = scored(capsys, tmp_path)
+    assert list(result) == [*MEASURES, "sequences"]
     assert list(result["sequences"]) == ["moving", "still"]
+    assert list(result["sequences"]["still"]) == MEASURES
     assert result["sequences"]["still"]["J"] == 1
     assert result["sequences"]["moving"]["J"] == pytest.approx(7 / 12)
     assert result["J"] == pytest.approx((1 + 7 / 12) / 2)
+    assert result["Quality"] == pytest.approx((3 / 4 + (1 / 12 + 3 / 4) / 2) / 2)
+    assert result["ADQ"] is None
     assert result["fps"] > 0
+
+
+def test_mosaics_with_blank_tiles(tmp_path, built, capsys):
+    for name in ("a", "b"):
+        make_sequence(tmp_path / name, [0] * 40)
+    options = ("--mosaic", "2x1", "--size", "160x60")
+    assert scored(capsys, tmp_path, *options)["J"] == 1
+    result = scored(capsys, tmp_path, *options, "--blank", 7)
+    assert list(result["sequences"]) == ["2x1_blank_01"]
+    # both objects of a tile are absent while it is blank, and reported all the same
+    assert result["J"] == pytest.approx(1 - blank_schedule(7, 2, 40)[1:-1].mean())
+    assert result["ADQ"] == 0
+
+
+def test_generated_sequences(built, capsys):
+    result = scored(capsys, "--generated", 2, "--objects", 4)
+    first, second = result["sequences"]
+    assert (first, second) == (f"04_objects_{RESERVED_SEED}", f"04_objects_{RESERVED_SEED + 1}")
+    assert 0 < result["J"] < 0.5
+    assert result["Quality"] < result["J"] * (FRAMES - 1) / FRAMES + 1 / FRAMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "either a folder of sequences or --generated"),
+        (["DIR", "--generated", "2"], "either a folder of sequences or --generated"),
+        (["DIR", "--objects", "2"], "of --generated sequences"),
+        (["DIR", "--blank"], "give one, for example 2x2"),
+        (["DIR", "--size", "160x90"], "give one, for example 2x2"),
+        (["DIR", "--mosaic", "6x2", "--size", "90x90"], "6x2 tiles do not fit 90x90"),
+        (["DIR", "--mosaic", "2x2", "--blank"], "3 frames are too few"),
+        (["--generated", "0"], "0 generated sequences: give 1 or more"),
+        (["--generated", "1", "--objects", "0"], "0 objects: give 1 to 12"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(tmp_path, built, capsys, arguments, message):
+    make_sequence(tmp_path / "still", [0, 0, 0])
+    arguments = [str(tmp_path) if word == "DIR" else word for word in arguments]
+    assert main(["score", *arguments, "--tracker", "FirstMask"]) == 2
+    assert message in capsys.readouterr().err
+    assert built == []
+
+
+@pytest.mark.parametrize("grid", ["2", "2x", "0x2", "axb"])
+def test_what_is_no_grid_is_refused(tmp_path, capsys, grid):
+    with pytest.raises(SystemExit):
+        main(["score", str(tmp_path), "--tracker", "FirstMask", "--mosaic", grid])
+    assert "give it as 4x3, columns first" in capsys.readouterr().err
 
 
 def test_what_was_scored_is_recorded(tmp_path, built, capsys):
@@ -115,10 +197,10 @@ def test_what_was_scored_is_recorded(tmp_path, built, capsys):
     assert read_heading(tmp_path / "out" / "moving") == Heading(
         "moving", "FirstMask", {1: "1", 2: "2"}
     )
-    assert [frame.name for frame in frames] == [f"0000000{number}.png" for number in (1, 2, 3)]
+    assert [frame.name for frame in frames] == [f"0000000{number}.png" for number in (1, 2, 3, 4)]
     assert [found.origin for found in frames[0].objects] == [Origin.GIVEN] * 2
     moving = [frame.objects[0] for frame in frames]
-    assert [found.region for found in moving] == [None, 0.3333, 0]
+    assert [found.region for found in moving] == [None, 0.3333, 0, 0]
     assert moving[1].origin is Origin.TRACKED
     assert moving[1].boundary < 1
     assert moving[1].truth != moving[1].chosen == moving[0].chosen
@@ -128,9 +210,11 @@ def test_the_table_has_every_sequence_and_the_mean(tmp_path, built, capsys):
     make_sequence(tmp_path / "moving", [0, 10, 20, 30])
     arguments = ["score", str(tmp_path), "--tracker", "HQTrackLight", "--device", "cpu"]
     assert main(arguments) == 0
-    rows = [line.split("│") for line in capsys.readouterr().out.splitlines()]
-    cells = {row[1].strip(): row[2].strip() for row in rows if len(row) > 3}
-    assert cells == {"moving": "1.000", "mean": "1.000"}
+    lines = [line.split("│") for line in capsys.readouterr().out.splitlines()]
+    rows = [[cell.strip() for cell in line[1:-1]] for line in lines if len(line) > 3]
+    assert [(row[0], row[1]) for row in rows[:2]] == [("moving", "1.000"), ("mean", "1.000")]
+    vots = ["0.750", "0.750", "0.750", "0.250", "0.000", ""]
+    assert rows[2:] == [["moving", *vots], ["mean", *vots]]
     assert built == [("HQTrackLight", "cpu", None)]
 
 
@@ -164,14 +248,6 @@ def test_a_gap_is_an_error_before_anything_is_built(tmp_path, built, capsys):
     assert main(["score", str(tmp_path), "--tracker", "FirstMask"]) == 2
     assert "broken has no frame 00000002.png" in capsys.readouterr().err
     assert built == []
-
-
-@pytest.mark.parametrize("name", ["00000001.png", "00000002.png"])
-def test_label_maps_of_another_size_than_the_images_are_refused(tmp_path, name):
-    folder = make_sequence(tmp_path / "moving", [0, 0, 0])
-    write_labels(folder / "masks" / name, np.ones((HEIGHT, WIDTH - 1), np.int32))
-    with pytest.raises(InputError, match=f"{name} is 79x60 but its image is 80x60"):
-        score_sequence(FirstMask(), open_sequence(folder))
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -12,10 +13,13 @@ import pytest
 from vot.region import Special
 from vot.region.io import read_trajectory
 
+from hqtrack.annotated import OnDisk
+from hqtrack.baseline import FirstMask
 from hqtrack.demo import missing_results, read_analysis
 from hqtrack.generate import write_sequence
+from hqtrack.score import score_sequence
 from hqtrack.synthetic import Scene, SyntheticSequence, generate
-from hqtrack.video import find_sequences
+from hqtrack.video import find_sequences, open_sequence
 from hqtrack.workspace import make_workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -25,13 +29,16 @@ FRAMES = 6
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sequences, in one of which the third object appears on the fourth frame only."""
+    """In one sequence the third object appears on the fourth frame only, in one the second goes."""
     folder = tmp_path_factory.mktemp("toolkit")
     still = Scene(speed=0.01, leaving=0.0, bystanders=0)
     images, masks = generate(11, FRAMES, (60, 80), 3, still)
     masks[:3][masks[:3] == 3] = 0
     write_sequence(folder / "in" / "late", SyntheticSequence(images, masks))
     write_sequence(folder / "in" / "moving", generate(12, FRAMES, (60, 80), 1, Scene(speed=2.0)))
+    images, masks = generate(13, 14, (60, 80), 2, still)
+    masks[2:-1][masks[2:-1] == 2] = 0
+    write_sequence(folder / "in" / "gone", SyntheticSequence(images, masks))
     make_workspace(folder / "workspace", find_sequences(folder / "in"))
     return folder / "workspace"
 
@@ -56,6 +63,14 @@ def evaluated(workspace: Path) -> Path:
     return workspace
 
 
+@pytest.fixture(scope="module")
+def report(evaluated: Path) -> dict[str, Any]:
+    """What the toolkit's analysis writes."""
+    vot(evaluated, "analysis", "FirstMask", "--format", "json", "--name", "all")
+    written: dict[str, Any] = json.loads((evaluated / "analysis" / "all.json").read_text())
+    return written
+
+
 def test_all_results_are_there_and_repeat_the_first_masks(evaluated: Path) -> None:
     assert missing_results(evaluated, ("FirstMask",)) == []
     results = evaluated / "results" / "FirstMask" / "baseline" / "late"
@@ -68,16 +83,38 @@ def test_all_results_are_there_and_repeat_the_first_masks(evaluated: Path) -> No
     assert {float(value) for value in confidence} == {1.0}
 
 
-def test_the_analysis_measures_quality(evaluated: Path) -> None:
-    vot(evaluated, "analysis", "FirstMask", "--format", "json", "--name", "all")
-    analysis = read_analysis(json.loads((evaluated / "analysis" / "all.json").read_text()))
+def test_the_analysis_measures_quality(report: dict[str, Any]) -> None:
+    analysis = read_analysis(report)
     late, moving = (analysis.by_sequence[name]["FirstMask"] for name in ("late", "moving"))
     assert late.accuracy > 0.8
     # the toolkit counts the first frame, on which nothing is tracked, as a miss
     assert late.robustness == pytest.approx((5 / 6 + 5 / 6 + 1) / 3)
     assert moving.quality < late.quality
     overall = analysis.overall["FirstMask"]
-    assert overall == pytest.approx(np.mean([late, moving], axis=0), abs=1e-6)
+    by_sequence = [measures["FirstMask"] for measures in analysis.by_sequence.values()]
+    assert overall == pytest.approx(np.mean(by_sequence, axis=0), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gone", "moving"])
+def test_the_analysis_agrees_with_hqtrack_score(
+    evaluated: Path, report: dict[str, Any], name: str
+) -> None:
+    experiment = report["results"]["baseline"]
+    found = {
+        analysis["name"]: values[list(report["sequences"]).index(name)]
+        for analysis, values in zip(
+            experiment["parameters"]["analyses"], experiment["results"], strict=True
+        )
+        if analysis["name"].endswith("by sequence")
+    }
+    scored = score_sequence(FirstMask(), OnDisk(open_sequence(evaluated.parent / "in" / name)))
+    quality, accuracy, robustness, *auxiliary = scored.vots
+    assert found["Quality by sequence"] == pytest.approx([quality])
+    assert found["Accuracy by sequence"] == pytest.approx([accuracy])
+    assert found["Auxiliary by sequence"] == pytest.approx(auxiliary)
+    nre, dre, adq = auxiliary
+    assert robustness == pytest.approx(1 - nre - dre)
+    assert adq == {"gone": 0, "moving": None}[name]
 
 
 def test_results_can_be_packed(evaluated: Path) -> None:
