@@ -12,7 +12,7 @@ ADQ                   absence-detection quality: share of the frames without the
 
 Tracked means an overlap above 0. Measures are means over objects, then over sequences. As in ``vot
 analysis``, the first frame, on which nothing is tracked, counts: as one without a report, and for
-accuracy as one with an overlap of 0. ADQ is that of objects that are absent on more than ten frames.
+accuracy as one with an overlap of 0. ADQ is that of objects absent on more than ten frames.
 
 M. Kristan et al., "The first visual object tracking segmentation VOTS2023 challenge results",
 ICCVW 2023.
