@@ -58,31 +58,40 @@ def make_neck(dim: int) -> nn.Sequential:
     )
 
 
-class FusedAttention(Attention):  # type: ignore[misc]
-    """SAM's self-attention with decomposed relative positions, through the fused kernel.
+def position_attention(qkv: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """SAM's attention among the tokens of H x W maps, with decomposed relative positions.
 
     The position bias enters as the additive mask, for a few heads at a time: the bias of all heads
     of a global block would take 805 MB in vit_b.
+
+    qkv: [B,H*W,3,heads,d], queries, keys and values. rows: [2H-1,d], columns: [2W-1,d], for the
+    offsets of a query from a key, the most negative first. Returns [B,H*W,heads,d].
     """
+    batch, tokens, _, heads, _ = qkv.shape
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).unsqueeze(2).unbind(0)
+    by_row, by_column = _by_offset(rows), _by_offset(columns)
+    step = max(1, _MASK_ELEMENTS // tokens**2)
+    out = torch.cat(
+        [
+            F.scaled_dot_product_attention(
+                part, k[i : i + step], v[i : i + step], _position_bias(part, by_row, by_column)
+            )
+            for i, part in zip(range(0, len(q), step), q.split(step), strict=True)
+        ]
+    )
+    return out.view(batch, heads, tokens, -1).transpose(1, 2)
+
+
+class FusedAttention(Attention):  # type: ignore[misc]
+    """SAM's self-attention with decomposed relative positions, through a fused kernel."""
+
+    attend = staticmethod(position_attention)
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend among the tokens of each [B,H,W,C] map or window; same shape out."""
-        batch, height, width, channels = x.shape
-        qkv = self.qkv(x).view(batch, height * width, 3, self.num_heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).unsqueeze(2).unbind(0)
-        rows, columns = _by_offset(self.rel_pos_h), _by_offset(self.rel_pos_w)
-        step = max(1, _MASK_ELEMENTS // (height * width) ** 2)
-        out = torch.cat(
-            [
-                F.scaled_dot_product_attention(
-                    part, k[i : i + step], v[i : i + step], _position_bias(part, rows, columns)
-                )
-                for i, part in zip(range(0, len(q), step), q.split(step), strict=True)
-            ]
-        )
-        out = out.view(batch, self.num_heads, height * width, -1).transpose(1, 2)
-        out = out.reshape(batch, height, width, channels)
-        projected: Tensor = self.proj(out)
+        qkv = self.qkv(x).flatten(1, 2).unflatten(2, (3, self.num_heads, -1))
+        out = self.attend(qkv, self.rel_pos_h, self.rel_pos_w)
+        projected: Tensor = self.proj(out.reshape(x.shape))
         return projected
 
 

@@ -62,6 +62,7 @@ def deformable_sample(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
         POINTS=points,
         PAIRS=_PAIRS,
         PADDED=triton.next_power_of_2(channels),
+        enable_fp_fusion=True,
     )
     return out
 
@@ -120,6 +121,7 @@ def _attention_sizes(depth: int, width: int) -> dict[str, Any]:
         "CHANNELS": max(_SIDE, min(_CHANNELS, triton.next_power_of_2(width))),
         "num_warps": 8,
         "num_stages": 2,
+        "enable_fp_fusion": True,
     }
 
 

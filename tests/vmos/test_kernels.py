@@ -1,6 +1,10 @@
 """The kernels against the plain functions: on a GPU, or in Triton's interpreter."""
 
 import copy
+import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -116,3 +120,17 @@ def test_what_is_trained_cannot_be_fused():
     kernels.fuse(model)
     with pytest.raises(RuntimeError, match="no gradients"):
         model.encode(random(1, 3, 33, 41))
+
+
+@pytest.mark.slow
+def test_all_kernels_compile_for_an_h200(tmp_path):
+    """Within its shared memory, and 16 bits on its tensor cores; needs no GPU."""
+    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    command = [sys.executable, "-m", "tests.compiled_kernels"]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    compiled = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(compiled) == 7
+    for kernel in compiled:
+        assert kernel["shared"] <= 227 * 1024
+        assert kernel["tensor_cores"] == (kernel["kernel"] != "_sample"), kernel
