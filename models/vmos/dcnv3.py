@@ -97,14 +97,15 @@ def _sample_rows(value: Tensor, position: Tensor, weight: Tensor) -> Tensor:
     lower = weight * below
     upper = weight - lower
     mixture = torch.stack(
-        [upper - upper * right, upper * right, lower - lower * right, lower * right], dim=-1
+        [upper - upper * right, upper * right, lower - lower * right, lower * right], dim=-2
     )
     column = (corner[..., 0].clamp(-MARGIN, width) + MARGIN).int()
     row = (corner[..., 1].clamp(-MARGIN, height) + MARGIN).int()
     frame = torch.arange(batch, dtype=torch.int32)[:, None, None, None, None]
     group = torch.arange(groups, dtype=torch.int32)[:, None]
     first = (frame * table.shape[1] + row) * line + column * groups + group
-    index = first[..., None] + torch.tensor([0, groups, line, line + groups], dtype=torch.int32)
+    steps = torch.tensor([0, groups, line, line + groups], dtype=torch.int32)
+    index = first.unsqueeze(-2) + steps[:, None]
     rows: Tensor = _WeightedRows.apply(
         table.view(-1, value.shape[3] // groups),
         index.view(-1, 4 * points),

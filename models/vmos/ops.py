@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Queries whose scores against the whole memory exist at a time; few enough for a CPU's cache.
+# Queries and keys whose scores exist at a time; few enough for a CPU's cache.
 QUERIES_AT_A_TIME = 256
+KEYS_AT_A_TIME = 2048
 
 # Side of the square tiles in which local attention is computed, in feature pixels.
 TILE = 8
@@ -64,15 +65,39 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         value: [B,M,C].
 
     Returns:
-        [B,N,C]. The scores of at most `QUERIES_AT_A_TIME` queries exist at once.
+        [B,N,C]. The scores of at most `QUERIES_AT_A_TIME` queries exist at once, without
+        gradients against `KEYS_AT_A_TIME` keys.
     """
     query = query * query.shape[-1] ** -0.5
-    key = key.transpose(1, 2)
-    parts = [
-        torch.softmax(part @ key, dim=-1, dtype=torch.float32).to(value.dtype) @ value
-        for part in query.split(QUERIES_AT_A_TIME, dim=1)
-    ]
+    attend = _attend_at_once if torch.is_grad_enabled() else _attend_in_parts
+    parts = [attend(part, key, value) for part in query.split(QUERIES_AT_A_TIME, dim=1)]
     return torch.cat(parts, dim=1)
+
+
+def _attend_at_once(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of scaled queries."""
+    scores = query @ key.transpose(1, 2)
+    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype) @ value
+
+
+def _attend_in_parts(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """`_attend_at_once` over one part of the keys after the other, in a CPU's cache.
+
+    The softmax is that of Milakov and Gimelshein, "Online normalizer calculation for softmax":
+    what has been added up is scaled down whenever a larger score turns up.
+    """
+    largest = query.new_full((*query.shape[:2], 1), -torch.inf, dtype=torch.float32)
+    total = torch.zeros_like(largest)
+    carried = largest.new_zeros(*query.shape[:2], value.shape[2])
+    keys, values = (part.split(KEYS_AT_A_TIME, dim=1) for part in (key, value))
+    for key, value in zip(keys, values, strict=True):
+        scores = (query @ key.transpose(1, 2)).float()
+        before, largest = largest, torch.maximum(largest, scores.amax(dim=-1, keepdim=True))
+        fade = (before - largest).exp_()
+        weights = scores.sub_(largest).exp_()
+        total = total.mul_(fade).add_(weights.sum(dim=-1, keepdim=True))
+        carried = carried.mul_(fade).add_(weights.to(value.dtype) @ value)
+    return carried.div_(total).to(value.dtype)
 
 
 def local_attention(

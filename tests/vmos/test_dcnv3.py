@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from vmos import dcnv3
 from vmos.dcnv3 import POINTS, DCNv3, deformable_sample
 
 HEIGHT, WIDTH = 5, 7
@@ -79,6 +80,31 @@ def test_each_group_has_its_own_offsets_and_weights():
     columns = F.pad(value, (0, 0, 2, 2, 1, 1)).permute(0, 3, 1, 2)
     right = F.avg_pool2d(columns, 3, 1).permute(0, 2, 3, 1)[:, :, 2:]
     torch.testing.assert_close(actual[1, ..., 2:], right[1, ..., 2:])
+
+
+def wild(batch=2, groups=3, channels=4):
+    """Values, positions (also far outside) and weights that want gradients."""
+    value = torch.randn(batch, HEIGHT, WIDTH, groups * channels)
+    shape = (batch, HEIGHT, WIDTH, groups, POINTS)
+    position = dcnv3._positions(3 * torch.randn(*shape, 2))
+    return [part.requires_grad_() for part in (value, position, torch.rand(shape))]
+
+
+def test_both_ways_of_sampling_agree():
+    asked = wild()
+    expected = dcnv3._sample_grid(*asked)
+    torch.testing.assert_close(dcnv3._sample_rows(*asked), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2], ids=["value", "position", "weight"])
+def test_both_ways_of_sampling_have_the_same_gradients(wanted):
+    asked = wild()
+    cotangent = torch.randn(asked[0].shape)
+    expected, actual = (
+        torch.autograd.grad(way(*asked), asked[wanted], cotangent)[0]
+        for way in (dcnv3._sample_grid, dcnv3._sample_rows)
+    )
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_positions_are_exact_under_autocast():

@@ -61,12 +61,36 @@ def test_one_hot_has_a_background_channel_and_none_for_labels_above():
 
 
 @pytest.mark.parametrize("at_a_time", [256, 7, 1])
-def test_global_attention_is_scaled_dot_product_attention(monkeypatch, at_a_time):
-    """Also a few queries at a time, with a rest."""
+@pytest.mark.parametrize("gradients", [True, False])
+def test_global_attention_is_scaled_dot_product_attention(monkeypatch, at_a_time, gradients):
+    """Also a few queries and keys at a time, with a rest."""
     monkeypatch.setattr(ops, "QUERIES_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(ops, "KEYS_AT_A_TIME", at_a_time)
     query, key, value = torch.randn(2, 31, 4), torch.randn(2, 23, 4), torch.randn(2, 23, 9)
     expected = F.scaled_dot_product_attention(query, key, value)
-    torch.testing.assert_close(ops.global_attention(query, key, value), expected)
+    with torch.set_grad_enabled(gradients):
+        actual = ops.global_attention(query, key, value)
+    torch.testing.assert_close(actual, expected)
+
+
+def test_attention_in_parts_stands_scores_that_overflow(monkeypatch):
+    """Exponentials of such scores are infinite, and the largest come last."""
+    monkeypatch.setattr(ops, "KEYS_AT_A_TIME", 5)
+    query, value = torch.full((1, 2, 4), 40.0), torch.randn(1, 23, 3)
+    key = torch.arange(23.0)[None, :, None].expand(1, 23, 4)
+    with torch.inference_mode():
+        actual = ops.global_attention(query, key, value)
+    torch.testing.assert_close(actual, value[:, -1:].expand(1, 2, 3))
+
+
+def test_attention_in_parts_takes_half_precision(monkeypatch):
+    monkeypatch.setattr(ops, "KEYS_AT_A_TIME", 5)
+    query, key, value = torch.randn(3, 2, 23, 4, dtype=torch.bfloat16).unbind()
+    expected = F.scaled_dot_product_attention(query.float(), key.float(), value.float())
+    with torch.inference_mode():
+        actual = ops.global_attention(query, key, value)
+    assert actual.dtype == torch.bfloat16
+    torch.testing.assert_close(actual.float(), expected, atol=2e-2, rtol=2e-2)
 
 
 def test_global_attention_never_holds_more_scores_than_allowed(monkeypatch):
