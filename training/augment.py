@@ -4,29 +4,20 @@ What happens to a clip was drawn with the clip, from its number: the result depe
 device nor on how clips are spread over processes.
 """
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from hqtrack.preprocess import DEVIATION, MEAN
 from training.clips import Clip, RawClip
 
 
 def augment(raw: RawClip) -> Clip:
-    """Change the colours of raw clips [B,...], mirror some, and normalise them; on their device."""
-    colour, flip = raw.colour, raw.flip[:, None, None, None]
-    pixels = raw.frames.permute(0, 4, 1, 2, 3)
-    flat = torch.baddbmm(colour[:, :, 3:], colour[:, :, :3], pixels.flatten(2).float())
-    frames = flat.clamp_(0, 255).unflatten(2, pixels.shape[2:])
-    frames = frames.sub_(_levels(MEAN, frames)).div_(_levels(DEVIATION, frames))
-    frames = frames.transpose(1, 2)
-    labels = raw.labels.long()
-    return Clip(
-        torch.where(flip[..., None], frames.flip(-1), frames),
-        torch.where(flip, labels.flip(-1), labels),
-    )
-
-
-def _levels(values: NDArray[np.float64], like: Tensor) -> Tensor:
-    return 255 * torch.as_tensor(values, dtype=like.dtype, device=like.device).view(1, 3, 1, 1, 1)
+    """Mirror raw clips [B,...], change their colours and normalise them; on their device."""
+    flip = raw.flip[:, None, None, None]
+    frames = torch.where(flip[..., None], raw.frames.flip(-2), raw.frames)
+    labels = torch.where(flip, raw.labels.flip(-1), raw.labels)
+    mean, deviation = (raw.colour.new_tensor(values)[:, None] for values in (MEAN, DEVIATION))
+    scale = raw.colour[..., :3] / (255 * deviation)
+    offset = (raw.colour[..., 3:] / 255 - mean) / deviation
+    pixels = torch.baddbmm(offset, scale, frames.flatten(1, 3).float().transpose(1, 2))
+    pixels.clamp_(-mean / deviation, (1 - mean) / deviation)
+    return Clip(pixels.unflatten(2, frames.shape[1:4]).transpose(1, 2), labels.long())

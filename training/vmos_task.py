@@ -6,19 +6,17 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from hqtrack.errors import InputError
-from hqtrack.masks import label_masks, labels_to_masks
+from hqtrack.masks import label_masks
 from hqtrack.measures import region_similarity
-from hqtrack.overlay import draw_masks
-from hqtrack.preprocess import DEVIATION, MEAN
 from hqtrack.segmenter import SegmenterConfig, VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.types import Image
 from training.augment import augment
 from training.clips import RawClip
+from training.pictures import draw_clip
 from training.rollout import LossConfig, Prediction, roll_out
 from training.sources import Video
 from training.task import Chances, Losses
@@ -73,9 +71,7 @@ class VMOSTask:
         clip = augment(first)
         predicted = self._roll_out(cast(VMOS, model), first, Generator().manual_seed(0)).labels
         truth = clip.labels[0].cpu()
-        rows = (truth, torch.cat([truth[:1], predicted[0].cpu()]))
-        images = _images(clip.frames[0].cpu())
-        return np.concatenate([_strip(images, labels.numpy()) for labels in rows])
+        return draw_clip(clip.frames[0], truth, torch.cat([truth[:1], predicted[0].cpu()]))
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """J of tracking the held-out videos, by name, and its mean; nothing without any.
@@ -102,22 +98,6 @@ def _track(tracker: HQTracker, video: Video) -> float:
         masks = label_masks(labels, objects)
         scores.append(region_similarity(tracker.track(image).masks, masks))
     return float(np.mean(scores[:-1] or scores))
-
-
-def _images(frames: Tensor) -> Sequence[Image]:
-    """Normalised frames [F,3,h,w] as they are seen."""
-    pixels = frames.permute(0, 2, 3, 1).numpy() * DEVIATION + MEAN
-    images: Image = np.clip(255 * pixels, 0, 255).round().astype(np.uint8)
-    return list(images)
-
-
-def _strip(images: Sequence[Image], labels: NDArray[np.integer]) -> Image:
-    """Frames side by side under their label maps [F,h,w]."""
-    count = int(labels.max())
-    pairs = zip(images, labels, strict=True)
-    return np.concatenate(
-        [draw_masks(image, labels_to_masks(frame, count)) for image, frame in pairs], axis=1
-    )
 
 
 def initialise(model: VMOS) -> VMOS:

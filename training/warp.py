@@ -55,12 +55,12 @@ def sample(
 
     Labels are sampled by nearest neighbour; beyond the image they are 0.
     """
-    inverse = cv2.invertAffineTransform(forward)
+    inverse = cv2.invertAffineTransform(forward).astype(np.float32)
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
     if field is not None:
         columns, rows = columns + field[..., 0], rows + field[..., 1]
-    x = (inverse[0, 0] * columns + inverse[0, 1] * rows + inverse[0, 2]).astype(np.float32)
-    y = (inverse[1, 0] * columns + inverse[1, 1] * rows + inverse[1, 2]).astype(np.float32)
+    x = inverse[0, 0] * columns + inverse[0, 1] * rows + inverse[0, 2]
+    y = inverse[1, 0] * columns + inverse[1, 1] * rows + inverse[1, 2]
     picture = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=border)
     plane = labels.astype(np.uint16)
     seen = cv2.remap(plane, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
