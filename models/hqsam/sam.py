@@ -57,11 +57,10 @@ class HQSam(nn.Module):
             )
         weight = next(self.parameters())
         resized = resize_longest_side(image)
-        pixels = resized.to(weight.device, weight.dtype).permute(2, 0, 1)
-        mean, std = (pixels.new_tensor(c).view(3, 1, 1) for c in (_PIXEL_MEAN, _PIXEL_STD))
+        pixels = normalise(resized.to(weight.device, weight.dtype).permute(2, 0, 1))
         height, width = resized.shape[:2]
         padding = (0, IMAGE_SIZE - width, 0, IMAGE_SIZE - height)
-        encoded = self.image_encoder(F.pad((pixels - mean) / std, padding).unsqueeze(0))
+        encoded = self.image_encoder(F.pad(pixels, padding).unsqueeze(0))
         return ImageEmbedding(
             encoded.features,
             self.mask_decoder.hq_features(encoded),
@@ -123,6 +122,12 @@ class HQSam(nn.Module):
         height, width = embedding.input_size
         square = F.interpolate(logits.float(), (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")
         return F.interpolate(square[..., :height, :width], embedding.image_size, mode="bilinear")
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """RGB [...,3,H,W] from 0 to 255 -> the same with the mean off and the deviation divided out."""
+    mean, std = (pixels.new_tensor(c).view(3, 1, 1) for c in (_PIXEL_MEAN, _PIXEL_STD))
+    return (pixels - mean) / std
 
 
 def resize_longest_side(image: Tensor) -> Tensor:

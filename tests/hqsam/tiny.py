@@ -1,6 +1,7 @@
 """A small HQ-SAM: the real decoder behind an encoder that takes milliseconds."""
 
 import torch
+from segment_anything.modeling.prompt_encoder import PromptEncoder
 from torch import Tensor, nn
 
 from hqsam import HQSam
@@ -24,8 +25,15 @@ class TinyEncoder(nn.Module):
         return EncodedImage(self.mix(patches), self.mix_early(patches.permute(0, 2, 3, 1)))
 
 
-def tiny_hqsam(seed: int = 0) -> HQSam:
-    """Random weights with which masks of both signs come out."""
+def tiny_hqsam(seed: int = 0, side: int = 1024) -> HQSam:
+    """Random weights with which masks of both signs come out.
+
+    Another `side` of the network input than 1024 pixels is for training: `embed` keeps to 1024.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return HQSam(TinyEncoder(), EARLY_DIM).eval()
+        sam = HQSam(TinyEncoder(), EARLY_DIM)
+        if side != 1024:
+            tokens = side // 16
+            sam.prompt_encoder = PromptEncoder(256, (tokens, tokens), (side, side), 16)
+        return sam.eval()
