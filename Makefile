@@ -1,8 +1,8 @@
-# make install · make demo · make test · make lint · make bench · make docs
+# make install · make demo · make test · make lint · make bench · make results · make docs
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint bench docs
+.PHONY: install demo test lint bench results docs
 
 install: .venv/installed
 
@@ -25,6 +25,11 @@ lint: install
 
 bench: install
 	$(BIN)/python -m benchmarks.refine
+
+# The table in README.md; SEQUENCES is a folder of annotated sequences, 20 minutes on two cores.
+SEQUENCES ?= ../shared/data/sequences
+results: install
+	$(BIN)/python -m benchmarks.quality --data $(SEQUENCES)
 
 # Into site/.
 docs: .venv/installed-docs
