@@ -1,7 +1,7 @@
 """Finding datasets, and looking through them before a training does."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,25 +27,23 @@ MOST_PROBLEMS = 20
 """Problems that a report lists one by one."""
 
 
-def open_datasets(
-    places: Sequence[str | Path], without: Collection[str] = ()
-) -> tuple[Dataset, ...]:
+def open_datasets(places: Sequence[str | Path]) -> tuple[Dataset, ...]:
     """The datasets at these places, each `[LAYOUT:]FOLDER[=SHARE]`.
 
     LAYOUT is a key of `LAYOUTS`, recognised unless given; SHARE is a positive number, 1 unless
-    given. `without` names videos to leave out. A folder with no layout of its own may hold
-    `davis_train` and `stills`. Errors as of `open_dataset`.
+    given. A folder with no layout of its own may hold `davis_train` and `stills`. Errors as of
+    `open_dataset`.
     """
     found: list[Dataset] = []
     for place in places:
         layout, folder, share = _parse(str(place))
         inside = [folder / name for name in COLLECTION if (folder / name).is_dir()]
         for part in inside if inside and layout is None else [folder]:
-            found.append(replace(open_dataset(part, layout, without), share=share))
+            found.append(replace(open_dataset(part, layout), share=share))
     return tuple(found)
 
 
-def open_dataset(path: Path, layout: str | None = None, without: Collection[str] = ()) -> Dataset:
+def open_dataset(path: Path, layout: str | None = None) -> Dataset:
     """The dataset in a folder, or of a COCO annotations file.
 
     Lists files and opens none of the images. Raises MissingFileError where there is no such path,
@@ -63,10 +61,11 @@ def open_dataset(path: Path, layout: str | None = None, without: Collection[str]
             f"trained on ({', '.join(measured[:3])}, ...): add ImageSets/2017/train.txt, or take "
             "them out; rename a video that has the name only"
         )
-    videos = tuple(video for video in found.videos if video.name not in without)
-    if not videos and not found.stills:
+    if not found.videos and not found.stills:
         raise InputError(f"nothing to train on in {path}: {'; '.join(found.skipped) or 'empty'}")
-    return Dataset(str(path), layout, videos, tuple(found.stills), tuple(found.skipped))
+    return Dataset(
+        str(path), layout, tuple(found.videos), tuple(found.stills), tuple(found.skipped)
+    )
 
 
 def _parse(place: str) -> tuple[str | None, Path, float]:
