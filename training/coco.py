@@ -29,26 +29,40 @@ def read(path: Path) -> Instances:
     """
     annotations = path if path.is_file() else _choose(path)
     content = load(annotations, "images", "annotations")
+    try:
+        return _collect(annotations, content["images"], content["annotations"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{annotations} is not as COCO writes it ({type(error).__name__}: {error}): an image "
+            "has id, file_name, height and width, an annotation image_id and segmentation"
+        ) from error
+
+
+def _collect(
+    source: Path, images: list[dict[str, Any]], annotations: list[dict[str, Any]]
+) -> Instances:
     instances: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
     crowds = 0
-    for entry in content["annotations"]:
+    for entry in annotations:
         outline = entry.get("segmentation")
         if entry.get("iscrowd") or not outline:
             crowds += 1
             continue
         instances[entry["image_id"]].append((entry.get("area", 0.0), outline))
-    named = [entry for entry in content["images"] if entry["id"] in instances]
+    named = [entry for entry in images if entry["id"] in instances]
     if not named:
-        raise InputError(f"{annotations} has no instance with a segmentation: give another file")
-    folder = _images(annotations, [entry["file_name"] for entry in named])
+        raise InputError(f"{source} has no instance with a segmentation: give another file")
+    folder = _images(source, [entry["file_name"] for entry in named])
     stills = []
     for entry in named:
         largest_first = sorted(instances[entry["id"]], key=lambda pair: -pair[0])
         outlines = tuple(outline for _, outline in largest_first)
         size = (entry["height"], entry["width"])
         stills.append(Outlined(folder / entry["file_name"], size, outlines))
-    bare = len(content["images"]) - len(named)
-    left_out = [(crowds, "crowds or boxes without outline"), (bare, "images without an instance")]
+    left_out = (
+        (crowds, "crowds or boxes without outline"),
+        (len(images) - len(named), "images without an instance"),
+    )
     return Instances(stills, [f"{count} {what}" for count, what in left_out if count])
 
 

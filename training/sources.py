@@ -159,8 +159,11 @@ def _filled(outline: Any, size: tuple[int, int], image: Path) -> NDArray[np.bool
             # of numpy 2, about pycocotools' own array class
             warnings.simplefilter("ignore", DeprecationWarning)
             mask: NDArray[np.bool_] = run_lengths.decode(runs).astype(bool)
-    except (TypeError, KeyError, ValueError, IndexError) as error:
-        raise InputError(f"an instance of {image} has no usable segmentation: {error}") from error
+    except Exception as error:  # pycocotools raises bare ones
+        raise InputError(
+            f"an instance of {image} has no usable segmentation ({error}): correct it in the "
+            "annotations"
+        ) from error
     if mask.shape != size:
         raise InputError(f"an instance of {image} is {mask.shape}, its image {size}: correct it")
     return mask

@@ -227,12 +227,33 @@ def test_images_of_coco_have_to_be_there(tmp_path):
         open_dataset(folder)
 
 
-@pytest.mark.parametrize("content", ["", '{"images": [', '{"images": []}', "[]"])
-def test_annotations_that_were_cut_off_are_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        '{"images": [',
+        '{"images": []}',
+        "[]",
+        '{"images": [], "annotations": [{}]}',
+        '{"images": [{}], "annotations": [{"image_id": 1, "segmentation": [[1, 2]]}]}',
+    ],
+)
+def test_annotations_that_are_not_complete_are_refused(tmp_path, content):
     folder = layouts.coco(tmp_path)
     (folder / "annotations/instances_train2017.json").write_text(content)
     with pytest.raises(InputError, match=r"instances_train2017.json"):
         open_dataset(folder)
+
+
+@pytest.mark.parametrize("outline", [[1, 2, 3], [["a", "b"]], {"size": [48, 64]}, "text"])
+def test_an_instance_with_a_broken_outline_is_told_with_its_image(tmp_path, outline):
+    folder = layouts.coco(tmp_path)
+    path = folder / "annotations/instances_train2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = outline
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"000000000001.jpg has no usable segmentation"):
+        open_dataset(folder).stills[0].read()
 
 
 def test_coco_without_instances_is_refused(tmp_path):
