@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import Dataset
 
-from training.engine import Meter, load_batches
+from training.engine import Meter, loading
 from training.task import Batch
 from training.trainer import Trainer
 
@@ -51,11 +51,13 @@ def dry_run(trainer: Trainer[Batch], dataset: Dataset[Any], steps: int) -> DryRu
     device = trainer.world.device
     meter = Meter(trainer.world)
     seconds = []
-    batches = meter.timed(load_batches(trainer, dataset))
-    for _ in range(steps):
-        began, waited = time.monotonic(), meter.waited
-        trainer.advance(next(batches))
-        seconds.append((time.monotonic() - began, meter.waited - waited))
+    with loading(trainer, dataset) as loader:
+        batches = meter.timed(loader)
+        for _ in range(steps):
+            began, waited = time.monotonic(), meter.waited
+            trainer.advance(next(batches))
+            seconds.append((time.monotonic() - began, meter.waited - waited))
+        batches.close()
     if device.type == "cuda":
         most = torch.cuda.max_memory_allocated(device)
     else:

@@ -5,28 +5,51 @@ alone, in any process. Step s of a run takes the next `batch` numbers, spread ov
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from hqtrack.errors import InputError
 from hqtrack.progress import progress_on_stderr
-from training.processes import World, leave_signals_to_parent, stopping_on_signals
-from training.run_folder import RunFolder
+from training.processes import Helpers, World, stopping_on_signals
+from training.run_folder import RunFolder, read_checkpoint
 from training.task import Batch, Losses
 from training.trainer import Trainer
 
 
-def load_batches(trainer: Trainer[Batch], dataset: Dataset[Any]) -> DataLoader[Any]:
+@contextmanager
+def loading(trainer: Trainer[Batch], dataset: Dataset[Any]) -> Iterator[DataLoader[Any]]:
     """This process's batches, from the present step to the last one."""
-    return DataLoader(
-        dataset,
-        batch_sampler=trainer.numbers(),
-        num_workers=trainer.settings.workers,
-        worker_init_fn=leave_signals_to_parent,
-        pin_memory=trainer.world.device.type == "cuda",
-    )
+    helpers = Helpers()
+    try:
+        yield DataLoader(
+            dataset,
+            batch_sampler=trainer.numbers(),
+            num_workers=trainer.settings.workers,
+            worker_init_fn=helpers.start,
+            pin_memory=trainer.world.device.type == "cuda",
+        )
+    finally:
+        helpers.dismiss()
+
+
+def resume(trainer: Trainer[Batch], folder: RunFolder) -> bool:
+    """Go on from the checkpoint of the folder; whether there is one. Call it in every process.
+
+    Raises InputError where it cannot be used, or is not seen from every process.
+    """
+    there = folder.checkpoint.exists()
+    if trainer.world.any(there) and not there:
+        raise InputError(
+            f"{folder.checkpoint} is not seen from process {trainer.world.rank}: a run on several "
+            "machines needs a folder that all of them see"
+        )
+    if there:
+        trainer.restore(read_checkpoint(folder.checkpoint), str(folder.checkpoint))
+    return there
 
 
 def train(trainer: Trainer[Batch], dataset: Dataset[Any], folder: RunFolder) -> None:
@@ -42,8 +65,8 @@ def train(trainer: Trainer[Batch], dataset: Dataset[Any], folder: RunFolder) -> 
     progress = progress_on_stderr()
     progress.disable = not world.leads
     bar = progress.add_task("steps", total=settings.steps, completed=trainer.step)
-    with stopping_on_signals() as stop, progress:
-        for batch in meter.timed(load_batches(trainer, dataset)):
+    with stopping_on_signals() as stop, loading(trainer, dataset) as batches, progress:
+        for batch in meter.timed(batches):
             meter.add(trainer.advance(batch))
             progress.update(bar, completed=trainer.step)
             last = trainer.step == settings.steps or world.any(stop.asked)
@@ -81,12 +104,16 @@ class Meter:
         self.started = self.since = time.monotonic()
         self.waited = 0.0
 
-    def timed(self, batches: DataLoader[Any]) -> Iterator[Any]:
+    def timed(self, batches: DataLoader[Any]) -> Generator[Any, None, None]:
         """The batches; notes how long they were waited for."""
         supply = iter(batches)
         while True:
             asked = time.monotonic()
-            batch = next(supply, None)
+            try:
+                batch = next(supply, None)
+            except InputError as error:
+                # from a helper it comes with the helper's traceback in front
+                raise InputError(str(error).strip().splitlines()[-1]) from error
             self.waited += time.monotonic() - asked
             if batch is None:
                 return

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.sharedctypes import RawValue
 from types import FrameType
 
 import torch
@@ -104,10 +105,24 @@ def stopping_on_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def leave_signals_to_parent(worker: int) -> None:
-    """In a worker of a DataLoader: the process that it works for ends it, no signal does.
+class Helpers:
+    """Keeps Ctrl-C and SIGTERM from the processes that load data, as long as they are needed.
 
-    A signal to the whole group would otherwise kill the workers before the parent has saved.
+    A signal to the whole group would otherwise end them before the training has saved.
     """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+
+    def __init__(self) -> None:
+        self._dismissed = RawValue("b", 0)
+
+    def start(self, number: int) -> None:
+        """Called in helper `number` as it starts."""
+        for each in SIGNALS:
+            signal.signal(each, self._handle)
+
+    def dismiss(self) -> None:
+        """From now on a signal ends them."""
+        self._dismissed.value = 1
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._dismissed.value:
+            os._exit(0)

@@ -196,8 +196,9 @@ class Trainer(Generic[Batch]):
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
             raise InputError(
-                f"{name} does not fit {self.task.configuration()}: {error}; give the options that "
-                "the run was started with, or another folder"
+                f"{name} does not fit {self.task.configuration()} "
+                f"({' '.join(str(error).split())[:200]} ...): give the options that the run was "
+                "started with, or another folder"
             ) from error
         for group, options in zip(self.optimizer.param_groups, present, strict=True):
             group.update(options)

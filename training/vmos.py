@@ -23,7 +23,7 @@ from hqtrack.segmenter import SegmenterConfig
 from training.clips import ClipConfig, Clips, RawClip
 from training.datasets import inspect_dataset, open_datasets
 from training.dry_run import dry_run
-from training.engine import train
+from training.engine import resume, train
 from training.processes import World, join_processes
 from training.rollout import LossConfig
 from training.run_folder import RunFolder, read_checkpoint
@@ -106,7 +106,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="training.vmos", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument(
-        "--data", nargs="+", required=True, help="datasets, each [LAYOUT:]FOLDER[=SHARE]"
+        "--data", nargs="*", default=(), help="datasets, each [LAYOUT:]FOLDER[=SHARE]"
     )
     parser.add_argument("--recipe", choices=RECIPES, help="defaults as in the HQTrack report")
     parser.add_argument(
@@ -264,8 +264,7 @@ def run(args: argparse.Namespace, world: World) -> None:
         tell(str(dry_run(trainer, clips, args.dry_run)))
         return
     folder = RunFolder(args.run)
-    if folder.checkpoint.exists():
-        trainer.restore(read_checkpoint(folder.checkpoint), str(folder.checkpoint))
+    if resume(trainer, folder):
         tell(f"{folder.checkpoint}: going on from step {trainer.step}")
     train(trainer, clips, folder)
 
