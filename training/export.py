@@ -1,31 +1,59 @@
-"""Make the weights file that ships: `python -m training.export RUN FILE`.
+"""Make a weights file of a run of `training.vmos`: `python -m training.export RUN FILE`.
 
-Takes the averaged weights of a run's newest checkpoint.
+Takes the averaged weights of the run's newest checkpoint.
 """
 
 import argparse
+import json
+import sys
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 
+from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_VMOS
-from vmos import build_vmos
+from training.run_folder import CHECKPOINT, read_checkpoint
+from vmos import VMOSConfig, build_vmos
+from vmos.checkpoint import CheckpointError
 
 
-def main() -> None:
+def export(run: Path, file: Path) -> str:
+    """Write the weights, with the configuration as metadata; tell what was written.
+
+    Raises InputError where the run has no checkpoint of a VMOS or the file cannot be written.
+    """
+    state = read_checkpoint(run / CHECKPOINT)
+    sizes = dict(state.get("configuration", {}))
+    if sizes.pop("network", "vmos") != "vmos":
+        raise InputError(f"{run} is no run of training.vmos: it has its own export")
+    # runs from before the configuration was kept are of the light network
+    config = VMOSConfig(**sizes) if sizes else LIGHT_VMOS
+    try:
+        weights = build_vmos(config, state["average"]).state_dict()
+    except CheckpointError as error:
+        raise InputError(f"{run}: {error}") from error
+    told = {"steps": str(state["step"]), "configuration": json.dumps(sizes)}
+    try:
+        save_file(weights, file, metadata={"format": "pt", **told})
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error}") from error
+    count = sum(value.numel() for value in weights.values())
+    size = file.stat().st_size / 2**20
+    return f"{file}: {count} parameters, {size:.1f} MiB, step {state['step']}"
+
+
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.export", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("file", type=Path, help="where to write, *.safetensors")
-    args = parser.parse_args()
-    state = torch.load(args.run / "checkpoint.pt", map_location="cpu", weights_only=True)
-    model = build_vmos(LIGHT_VMOS, state["average"])
-    weights = {key: value.detach().contiguous() for key, value in model.state_dict().items()}
-    save_file(weights, args.file, metadata={"format": "pt", "steps": str(state["step"])})
-    count = sum(value.numel() for value in weights.values())
-    size = args.file.stat().st_size / 2**20
-    print(f"{args.file}: {count} parameters, {size:.1f} MiB, step {state['step']}")
+    args = parser.parse_args(arguments)
+    try:
+        print(export(args.run, args.file))
+    except InputError as error:
+        print(f"training.export: error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -58,7 +58,7 @@ def test_soft_jaccard_counts_objects_that_are_there():
     labels = torch.tensor([[[1, 1], [2, 2]], [[0, 0], [1, 1]]])
     assert soft_jaccard(certain, labels).item() == pytest.approx(1.0)
     certain[0, 1, 0] = certain[0, 2, 1] = 100.0
-    assert soft_jaccard(certain, labels).item() == pytest.approx(1 / 3)
+    assert soft_jaccard(certain, labels).item() == pytest.approx(1 / 2)
 
 
 def test_soft_jaccard_without_an_object_is_zero_and_has_a_gradient():
@@ -95,4 +95,11 @@ def test_transport_loss_stays_finite_where_nothing_is_carried():
     ],
 )
 def test_mean_jaccard(predicted, truth, expected):
-    assert mean_jaccard(torch.tensor([predicted]), torch.tensor([truth])) == pytest.approx(expected)
+    labels, wanted = torch.tensor([predicted]), torch.tensor([truth])
+    assert mean_jaccard(labels, wanted, objects=3).item() == pytest.approx(expected)
+
+
+def test_mean_jaccard_is_a_mean_over_frames_of_means_over_objects():
+    truth = torch.tensor([[[1, 2, 0, 0]], [[3, 3, 0, 0]]])
+    predicted = torch.tensor([[[1, 0, 0, 0]], [[0, 0, 0, 0]]])
+    assert mean_jaccard(predicted, truth, objects=3).item() == pytest.approx((1 / 2 + 0) / 2)
