@@ -23,8 +23,12 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Half an hour on two cores; `hqtrack bench` alone is half a minute.
 bench: install
-	$(BIN)/python -m benchmarks.refine
+	$(BIN)/hqtrack bench
+	$(BIN)/python -m benchmarks.calibration
+	$(BIN)/python -m benchmarks.objects
+	$(BIN)/python -m benchmarks.memory
 
 # The table in README.md; SEQUENCES is a folder of annotated sequences, 20 minutes on two cores.
 SEQUENCES ?= ../shared/data/sequences

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,13 +125,72 @@ def measure_frames(setup: Setup, networks: Networks, frames: int, warmup: int) -
     return FrameCost(spread(walls), spread(cpus), stages, spread(staged), *over)
 
 
-def timed(run: Callable[[], object], wait: Callable[[], None]) -> tuple[float, float]:
-    """Seconds on the clock, and of computing on the CPU summed over threads."""
+class Seconds(NamedTuple):
+    """On the clock, and of computing on the CPU summed over threads."""
+
+    wall: float
+    cpu: float
+
+
+def timed(run: Callable[[], object], wait: Callable[[], None]) -> Seconds:
+    """What it takes until the device is done."""
     wait()
     wall, cpu = time.perf_counter(), time.process_time()
     run()
     wait()
-    return time.perf_counter() - wall, time.process_time() - cpu
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def in_turn(
+    runs: Sequence[Callable[[], object]], rounds: int, wait: Callable[[], None]
+) -> list[list[Seconds]]:
+    """Times of each of ``runs``, one after the other in every round, after one round to warm up.
+
+    What else the machine does in the meantime hits all of them, so their ratios can be trusted.
+    """
+    times: list[list[Seconds]] = [[] for _ in runs]
+    for turn in range(rounds + 1):
+        for run, taken in zip(runs, times, strict=True):
+            seconds = timed(run, wait)
+            if turn:
+                taken.append(seconds)
+    return times
+
+
+class Cost(NamedTuple):
+    """What frames take: milliseconds, and MiB over the loaded networks at most so far, if known.
+
+    Milliseconds are of computing on a CPU, which neighbours do not disturb, else on the clock.
+    """
+
+    ms: Spread
+    mib: float | None
+
+
+def watch_frames(
+    setup: Setup, networks: Networks, marks: Sequence[int], window: int, filled: bool
+) -> Iterator[tuple[int, Cost]]:
+    """Track until the last of ``marks``; tell of each mark what the frames before it took.
+
+    ``window``: how many frames are looked at; ``filled``: see ``rehearse``.
+    """
+    meter, wait = MemoryMeter(networks.device), synchronizer(networks.device)
+    recent: deque[float] = deque(maxlen=window)
+    loaded = meter.now()
+    meter.reset_peak()
+    with rehearse(setup, networks, filled) as rehearsal:
+        for number in range(1, max(marks) + 1):
+            seconds = timed(lambda: rehearsal.frame(StageClock()), wait)
+            recent.append(1000 * getattr(seconds, clock_of(networks.device)))
+            if number in marks:
+                peak = meter.peak()
+                over = None if peak is None or loaded is None else peak - loaded
+                yield number, Cost(spread(recent), over)
+
+
+def clock_of(device: torch.device) -> str:
+    """The field of ``Seconds`` that is to be trusted where others use the machine, too."""
+    return "cpu" if device.type == "cpu" else "wall"
 
 
 def measure_start(setup: Setup, networks: Networks) -> float:

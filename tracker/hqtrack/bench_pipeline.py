@@ -193,14 +193,14 @@ class HeldSegmenter(VideoObjectSegmenter):
 class Rehearsal:
     """A video that goes on for as long as it is asked to: a few frames, shown in turn."""
 
-    def __init__(self, setup: Setup, networks: Networks, folder: Path) -> None:
-        """``folder`` gets the frames, as JPEG files."""
+    def __init__(self, setup: Setup, networks: Networks, folder: Path, filled: bool) -> None:
+        """``folder`` gets the frames, as JPEG files; see ``rehearse`` for ``filled``."""
         self._paths = _write_images(setup.size, folder)
         self._masks = place_objects(setup.objects, setup.size)
-        self._memory_frames = setup.memory_frames
-        config = replace(
-            setup.segmenter, long_term_gap=_NEVER, long_term_size=max(2, setup.memory_frames)
-        )
+        self._memory_frames = setup.memory_frames if filled else 1
+        config = replace(setup.segmenter, long_term_size=max(2, setup.memory_frames))
+        if filled:
+            config = replace(config, long_term_gap=_NEVER)
         refiner = None if networks.hqsam is None else MaskRefiner(networks.hqsam)
         self._segmenter = HeldSegmenter(networks.vmos, config, self._masks)
         self.tracker = HQTracker(self._segmenter, refiner)
@@ -224,10 +224,14 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearse(setup: Setup, networks: Networks) -> Iterator[Rehearsal]:
-    """A rehearsal that has started; its files are gone afterwards."""
+def rehearse(setup: Setup, networks: Networks, filled: bool = True) -> Iterator[Rehearsal]:
+    """A rehearsal that has started; its files are gone afterwards.
+
+    Memory is ``filled`` from the start and stays as it is, or else filled by the video as the
+    preset has it.
+    """
     with tempfile.TemporaryDirectory(prefix="hqtrack-bench-") as folder, fitting(setup):
-        rehearsal = Rehearsal(setup, networks, Path(folder))
+        rehearsal = Rehearsal(setup, networks, Path(folder), filled)
         rehearsal.start()
         yield rehearsal
 

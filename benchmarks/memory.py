@@ -1,0 +1,42 @@
+"""The most memory that VMOS takes over its weights: `python -m benchmarks.memory`.
+
+Memory is full. `python -m benchmarks.growth --by frames` tells whether it stays flat over a video,
+`python -m benchmarks.tensors` computes what does not fit into the machine at hand.
+"""
+
+import argparse
+
+from benchmarks.report import Report, add_arguments, parse, run
+from hqtrack.bench import setup_of
+from hqtrack.bench_measure import MemoryMeter, spread, synchronizer, timed
+from hqtrack.bench_pipeline import Networks, Setup, load_networks, rehearse
+from hqtrack.errors import InputError
+from hqtrack.stages import StageClock
+
+
+def measure(setup: Setup, networks: Networks) -> dict[str, float]:
+    """MiB over the loaded networks: between frames and at most, and seconds of a frame."""
+    meter, wait = MemoryMeter(networks.device), synchronizer(networks.device)
+    loaded = meter.now()
+    meter.reset_peak()
+    with rehearse(setup, networks) as rehearsal:
+        seconds = timed(lambda: rehearsal.frame(StageClock()), wait)
+        peak, held = meter.peak(), meter.now()
+    if loaded is None or peak is None or held is None:
+        raise InputError("this system does not tell what memory a process takes: use Linux")
+    return {"peak MiB": peak - loaded, "held MiB": held - loaded, "frame s": seconds.wall}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser, "size", "objects", "memory", "device", size=(1041, 1041), objects=10)
+    args = parse(parser)
+    setup = setup_of(args, preset="full", variant="none")
+    networks = load_networks(setup)
+    report = Report(args, "memory", setup, networks)
+    found = measure(setup, networks)
+    report.show({}, {name: spread([value]) for name, value in found.items()})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,48 @@
+"""What more objects cost, measured in turn: `python -m benchmarks.objects`.
+
+Whole frames of the released pipeline, from the file to the regions that are answered, with every
+object in sight.
+"""
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+
+from benchmarks.report import Report, add_arguments, parse, ratios, run
+from hqtrack.bench import setup_of
+from hqtrack.bench_measure import clock_of, in_turn, synchronizer
+from hqtrack.bench_pipeline import load_networks, rehearse
+from hqtrack.stages import StageClock
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(
+        parser, "preset", "variant", "size", "memory", "device", preset="full", variant="vit_b"
+    )
+    parser.add_argument("--objects", type=int, nargs="+", default=[1, 10], help="(default: 1 10)")
+    args = parse(parser)
+    counts = args.objects
+    args.objects = max(counts)
+    setup = setup_of(args)
+    networks = load_networks(setup)
+    report = Report(args, "objects", setup, networks)
+    with ExitStack() as stack:
+        setups = [replace(setup, objects=count) for count in counts]
+        rehearsals = [stack.enter_context(rehearse(one, networks)) for one in setups]
+        frames = [partial(rehearsal.frame, StageClock()) for rehearsal in rehearsals]
+        times = in_turn(frames, args.rounds, synchronizer(networks.device))
+    clock = clock_of(networks.device)
+    first, *others = zip(counts, times, strict=True)
+    report.show(
+        {f"objects: {count}": taken for count, taken in zip(counts, times, strict=True)},
+        {
+            f"{count} to {first[0]}, {clock} time": ratios(taken, first[1], clock)
+            for count, taken in others
+        },
+    )
+
+
+if __name__ == "__main__":
+    run(main)
