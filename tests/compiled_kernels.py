@@ -1,6 +1,6 @@
 """Compiles every kernel for an H200 (sm_90) as the released networks use it; needs no GPU.
 
-Prints a JSON line per kernel, each for bfloat16: shared memory in bytes, and whether tensor cores multiply.
+Prints a JSON line per kernel, all for bfloat16: bytes of shared memory, whether tensor cores work.
 To be run as `TRITON_INTERPRET=0 python -m tests.compiled_kernels`.
 """
 

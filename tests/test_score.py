@@ -58,8 +58,8 @@ def built(monkeypatch):
     """What was asked of hqtrack.build, which builds the trackers above instead of networks."""
     asked = []
 
-    def build_named(name, device=None, weights=None):
-        asked.append((name, device, weights))
+    def build_named(name, device=None, weights=None, exact=False):
+        asked.append((name, device, weights, exact))
         return FirstMask() if name == "FirstMask" else Perfect()
 
     monkeypatch.setitem(sys.modules, "hqtrack.build", SimpleNamespace(build_named=build_named))
@@ -209,13 +209,13 @@ def test_what_was_scored_is_recorded(tmp_path, built, capsys):
 def test_the_table_has_every_sequence_and_the_mean(tmp_path, built, capsys):
     make_sequence(tmp_path / "moving", [0, 10, 20, 30])
     arguments = ["score", str(tmp_path), "--tracker", "HQTrackLight", "--device", "cpu"]
-    assert main(arguments) == 0
+    assert main([*arguments, "--exact"]) == 0
     lines = [line.split("│") for line in capsys.readouterr().out.splitlines()]
     rows = [[cell.strip() for cell in line[1:-1]] for line in lines if len(line) > 3]
     assert [(row[0], row[1]) for row in rows[:2]] == [("moving", "1.000"), ("mean", "1.000")]
     vots = ["0.750", "0.750", "0.750", "0.250", "0.000", ""]
     assert rows[2:] == [["moving", *vots], ["mean", *vots]]
-    assert built == [("HQTrackLight", "cpu", None)]
+    assert built == [("HQTrackLight", "cpu", None, True)]
 
 
 def test_sequences_that_cannot_be_scored_are_named_on_stderr(tmp_path, built, capsys):

@@ -9,6 +9,7 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
+from hqsam import encoder
 from hqsam.encoder import FusedAttention
 from hqsam.sam import HQSam
 
@@ -22,14 +23,14 @@ _LARGE = 1024
 """From so many tokens on a program takes 128 queries instead of 64."""
 
 
-def fuse(model: HQSam) -> None:
-    """Make the image encoder compute with this kernel from now on, for inference alone.
+def fuse(model: HQSam, fused: bool = True) -> None:
+    """Make the image encoder compute with this kernel from now on, or with the plain function.
 
     Without effect on TinyViT, which has another attention.
     """
     for module in model.image_encoder.modules():
         if isinstance(module, FusedAttention):
-            module.attend = position_attention
+            module.attend = position_attention if fused else encoder.position_attention
 
 
 def position_attention(qkv: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
+from vmos import dcnv3, ops
 from vmos.attention import LongTermAttention, SelfAttention, ShortTermAttention
 from vmos.dcnv3 import DCNv3
 from vmos.ops import Size
@@ -29,19 +30,22 @@ _KEYS = 64
 _CHANNELS = 256
 """Most channels of values that one program carries; each such part scores anew."""
 
+_SHARED_MEMORY = 160 * 1024
+"""With less of it, in bytes, a program carries half as many channels."""
+
 _SIDE = 16
 """Tensor cores multiply no smaller matrices."""
 
 
-def fuse(model: VMOS) -> None:
-    """Make the model compute with these kernels from now on, for inference alone."""
+def fuse(model: VMOS, fused: bool = True) -> None:
+    """Make the model compute with these kernels from now on, or with the plain functions again."""
     for module in model.modules():
         if isinstance(module, DCNv3):
-            module.sample = deformable_sample
+            module.sample = deformable_sample if fused else dcnv3.deformable_sample
         elif isinstance(module, ShortTermAttention):
-            module.carry = local_attention
+            module.carry = local_attention if fused else ops.local_attention
         elif isinstance(module, LongTermAttention | SelfAttention):
-            module.carry = global_attention
+            module.carry = global_attention if fused else ops.global_attention
 
 
 def deformable_sample(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
@@ -73,7 +77,7 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     batch, tokens, depth = query.shape
     out = torch.empty(batch, tokens, value.shape[2], dtype=value.dtype, device=value.device)
     queries = 128 if value.element_size() == 2 else 32
-    sizes = _attention_sizes(depth, value.shape[2])
+    sizes = _attention_sizes(depth, value.shape[2], _most_channels(value.device))
     grid = (triton.cdiv(tokens, queries), triton.cdiv(value.shape[2], sizes["CHANNELS"]), batch)
     _attend_globally[grid](
         *(part.contiguous() for part in (query, key, value)),
@@ -95,7 +99,7 @@ def local_attention(
     batch, _, depth = query.shape
     height, width = size
     out = torch.empty(value.shape, dtype=value.dtype, device=value.device)
-    sizes = _attention_sizes(depth, value.shape[2])
+    sizes = _attention_sizes(depth, value.shape[2], _most_channels(value.device))
     tiles = triton.cdiv(height, _TILE) * triton.cdiv(width, _TILE)
     grid = (tiles, triton.cdiv(value.shape[2], sizes["CHANNELS"]), batch)
     _attend_locally[grid](
@@ -111,14 +115,22 @@ def local_attention(
     return out
 
 
-def _attention_sizes(depth: int, width: int) -> dict[str, Any]:
+def _most_channels(device: torch.device) -> int:
+    if device.type != "cuda":
+        return _CHANNELS
+    properties = torch.cuda.get_device_properties(device)
+    roomy = properties.shared_memory_per_block_optin >= _SHARED_MEMORY
+    return _CHANNELS if roomy else _CHANNELS // 2
+
+
+def _attention_sizes(depth: int, width: int, most_channels: int = _CHANNELS) -> dict[str, Any]:
     """The sizes for which an attention is compiled, from the channels of keys and of values."""
     return {
         "DEPTH": depth,
         "WIDTH": width,
         "KEYS": _KEYS,
         "DEPTH_PADDED": max(_SIDE, triton.next_power_of_2(depth)),
-        "CHANNELS": max(_SIDE, min(_CHANNELS, triton.next_power_of_2(width))),
+        "CHANNELS": max(_SIDE, min(most_channels, triton.next_power_of_2(width))),
         "num_warps": 8,
         "num_stages": 2,
         "enable_fp_fusion": True,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -38,8 +39,10 @@ class Head(nn.Module):
         self.classify = nn.Conv2d(width, objects + 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B,C,h,w] -> [B,objects+1,h,w]."""
-        return self.classify(F.relu(self.mix(x)))
+        """[B,C,h,w] -> [B,objects+1,h,w], in float32 under autocast, too."""
+        mixed = F.relu(self.mix(x))
+        with torch.autocast(x.device.type, enabled=False):
+            return self.classify(mixed.float())
 
 
 class VMOS(nn.Module):

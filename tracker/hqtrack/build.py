@@ -9,15 +9,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from hqsam import VARIANTS, build_hqsam
+from hqsam import VARIANTS, HQSam, build_hqsam
 from hqtrack import weights as known
+from hqtrack.acceleration import Acceleration, accelerate, choose_acceleration
 from hqtrack.baseline import FirstMask
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
 from hqtrack.refiner import MaskRefiner
-from hqtrack.segmenter import VideoObjectSegmenter
+from hqtrack.segmenter import SegmenterConfig, VideoObjectSegmenter
 from hqtrack.tracker import HQTracker, Tracker
-from vmos import VMOSConfig, build_vmos
+from vmos import VMOS, VMOSConfig, build_vmos
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -29,6 +30,7 @@ def build_tracker(
     device: str | torch.device | None = None,
     weights: Path | str | None = None,
     refiner: str = "vit_h",
+    exact: bool = False,
 ) -> HQTracker:
     """Load a tracker.
 
@@ -39,6 +41,7 @@ def build_tracker(
         weights: folder that holds the checkpoint files, under the names that `hqtrack weights
             list` shows; without it the usual places.
         refiner: the HQ-SAM of the full preset: "vit_h" as published, or a smaller one.
+        exact: compute plainly and in float32 on a GPU, too; see `hqtrack.acceleration`.
 
     Raises:
         InputError: there is no such preset, refiner or device, or a checkpoint is not what its
@@ -50,15 +53,28 @@ def build_tracker(
     if refiner not in VARIANTS:
         raise InputError(f"there is no refiner {refiner!r}: choose one of {', '.join(VARIANTS)}")
     target = choose_device(device)
+    acceleration = choose_acceleration(target, exact)
     if preset == "light":
         light = _load(partial(build_vmos, LIGHT_VMOS), known.find("light", weights), target)
-        return HQTracker(VideoObjectSegmenter(light, LIGHT_SEGMENTER))
+        accelerate(acceleration, light)
+        return assemble(light, None, LIGHT_SEGMENTER, acceleration)
     # Both files are looked for before either is read: reading takes a while.
     vmos_file = known.find("vmos", weights)
     hqsam_file = known.find(f"hqsam_{refiner}", weights)
     vmos = _load(partial(build_vmos, VMOSConfig()), vmos_file, target)
     hqsam = _load(partial(build_hqsam, refiner), hqsam_file, target)
-    return HQTracker(VideoObjectSegmenter(vmos), MaskRefiner(hqsam))
+    accelerate(acceleration, vmos, hqsam)
+    return assemble(vmos, hqsam, SegmenterConfig(), acceleration)
+
+
+def assemble(
+    vmos: VMOS, hqsam: HQSam | None, config: SegmenterConfig, acceleration: Acceleration
+) -> HQTracker:
+    """A tracker of networks that are prepared, see `hqtrack.acceleration.accelerate`."""
+    segmenter = VideoObjectSegmenter(vmos, config, acceleration.dtype)
+    if hqsam is None:
+        return HQTracker(segmenter)
+    return HQTracker(segmenter, MaskRefiner(hqsam, acceleration.dtype), ahead=acceleration.ahead)
 
 
 def _load(
@@ -74,7 +90,10 @@ def _load(
 
 
 def build_named(
-    name: str, device: str | torch.device | None = None, weights: Path | str | None = None
+    name: str,
+    device: str | torch.device | None = None,
+    weights: Path | str | None = None,
+    exact: bool = False,
 ) -> Tracker:
     """Load a tracker by its name in trackers.ini: HQTrack, HQTrackLight or FirstMask.
 
@@ -89,7 +108,7 @@ def build_named(
             f"there is no tracker {name!r}: choose one of {', '.join([*presets, 'FirstMask'])}"
         )
     refiner = os.environ.get("HQTRACK_REFINER", "vit_h")
-    return build_tracker(presets[name], device, weights, refiner)
+    return build_tracker(presets[name], device, weights, refiner, exact)
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from hqtrack.transfer import to_device
 from hqtrack.types import Image, LabelMap
 
 MEAN = np.array((0.485, 0.456, 0.406))
@@ -41,6 +42,12 @@ def normalise(image: Image) -> NDArray[np.float32]:
     return np.stack([LEVELS[channel][image[:, :, channel]] for channel in range(3)])
 
 
+def normalise_on_device(image: Tensor) -> Tensor:
+    """`normalise` of a tensor [h,w,3] uint8, where it is."""
+    levels = torch.from_numpy(LEVELS).to(image.device)
+    return levels.gather(1, image.permute(2, 0, 1).flatten(1).long()).view(3, *image.shape[:2])
+
+
 def prepare_image(image: Image, size: tuple[int, int], device: torch.device) -> Tensor:
     """Image [H,W,3] -> network input [1,3,h,w]; `size` is (h, w).
 
@@ -49,6 +56,8 @@ def prepare_image(image: Image, size: tuple[int, int], device: torch.device) -> 
     if image.shape[:2] != size:
         resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)
         image = np.asarray(resized, np.uint8)
+    if device.type == "cuda":
+        return normalise_on_device(to_device(image, device))[None]
     return torch.from_numpy(normalise(image))[None].to(device)
 
 

@@ -76,11 +76,9 @@ def provenance(name: str, tracker: Tracker) -> Provenance:
     """What this tracker is, which goes by that name."""
     if not isinstance(tracker, HQTracker):
         return Provenance(name, version(), {}, "cpu", "")
-    parameter = next(tracker.segmenter.model.parameters())
-    dtype = str(parameter.dtype).removeprefix("torch.")
-    if tracker.refiner is not None and parameter.device.type == "cuda":
-        dtype += ", HQ-SAM in bfloat16"
-    return identity(name, str(parameter.device), dtype)
+    device = next(tracker.segmenter.model.parameters()).device
+    dtype = str(tracker.segmenter.dtype).removeprefix("torch.")
+    return identity(name, str(device), dtype)
 
 
 def sign(made_by: Provenance, image: Path) -> None:

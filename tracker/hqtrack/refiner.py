@@ -1,13 +1,16 @@
 """The mask refiner: HQ-SAM, prompted with the box of each object's mask (HQTrack, Mask Refiner)."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hqsam import HQSam
+from hqsam import HQSam, ImageEmbedding
+from hqtrack.acceleration import precision
 from hqtrack.masks import check_image, check_masks, mask_boxes
+from hqtrack.transfer import to_host
 from hqtrack.types import Image, Masks, Scores
 
 _BOXES_AT_ONCE = 10
@@ -24,19 +27,43 @@ class Candidates(NamedTuple):
     scores: Scores
 
 
+class _Encoding(NamedTuple):
+    """An image whose embedding is being made, on another thread and, on a GPU, another stream."""
+
+    image: Image
+    embedding: Future[tuple[ImageEmbedding, torch.cuda.Event | None]]
+
+
 class MaskRefiner:
     """Proposes a finer mask for each object of a frame."""
 
-    def __init__(self, model: HQSam) -> None:
+    def __init__(self, model: HQSam, dtype: torch.dtype = torch.float32) -> None:
+        """``dtype``: in which images are encoded, see `hqtrack.acceleration`."""
         self._model = model
+        self.dtype = dtype
+        self._begun: _Encoding | None = None
+        self._thread = ThreadPoolExecutor(1, "hqsam")
+        on_gpu = self._device.type == "cuda"
+        self._stream = torch.cuda.Stream(self._device) if on_gpu else None
+
+    def begin(self, image: Image) -> None:
+        """Start to encode an image beside what the caller does next; `refine` takes it up.
+
+        Raises InputError where the image cannot be used.
+        """
+        check_image(image)
+        ready = None
+        if self._stream is not None:
+            ready = torch.cuda.current_stream(self._device).record_event()
+        self._begun = _Encoding(image, self._thread.submit(self._embed_beside, image, ready))
 
     @torch.inference_mode()
     def refine(self, image: Image, masks: Masks) -> Candidates:
         """Propose a mask inside the tightest box around each object, as seen in the image.
 
-        The image is encoded once, and not at all where every mask is empty. An empty mask gets an
-        empty candidate with score 0. Raises InputError where image or masks have another shape or
-        type than `hqtrack.types` says.
+        The image is encoded once, and not at all where every mask is empty and `begin` was not
+        called. An empty mask gets an empty candidate with score 0. Raises InputError where image or
+        masks have another shape or type than `hqtrack.types` says.
         """
         check_image(image)
         check_masks(masks, image)
@@ -46,15 +73,42 @@ class MaskRefiner:
             np.zeros((len(masks), 1, *masks.shape[1:]), np.bool_),
             np.zeros((len(masks), 1), np.float32),
         )
-        if not len(seen):
-            return candidates
-        device = next(self._model.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            embedding = self._model.embed(torch.tensor(np.ascontiguousarray(image)))
+        begun, self._begun = self._begun, None
+        if begun is not None and begun.image is image:
+            embedding = self._take(begun)
+        elif len(seen):
+            embedding = self._embed(image)
         for start in range(0, len(seen), _BOXES_AT_ONCE):
             chunk = seen[start : start + _BOXES_AT_ONCE]
-            logits, scores = self._model.predict(embedding, boxes=torch.tensor(boxes[chunk]))
+            with precision(self._device, torch.float32):
+                logits, scores = self._model.predict(embedding, boxes=torch.tensor(boxes[chunk]))
             found = self._model.to_image(logits, embedding) > 0
-            candidates.masks[chunk] = found.cpu().numpy()
-            candidates.scores[chunk] = scores.float().cpu().numpy()
+            candidates.masks[chunk], candidates.scores[chunk] = to_host(found, scores.float())
         return candidates
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self._model.parameters()).device
+
+    def _embed(self, image: Image) -> ImageEmbedding:
+        with precision(self._device, self.dtype):
+            return self._model.embed(torch.tensor(np.ascontiguousarray(image)))
+
+    def _embed_beside(
+        self, image: Image, ready: torch.cuda.Event | None
+    ) -> tuple[ImageEmbedding, torch.cuda.Event | None]:
+        """The embedding, and when it is there; begun when what is ``ready`` is done."""
+        if self._stream is None or ready is None:
+            return self._embed(image), None
+        with torch.cuda.stream(self._stream):
+            self._stream.wait_event(ready)
+            return self._embed(image), self._stream.record_event()
+
+    def _take(self, begun: _Encoding) -> ImageEmbedding:
+        embedding, done = begun.embedding.result()
+        if done is not None:
+            current = torch.cuda.current_stream(self._device)
+            current.wait_event(done)
+            for tensor in (embedding.features, embedding.hq_features):
+                tensor.record_stream(current)
+        return embedding

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -40,6 +41,7 @@ class _Plan:
     targets: list[Target]
     choice: TrackerChoice
     prompted: Prompted
+    exact: bool
 
     @property
     def total(self) -> int | None:
@@ -56,7 +58,7 @@ class _Plan:
             video=self.source.address,
             start=self.start,
             every=self.every,
-            tracker=str(self.choice),
+            tracker=f"{self.choice}{', exact' if self.exact else ''}",
             first_masks=self.prompted.name if makes else "given",
             objects=tuple(_identity(target) for target in self.targets),
         )
@@ -119,6 +121,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the small tracker or the released one (default: full where its weights are here)",
     )
     parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 (default: the best)")
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="on a GPU, too, compute plainly and in float32: slower, and the same everywhere",
+    )
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder of checkpoints (default: the usual one)"
     )
@@ -189,7 +196,7 @@ def _plan(args: argparse.Namespace) -> _Plan:
     check_starts(targets, args.start, args.every, source.total, source.live)
     choice = choose_tracker(args.preset, args.weights)
     prompted = choose_prompted(targets, args.weights, args.device)
-    return _Plan(source, args.start, args.every, targets, choice, prompted)
+    return _Plan(source, args.start, args.every, targets, choice, prompted, args.exact)
 
 
 def _track_and_finish(
@@ -268,7 +275,9 @@ def _build(choice: TrackerChoice, args: argparse.Namespace) -> Tracker:
     from hqtrack.threads import limit_threads
 
     limit_threads()
-    options = {} if choice.refiner is None else {"refiner": choice.refiner}
+    options: dict[str, Any] = {} if choice.refiner is None else {"refiner": choice.refiner}
+    if args.exact:
+        options["exact"] = True
     return build_tracker(choice.preset, device=args.device, weights=args.weights, **options)
 
 

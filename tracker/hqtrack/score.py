@@ -146,6 +146,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 (default: the best)")
     parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="on a GPU, too, compute plainly and in float32: slower, and the same everywhere",
+    )
+    parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder of checkpoints (default: the usual one)"
     )
 
@@ -192,7 +197,7 @@ def run(args: argparse.Namespace) -> int:
     # torch comes with it: not before it is needed
     from hqtrack.build import build_named
 
-    tracker = build_named(args.tracker, device=args.device, weights=args.weights)
+    tracker = build_named(args.tracker, device=args.device, weights=args.weights, exact=args.exact)
     scores = score_sequences(tracker, sequences, partial(_observer, args))
     mean = mean_score(list(scores.values()))
     if args.json:

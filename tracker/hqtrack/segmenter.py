@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hqtrack import decoding
+from hqtrack.acceleration import precision
 from hqtrack.errors import InputError
 from hqtrack.masks import (
     check_first_masks,
@@ -19,6 +20,7 @@ from hqtrack.masks import (
 )
 from hqtrack.memory import MemoryBank, MemoryFrames
 from hqtrack.preprocess import network_size, prepare_image, prepare_labels
+from hqtrack.transfer import to_host
 from hqtrack.types import Image, LabelMap, Masks, Scores
 from vmos import VMOS
 from vmos.encoder import Features
@@ -93,9 +95,16 @@ class VideoObjectSegmenter:
     frame.
     """
 
-    def __init__(self, model: VMOS, config: SegmenterConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: VMOS,
+        config: SegmenterConfig | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """``dtype``: of convolutions and matrix products, see `hqtrack.acceleration`."""
         self.model = model
         self.config = config or SegmenterConfig()
+        self.dtype = dtype
         self._video: _Video | None = None
 
     @torch.inference_mode()
@@ -165,20 +174,21 @@ class VideoObjectSegmenter:
         features = self._encode(image)
         logits, states = [], []
         for group, bank in enumerate(video.banks):
-            propagated = self.model.propagate(features, bank.long_term, bank.short_term.memory)
+            with precision(self._device, self.dtype):
+                propagated = self.model.propagate(features, bank.long_term, bank.short_term.memory)
             used = min(video.objects - group * self._capacity, self._capacity)
             logits.append(decoding.mask_unused(propagated.logits.float(), used))
             states.append(propagated.states)
         labels = decoding.decode_labels(logits, image.shape[:2])
         probabilities = decoding.object_probabilities(logits, video.objects)
         confidence = decoding.confidences(probabilities, labels)
-        label_map = labels.to(torch.int32).cpu().numpy()
+        label_map, sure = to_host(labels.to(torch.int32), confidence)
         number = video.frame.number + 1
         read = tuple(bank.frames_read for bank in video.banks)
         video.frame = _Frame(
             image.copy(), number, features, label_map, states, in_memory=False, read=read
         )
-        return Segmented(labels_to_masks(label_map, video.objects), confidence.cpu().numpy())
+        return Segmented(labels_to_masks(label_map, video.objects), sure)
 
     @torch.inference_mode()
     def memorize(self, masks: Masks) -> None:
@@ -245,7 +255,9 @@ class VideoObjectSegmenter:
         )
 
     def _encode(self, image: Image) -> Features:
-        return self.model.encode(prepare_image(image, self._network_size(image), self._device))
+        prepared = prepare_image(image, self._network_size(image), self._device)
+        with precision(self._device, self.dtype):
+            return self.model.encode(prepared)
 
     def _group_labels(self, frame: _Frame, group: int) -> Tensor:
         """Label map [1,h,w] of one group at network size; other groups are background."""
@@ -262,11 +274,13 @@ class VideoObjectSegmenter:
                 MemoryBank(config.long_term_gap, config.long_term_size, config.short_term_lag)
             )
         labels = self._group_labels(video.frame, group)
-        memory = self.model.reference(video.frame.features, labels)
+        with precision(self._device, self.dtype):
+            memory = self.model.reference(video.frame.features, labels)
         video.banks[group].add_reference(video.frame.number, memory)
 
     def _remember(self, video: _Video, group: int) -> None:
         """Put the current frame, as it was propagated, into the group's memory."""
         labels = self._group_labels(video.frame, group)
-        memory = self.model.memorize(video.frame.states[group], labels)
+        with precision(self._device, self.dtype):
+            memory = self.model.memorize(video.frame.states[group], labels)
         video.banks[group].add(video.frame.number, memory)

@@ -92,9 +92,13 @@ _SEGMENTER = dict.fromkeys(("add_reference", "add_objects", "propagate", "memori
 
 
 def watch(tracker: Tracker, clock: StageClock) -> Tracker:
-    """Put the stages of HQTrack under the clock; other trackers have none of their own."""
+    """Put the stages of HQTrack under the clock; other trackers have none of their own.
+
+    None runs beside another from now on.
+    """
     if not isinstance(tracker, HQTracker):
         return tracker
+    tracker.ahead = False
     segmenter: Any = tracker.segmenter
     segmenter.model = Timed(segmenter.model, clock, _MODEL)
     preparing = Timed(segmenter, clock, {"_encode": Stage.PREPROCESS})

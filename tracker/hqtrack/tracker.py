@@ -62,14 +62,18 @@ class HQTracker:
         segmenter: VideoObjectSegmenter,
         refiner: MaskRefiner | None = None,
         min_iou: float = 0.1,
+        ahead: bool = False,
     ) -> None:
         """Without a ``refiner`` the coarse masks are reported.
 
         A refined mask is reported only where its IoU with the coarse one is ``min_iou`` or more.
+        ``ahead``: the refiner encodes the image while the segmenter is at work, also where it will
+        find nothing; for a device that has room for both.
         """
         self.segmenter = segmenter
         self.refiner = refiner
         self.min_iou = min_iou
+        self.ahead = ahead
         self._step: Step | None = None
 
     @property
@@ -104,6 +108,8 @@ class HQTracker:
         InputError before ``initialize`` and for an image of another size than the first.
         """
         self._step = None  # not beside the next one: masks of many objects are large
+        if self.ahead and self.refiner is not None:
+            self.refiner.begin(image)
         coarse = self.segmenter.propagate(image)
         refined = selection = None
         if self.refiner is not None:

@@ -38,16 +38,17 @@ def load(name: str) -> "Tracker":
     from hqtrack.threads import limit_threads
 
     limit_threads()
-    return build_named(name, os.environ.get("HQTRACK_DEVICE"))
+    exact = os.environ.get("HQTRACK_EXACT", "0") not in ("", "0")
+    return build_named(name, os.environ.get("HQTRACK_DEVICE"), exact=exact)
 
 
 def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker"] = load) -> int:
     """Serve one client with the tracker of the preset, made by ``build`` from its name.
 
-    The environment variables HQTRACK_PRESET, HQTRACK_DEVICE, HQTRACK_RESIDENT (seconds that a
-    resident tracker waits for the next client, 0 for none), TRAX_SOCKET and HQTRACK_TRACE say
-    how. Returns the exit status: 0 when the client ended the session or went away, 1 when
-    something went wrong, 2 when there is no client.
+    The environment variables HQTRACK_PRESET, HQTRACK_DEVICE, HQTRACK_EXACT (1 for the plain path),
+    HQTRACK_RESIDENT (seconds that a resident tracker waits for the next client, 0 for none),
+    TRAX_SOCKET and HQTRACK_TRACE say how. Returns the exit status: 0 when the client ended the
+    session or went away, 1 when something went wrong, 2 when there is no client.
     """
     preset = _preset(arguments, os.environ)
     if preset not in PRESETS:  # told through TraX, or the toolkit would show nothing of it
