@@ -30,7 +30,7 @@ from hqsam import VARIANTS, HQSam, build_hqsam
 from hqtrack.errors import InputError
 from training.datasets import inspect_dataset
 from training.dry_run import dry_run
-from training.engine import train
+from training.engine import resume, train
 from training.hqsam_data import Examples, Objects, open_stills
 from training.hqsam_measures import measure, table
 from training.hqsam_model import load_start
@@ -249,10 +249,8 @@ def run(args: argparse.Namespace, world: World) -> None:
         return
     trainer, objects = prepare(args, open_stills(args.data), world)
     folder = RunFolder(args.run)
-    if folder.checkpoint.exists():
-        trainer.restore(read_checkpoint(folder.checkpoint), str(folder.checkpoint))
-        if world.leads:
-            print(f"{folder.checkpoint}: going on from step {trainer.step}")
+    if resume(trainer, folder) and world.leads:
+        print(f"{folder.checkpoint}: going on from step {trainer.step}")
     train(trainer, objects, folder)
 
 

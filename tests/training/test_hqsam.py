@@ -14,7 +14,7 @@ from hqtrack.errors import InputError
 from tests.hqsam.tiny import tiny_hqsam
 from tests.training import layouts
 from training import hqsam
-from training.engine import train
+from training.engine import resume, train
 from training.hqsam import PUBLISHED, drop_late, main, write_checkpoint
 from training.hqsam_data import Examples, Objects, open_stills
 from training.hqsam_model import AddedParts, added_tensors, load_start
@@ -134,18 +134,16 @@ def test_half_batches_give_the_gradient_of_the_whole():
         torch.testing.assert_close(parameter.grad, gradient, atol=1e-6, rtol=1e-3)
 
 
-@pytest.mark.slow
 def test_overfitting_lifts_the_hq_mask_far_above_frozen_sam():
-    run = trainer(steps=80)
-    for _ in range(80):
+    run = trainer(steps=40, rate=3e-3)
+    for _ in range(40):
         run.advance(batch())
     for image, matte in PICTURES:
         view = whole(image, matte, SIDE)
         outputs = box_outputs(run.average.module, view)
         sam, hq, both = (mean_iou(logits, view.target[None]).item() for logits in outputs)
         assert sam < 0.3
-        assert hq > 0.8
-        assert both > 0.8
+        assert min(hq, both) > 0.6
 
 
 def test_rate_falls_to_a_tenth_after_ten_of_twelve_epochs():
@@ -169,7 +167,7 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path, stills):
     stopped = trainer(steps=3, save_every=2)
     interrupted = RunFolder(tmp_path / "stopped")
     train(replace_steps(stopped, 2), objects, interrupted)
-    resumed.restore(read_checkpoint(interrupted.checkpoint))
+    assert resume(resumed, interrupted)
     assert resumed.step == 2
     train(resumed, objects, interrupted)
     wanted = whole_run.task.model.sam.state_dict()
