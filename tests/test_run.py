@@ -106,9 +106,10 @@ def test_writes_label_maps_run_lengths_and_a_summary(output, arguments, built, l
 
 
 def test_options_reach_the_tracker(tmp_path, arguments, built):
-    options = ["--preset", "full", "--device", "cpu", "--weights", str(tmp_path)]
+    options = ["--preset", "full", "--device", "cpu", "--weights", str(tmp_path), "--exact"]
     assert main([*arguments, *options]) == 0
     [(preset, given)] = built.asked
+    assert given.pop("exact")
     assert preset == "full"
     assert given == {"device": "cpu", "weights": tmp_path, "refiner": "vit_h"}
 

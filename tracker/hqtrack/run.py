@@ -23,6 +23,7 @@ from hqtrack.following import Followed, Follower, check_starts
 from hqtrack.footage import Frame
 from hqtrack.overlay_video import OverlayVideo
 from hqtrack.pace import pace_on_stderr
+from hqtrack.prefetch import read_ahead
 from hqtrack.prompts import MaskFile, Target, describe, parse_targets
 from hqtrack.record import Heading, Recorder, observe
 from hqtrack.results import Results, RunDescription
@@ -238,6 +239,8 @@ def _track(
             writers.append(stack.enter_context(video).write)
         advance = stack.enter_context(pace_on_stderr(plan.total))
         frames = plan.source.read(plan.start, plan.every)
+        if not plan.source.live:
+            frames = read_ahead(frames)
         for followed in follow(frames, follower, results, recorder):
             for write in writers:
                 write(followed)
