@@ -188,14 +188,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device")
     try:
         print(remake(parser.parse_args(argv)))
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"quality: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def remake(options: argparse.Namespace) -> str:
-    """Measure, and return the table that was put into the README. Raises InputError."""
+    """Measure, and return the table that was put into the README. Raises InputError, OSError."""
     from hqtrack.build import build_named
 
     # what cannot be written in the end is better known now

@@ -50,6 +50,13 @@ def test_without_a_place_for_the_table_nothing_is_measured(tmp_path, capsys, tex
     assert not (tmp_path / "record.json").exists()
 
 
+def test_without_a_readme_nothing_is_measured(tmp_path, capsys):
+    options = ["--data", str(tmp_path), "--record", str(tmp_path / "record.json")]
+    assert main([*options, "--readme", str(tmp_path / "README.md")]) == 1
+    assert "README.md" in capsys.readouterr().err
+    assert not (tmp_path / "record.json").exists()
+
+
 def test_a_record_that_is_none_is_refused(tmp_path):
     (tmp_path / "record.json").write_text('[{"suite": "2x2"}]')
     with pytest.raises(InputError, match="is no record"):
