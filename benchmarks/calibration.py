@@ -35,7 +35,7 @@ def calibrate(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> to
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser, "size", "objects", "memory", objects=2, memory=6)
+    add_arguments(parser, "size", "objects", "memory", "dtype", objects=2, memory=6)
     args = parse(parser)
     setup = setup_of(args, preset="full", variant="none", device="cpu")
     networks = load_networks(setup)

@@ -85,6 +85,8 @@ def measure(
     setup: Setup, networks: Networks, args: argparse.Namespace, points: Points
 ) -> Iterator[Point]:
     """The points that are not there yet."""
+    # what libraries allocate once belongs to no point
+    list(watch_frames(setup, networks, [1], 1, filled=True))
     for count in args.objects:
         if not points.have("objects", count):
             one = replace(setup, objects=count)
@@ -156,7 +158,7 @@ def _words(setup: dict[str, Any], way: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_setup_arguments(parser, ("preset", "variant", "size", "memory", "device"))
+    add_setup_arguments(parser, ("preset", "variant", "size", "memory", "device", "dtype", "exact"))
     for flag, kind, default in (
         ("--objects", int, [1, 5, 10, 20, 50]),
         ("--frames", int, [100, 1000, 10000]),

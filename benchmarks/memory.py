@@ -29,7 +29,17 @@ def measure(setup: Setup, networks: Networks) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser, "size", "objects", "memory", "device", size=(1041, 1041), objects=10)
+    add_arguments(
+        parser,
+        "size",
+        "objects",
+        "memory",
+        "device",
+        "dtype",
+        "exact",
+        size=(1041, 1041),
+        objects=10,
+    )
     args = parse(parser)
     setup = setup_of(args, preset="full", variant="none")
     networks = load_networks(setup)

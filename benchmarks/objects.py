@@ -19,7 +19,16 @@ from hqtrack.stages import StageClock
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(
-        parser, "preset", "variant", "size", "memory", "device", preset="full", variant="vit_b"
+        parser,
+        "preset",
+        "variant",
+        "size",
+        "memory",
+        "device",
+        "dtype",
+        "exact",
+        preset="full",
+        variant="vit_b",
     )
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 10], help="(default: 1 10)")
     args = parse(parser)

@@ -1,8 +1,9 @@
-"""What memory HQTrack takes, computed from tensors' sizes: `python -m benchmarks.tensors`.
+"""Memory and work of HQTrack, computed from tensors' sizes: `python -m benchmarks.tensors`.
 
-Nothing is calculated, so it needs neither a GPU nor time. Every operation of a frame is run on
-tensors without content, under autocast to bfloat16, and what is alive is added up. Not in it: what
-the operators use inside, the unused rest of the allocator's blocks, the CUDA context.
+Every operation of a frame is run on tensors without content, under autocast to bfloat16, so it
+needs neither a GPU nor its memory. Tensors that are alive are added up, and so are multiplications
+and additions of convolutions and matrix products. Not in it: what operators use inside, the unused
+rest of the allocator's blocks, the CUDA context, the operations of sampling and of norms.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.report import run
 from hqsam import HQSam, build_hqsam
@@ -66,26 +68,41 @@ class LiveTensors(TorchDispatchMode):
         self.bytes -= self._sizes.pop(key)
 
 
-class Budget:
-    """MiB that are alive after each phase of a frame, and the most during it."""
+class Phase(NamedTuple):
+    """MiB that are alive after it, and at most during it; floating-point operations."""
 
-    def __init__(self, live: LiveTensors) -> None:
+    after: float
+    most: float
+    flop: int
+
+
+class Budget:
+    """What each phase of a frame takes."""
+
+    def __init__(self, live: LiveTensors, counter: FlopCounterMode) -> None:
         self._live = live
-        self.phases: dict[str, tuple[float, float]] = {}
+        self._counter = counter
+        self.phases: dict[str, Phase] = {}
 
     def phase(self, name: str, run: Callable[[], Any]) -> Any:
         """What ``run`` returns."""
         self._live.peak = self._live.bytes
+        before = self._counter.get_total_flops()
         made = run()
-        self.phases[name] = (self._live.bytes / _MEBIBYTE, self._live.peak / _MEBIBYTE)
+        self.phases[name] = Phase(
+            self._live.bytes / _MEBIBYTE,
+            self._live.peak / _MEBIBYTE,
+            self._counter.get_total_flops() - before,
+        )
         return made
 
 
-def compute(setup: Setup) -> dict[str, tuple[float, float]]:
-    """MiB after and at most during each phase of a frame with a full memory."""
+def compute(setup: Setup) -> dict[str, Phase]:
+    """The phases of a frame with a full memory; those of the tracker are called as its stages."""
     # in inference mode autocast does not reach what torch composes of other operators
-    with torch.no_grad(), FakeTensorMode(), LiveTensors() as live:
-        budget = Budget(live)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), FakeTensorMode(), LiveTensors() as live, counter:
+        budget = Budget(live, counter)
         vmos = budget.phase("weights of VMOS", build_vmos)
         hqsam = None
         if setup.refined:
@@ -143,10 +160,14 @@ def _repeated(memory: FrameMemory, frames: int) -> FrameMemory:
 
 def _refine(setup: Setup, hqsam: HQSam, budget: Budget) -> None:
     side = IMAGE_SIZE
-    encoded = budget.phase("SAM-encode", lambda: hqsam.image_encoder(torch.zeros(1, 3, side, side)))
-    detail = hqsam.mask_decoder.hq_features(encoded)
+
+    def encode() -> tuple[Tensor, Tensor]:
+        encoded = hqsam.image_encoder(torch.zeros(1, 3, side, side))
+        return encoded.features, hqsam.mask_decoder.hq_features(encoded)
+
+    features, detail = budget.phase("SAM-encode", encode)
     input_size = (side * setup.size[0] // max(setup.size), side * setup.size[1] // max(setup.size))
-    embedding = ImageEmbedding(encoded.features.float(), detail.float(), setup.size, input_size)
+    embedding = ImageEmbedding(features.float(), detail.float(), setup.size, input_size)
     boxes = torch.zeros(min(setup.objects, BOXES_AT_ONCE), 4)
 
     def decode() -> Tensor:
@@ -169,13 +190,15 @@ def main() -> None:
     phases = compute(setup)
     height, width = setup.size
     table = Table(
-        *("phase", "alive after, MiB", "at most, MiB"),
+        *("phase", "alive after, MiB", "at most, MiB", "TFLOP"),
         title=f"{setup.variant}, {width}x{height}, {setup.objects} objects, computed",
     )
-    for name, (after, most) in phases.items():
-        table.add_row(name, f"{after:.0f}", f"{most:.0f}")
+    for name, phase in phases.items():
+        table.add_row(name, f"{phase.after:.0f}", f"{phase.most:.0f}", f"{phase.flop / 1e12:.3f}")
     table.add_section()
-    table.add_row("in all", "", f"{max(most for _, most in phases.values()):.0f}")
+    most = max(phase.most for phase in phases.values())
+    work = sum(phase.flop for phase in phases.values()) / 1e12
+    table.add_row("in all", "", f"{most:.0f}", f"{work:.3f}")
     Console().print(table)
 
 

@@ -101,6 +101,7 @@ def test_json_and_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (("--frames", "0"), "at least 1"),
         (("--preset", "heavy"), "'heavy'"),
         (("--variant", "vit_x"), "'vit_x'"),
+        (("--dtype", "float8"), "'float8'"),
         (("--device", "tpu9"), "no device"),
         (("--record", "nowhere"), "go together"),
         (("--record", "nowhere", "--prediction", "p"), "no folder nowhere"),

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import calibration, growth, objects, report, tensors
+from benchmarks import calibration, floor, growth, objects, report, tensors
 from benchmarks.growth import Point, Points
-from hqtrack.bench_measure import watch_frames
+from benchmarks.tensors import Phase
+from hqtrack.bench_measure import FrameCost, spread, watch_frames
 from hqtrack.bench_pipeline import Setup, load_networks
 from hqtrack.errors import InputError
+from hqtrack.stages import Stage
 
 ROOT = Path(__file__).parents[1]
 
@@ -72,9 +74,12 @@ def test_computed_memory_is_that_of_the_entries() -> None:
     phases = tensors.compute(setup)
     coarse, fine = 31**2, 61**2
     entry = 2 * (3 * coarse * (128 + 512 + 512) + fine * (64 + 256 + 256)) / 2**20
-    stored = phases["memory"][0] - phases["weights in bfloat16"][0]
+    stored = phases["memory"].after - phases["weights in bfloat16"].after
     assert stored == pytest.approx(10 * entry, rel=0.05)
-    assert all(after <= most for after, most in phases.values())
+    # the specification counts 2 N^2 T (64 + 512) for the fine and the like for the coarse layers
+    attention = 2 * 6 * (fine**2 * (64 + 512) + 3 * coarse**2 * (128 + 1024))
+    assert attention < phases["propagate"].flop < 3 * attention
+    assert all(phase.after <= phase.most for phase in phases.values())
 
 
 @pytest.mark.slow
@@ -98,11 +103,24 @@ def test_memory_does_not_grow_with_the_video() -> None:
     assert late - early < 12
 
 
+def test_the_floor_is_work_over_rate() -> None:
+    times = spread([200.0])
+    stages = dict.fromkeys(Stage, spread([50.0]))
+    cost = FrameCost(times, times, stages, times, None, None)
+    phases = {name: Phase(0, 0, 10**9) for name in ("encode", "propagate", "memorize")}
+    found = floor.shares(phases, cost, rate=1e11)
+    assert found["propagate"] == (2 * 10**9, 20.0, 50.0)
+    assert found["SAM-encode"].flop == 0
+    assert found["frame"] == (3 * 10**9, 30.0, 200.0)
+    assert floor.product_rate(torch.device("cpu"), torch.float32, rounds=2) > 1e6
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("calibration", ("--rounds", "0"), "--rounds 0"),
         ("objects", ("--objects", "0", "--preset", "light"), "at least 1"),
+        ("floor", ("--preset", "light"), "full preset"),
         ("history", ("nowhere",), "no folder nowhere"),
     ],
 )

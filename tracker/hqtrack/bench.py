@@ -35,6 +35,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "in long-term memory (default: as many as the preset keeps)",
     },
     "device": {"help": "where to compute: cpu, cuda, cuda:1 (default: the best)"},
+    "dtype": {"help": "float32 or bfloat16 (default: what the device is good for)"},
+    "exact": {
+        "action": "store_true",
+        "help": "on a GPU, too, compute plainly and in float32, unless --dtype says else",
+    },
 }
 
 

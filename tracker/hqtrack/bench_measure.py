@@ -245,6 +245,7 @@ def describe(setup: Setup, networks: Networks) -> dict[str, Any]:
         "size": f"{width}x{height}",
         "memory": setup.memory_frames,
         "device": networks.device.type,
-        "dtype": str(next(networks.vmos.parameters()).dtype).removeprefix("torch."),
+        "dtype": str(networks.acceleration.dtype).removeprefix("torch."),
+        "kernels": networks.acceleration.kernels,
         "stand_ins": list(networks.stand_ins),
     }

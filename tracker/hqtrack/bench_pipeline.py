@@ -17,6 +17,7 @@ from torch import nn
 
 from hqsam import VARIANTS, HQSam, build_hqsam
 from hqtrack import weights as known
+from hqtrack.acceleration import PLAIN, Acceleration, accelerate, choose_acceleration
 from hqtrack.build import PRESETS, choose_device
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
@@ -34,6 +35,7 @@ from vmos.attention import LayerMemory
 Network = TypeVar("Network", bound=nn.Module)
 
 NO_REFINER = "none"
+DTYPES = ("float32", "bfloat16")
 SIDES = (48, 8192)
 """Shortest and longest side of a frame that can be measured, in pixels."""
 
@@ -54,6 +56,8 @@ class Setup:
         objects: how many, all of them in sight on every frame.
         memory: frames in long-term memory; None for as many as the preset keeps.
         device: where; None for a GPU where there is one.
+        dtype: "float32" or "bfloat16"; None for what the device is good for.
+        exact: compute plainly, without what makes a GPU fast.
     """
 
     preset: str = "full"
@@ -62,13 +66,21 @@ class Setup:
     objects: int = 5
     memory: int | None = None
     device: str | None = None
+    dtype: str | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         """Raise InputError where nothing can be measured."""
         variants = (*VARIANTS, NO_REFINER)
-        for name, known_ones in ((self.preset, PRESETS), (self.variant, variants)):
-            if name not in known_ones:
-                raise InputError(f"there is no {name!r}: choose one of {', '.join(known_ones)}")
+        types = (*DTYPES, None)
+        for name, offered in (
+            (self.preset, PRESETS),
+            (self.variant, variants),
+            (self.dtype, types),
+        ):
+            if name not in offered:
+                names = ", ".join(filter(None, offered))
+                raise InputError(f"there is no {name!r}: choose one of {names}")
         low, high = SIDES
         height, width = self.size
         if not low <= min(self.size) <= max(self.size) <= high:
@@ -103,6 +115,7 @@ class Networks(NamedTuple):
     vmos: VMOS
     hqsam: HQSam | None
     stand_ins: tuple[str, ...]
+    acceleration: Acceleration = PLAIN
 
     @property
     def device(self) -> torch.device:
@@ -136,7 +149,11 @@ def load_networks(setup: Setup, weights: Path | None = None) -> Networks:
             vmos = load("vmos", build_vmos)
         variant = setup.variant
         hqsam = load(f"hqsam_{variant}", partial(build_hqsam, variant)) if setup.refined else None
-    return Networks(vmos, hqsam, tuple(stand_ins))
+        acceleration = choose_acceleration(device, setup.exact)
+        if setup.dtype is not None:
+            acceleration = replace(acceleration, dtype=getattr(torch, setup.dtype))
+        accelerate(acceleration, vmos, hqsam)
+    return Networks(vmos, hqsam, tuple(stand_ins), acceleration)
 
 
 def save_networks(setup: Setup, networks: Networks, folder: Path) -> None:
@@ -147,7 +164,8 @@ def save_networks(setup: Setup, networks: Networks, folder: Path) -> None:
     for name, module in modules.items():
         file = folder / known.known(name).file
         if name in networks.stand_ins:
-            torch.save(module.state_dict(), file)
+            state = module.state_dict()
+            torch.save({key: value.float() for key, value in state.items()}, file)
         else:
             file.symlink_to(known.find(name).absolute())
 
@@ -173,8 +191,10 @@ class HeldSegmenter(VideoObjectSegmenter):
     So every object is in sight on every frame, whatever the weights.
     """
 
-    def __init__(self, model: VMOS, config: SegmenterConfig, masks: Masks) -> None:
-        super().__init__(model, config)
+    def __init__(
+        self, model: VMOS, config: SegmenterConfig, dtype: torch.dtype, masks: Masks
+    ) -> None:
+        super().__init__(model, config, dtype)
         self._masks = masks
 
     def propagate(self, image: Image) -> Segmented:
@@ -201,9 +221,10 @@ class Rehearsal:
         config = replace(setup.segmenter, long_term_size=max(2, setup.memory_frames))
         if filled:
             config = replace(config, long_term_gap=_NEVER)
-        refiner = None if networks.hqsam is None else MaskRefiner(networks.hqsam)
-        self._segmenter = HeldSegmenter(networks.vmos, config, self._masks)
-        self.tracker = HQTracker(self._segmenter, refiner)
+        way = networks.acceleration
+        refiner = None if networks.hqsam is None else MaskRefiner(networks.hqsam, way.dtype)
+        self._segmenter = HeldSegmenter(networks.vmos, config, way.dtype, self._masks)
+        self.tracker = HQTracker(self._segmenter, refiner, ahead=way.ahead)
         self._shown = 0
 
     def start(self) -> None:

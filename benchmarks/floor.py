@@ -1,0 +1,114 @@
+"""How near a frame comes to what the device could do: `python -m benchmarks.floor`.
+
+The floor of a frame is its convolutions and matrix products at the rate that one large matrix
+product reaches on the same device in the same type. With --profile the operators that take longest
+are printed and a trace is written, which a browser shows at chrome://tracing.
+"""
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.report import run
+from benchmarks.tensors import Phase, compute
+from hqtrack.bench import add_setup_arguments, print_facts, setup_of
+from hqtrack.bench_measure import FrameCost, describe, machine, measure_frames, synchronizer, timed
+from hqtrack.bench_pipeline import Networks, Setup, load_networks, rehearse
+from hqtrack.bench_record import add_record_arguments, begin, check_record
+from hqtrack.errors import InputError
+from hqtrack.stages import Stage, StageClock
+from hqtrack.threads import limit_threads
+
+_SIDES = {"cuda": 8192, "cpu": 1024}
+_STAGES = {
+    Stage.ENCODE: ("encode",),
+    Stage.PROPAGATE: ("propagate", "memorize"),
+    Stage.SAM_ENCODE: ("SAM-encode",),
+    Stage.SAM_DECODE: ("SAM-decode",),
+}
+"""The phases of `benchmarks.tensors` in each stage."""
+
+
+class Share(NamedTuple):
+    """Operations, the milliseconds that they would take at best, and those they took."""
+
+    flop: int
+    floor: float
+    ms: float
+
+
+def product_rate(device: torch.device, dtype: torch.dtype, rounds: int = 10) -> float:
+    """Floating-point operations per second of a large matrix product, the best of some."""
+    side = _SIDES[device.type]
+    factor = torch.randn(side, side, device=device, dtype=dtype)
+    wait = synchronizer(device)
+    seconds = [timed(lambda: factor @ factor, wait).wall for _ in range(rounds)]
+    return 2 * side**3 / min(seconds)
+
+
+def shares(phases: dict[str, Phase], cost: FrameCost, rate: float) -> dict[str, Share]:
+    """Of every stage that consists of convolutions and products, and of the frame."""
+    found = {}
+    for stage, names in _STAGES.items():
+        flop = sum(phases[name].flop for name in names if name in phases)
+        found[str(stage)] = Share(flop, 1000 * flop / rate, cost.stages[stage].median)
+    flop = sum(share.flop for share in found.values())
+    return {**found, "frame": Share(flop, 1000 * flop / rate, cost.frame.median)}
+
+
+def profile(setup: Setup, networks: Networks, path: Path) -> str:
+    """Trace three frames; the operators that take longest, as text."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if networks.device.type == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with rehearse(setup, networks) as rehearsal:
+        rehearsal.frame(StageClock())
+        with torch.profiler.profile(activities=activities) as profiler:
+            for _ in range(3):
+                rehearsal.frame(StageClock())
+            synchronizer(networks.device)()
+    profiler.export_chrome_trace(str(path))
+    order = f"self_{networks.device.type}_time_total"
+    return profiler.key_averages().table(sort_by=order, row_limit=20, max_name_column_width=50)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_setup_arguments(parser, preset="full", size=(1080, 1920))
+    parser.add_argument("--frames", type=int, default=20, help="to measure (default: 20)")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="write a trace")
+    add_record_arguments(parser)
+    args = parser.parse_args()
+    check_record(args)
+    setup = setup_of(args)
+    if setup.preset != "full" or args.frames < 1:
+        raise InputError("the floor is known for the full preset, and --frames is at least 1")
+    limit_threads()
+    networks = load_networks(setup)
+    described, facts = describe(setup, networks), machine(networks.device)
+    finish = begin(args, "floor", described, facts)
+    rate = product_rate(networks.device, networks.acceleration.dtype)
+    found = shares(compute(setup), measure_frames(setup, networks, args.frames, warmup=5), rate)
+    frame = found["frame"]
+    finish(
+        {"fps": 1000 / frame.ms, "share of the floor": frame.floor / frame.ms},
+        {"rate": rate, **{name: share._asdict() for name, share in found.items()}},
+    )
+    table = Table(*("stage", "TFLOP", "floor, ms", "ms", "share"), title="share of the floor")
+    for name, (flop, floor, ms) in found.items():
+        share = f"{floor / ms:.0%}" if ms else ""
+        table.add_row(name, f"{flop / 1e12:.2f}", f"{floor:.1f}", f"{ms:.1f}", share)
+    console = Console()
+    console.print(table)
+    console.print(f"{1000 / frame.ms:.1f} fps; a matrix product reaches {rate / 1e12:.2f} TFLOP/s")
+    print_facts(console, described, facts)
+    if args.profile is not None:
+        print(profile(setup, networks, args.profile))
+
+
+if __name__ == "__main__":
+    run(main)
