@@ -91,7 +91,7 @@ def test_weights_in_16_bits_change_nothing_under_autocast() -> None:
 def test_kernels_are_put_in_and_tried() -> None:
     kernels = pytest.importorskip("vmos.kernels")
     model = tiny_vmos()
-    accelerate(Acceleration(kernels=True), model)
+    assert accelerate(Acceleration(kernels=True), model).kernels
     samplers = {block.sample for block in model.modules() if isinstance(block, dcnv3.DCNv3)}
     assert samplers == {kernels.deformable_sample}
 
@@ -106,7 +106,7 @@ def test_where_kernels_cannot_be_compiled_the_plain_functions_stay(
 
     monkeypatch.setattr(kernels, "deformable_sample", fail)
     model = tiny_vmos()
-    accelerate(Acceleration(kernels=True), model, tiny_hqsam())
+    assert accelerate(Acceleration(kernels=True), model, tiny_hqsam()) == PLAIN
     assert "without Triton kernels, slower: RuntimeError: no compiler" in capsys.readouterr().err
     model.encode(torch.randn(1, 3, 33, 41))
 

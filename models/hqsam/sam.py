@@ -46,7 +46,8 @@ class HQSam(nn.Module):
     def embed(self, image: Tensor) -> ImageEmbedding:
         """Encode an RGB image [H,W,3] uint8.
 
-        The longest side is resized to 1024 pixels, the rest padded. Raises ValueError for another
+        The longest side is resized to 1024 pixels, the rest padded; on a GPU, if the image is
+        there, else as published. Raises ValueError for another
         shape or type.
         """
         shape = list(image.shape)
@@ -56,7 +57,7 @@ class HQSam(nn.Module):
                 "convert it to 8-bit RGB"
             )
         weight = next(self.parameters())
-        resized = resize_longest_side(image)
+        resized = resize_on_device(image) if image.is_cuda else resize_longest_side(image)
         pixels = normalise(resized.to(weight.device, weight.dtype).permute(2, 0, 1))
         height, width = resized.shape[:2]
         padding = (0, IMAGE_SIZE - width, 0, IMAGE_SIZE - height)
@@ -136,11 +137,27 @@ def resize_longest_side(image: Tensor) -> Tensor:
     The published models were trained on Pillow's filter; the shortest side keeps one pixel at
     least.
     """
-    height, width = image.shape[:2]
-    scale = IMAGE_SIZE / max(height, width)
-    size = [max(1, int(side * scale + 0.5)) for side in (width, height)]
-    resized = Image.fromarray(image.cpu().numpy()).resize(size, Image.Resampling.BILINEAR)
+    width, height = _resized_size(image)[::-1]
+    resized = Image.fromarray(image.numpy()).resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(resized))
+
+
+def resize_on_device(image: Tensor) -> Tensor:
+    """`resize_longest_side` where the image is, without Pillow; grey levels differ by one at most.
+
+    Pillow rounds between the two directions.
+    """
+    pixels = image.permute(2, 0, 1).unsqueeze(0).float()
+    size = _resized_size(image)
+    with torch.autocast(image.device.type, enabled=False):
+        resized = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+    return resized.round()[0].permute(1, 2, 0).to(torch.uint8)
+
+
+def _resized_size(image: Tensor) -> list[int]:
+    """Height and width of an image [H,W,3] whose longest side has become 1024 pixels."""
+    scale = IMAGE_SIZE / max(image.shape[:2])
+    return [max(1, int(side * scale + 0.5)) for side in image.shape[:2]]
 
 
 def _check_prompts(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from hqsam import HQSam, ImageEmbedding
-from hqsam.sam import resize_longest_side
+from hqsam.sam import resize_longest_side, resize_on_device
 from tests.hqsam.tiny import tiny_hqsam
 
 
@@ -39,6 +39,14 @@ def test_resize_longest_side(size: tuple[int, int], resized: tuple[int, int]) ->
     result = resize_longest_side(image)
     assert result.shape == (*resized, 3)
     assert (result == 7).all()
+
+
+@pytest.mark.parametrize("size", [(108, 192), (3000, 40), (1024, 683), (1, 1)])
+def test_resizing_without_pillow_is_off_by_one_grey_level_at_most(size: tuple[int, int]) -> None:
+    image = torch.randint(256, (*size, 3), dtype=torch.uint8)
+    expected, actual = resize_longest_side(image).int(), resize_on_device(image).int()
+    assert actual.shape == expected.shape
+    assert (actual - expected).abs().max() <= 1
 
 
 def test_embedding_remembers_the_sizes(embedding: ImageEmbedding) -> None:

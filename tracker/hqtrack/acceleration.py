@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -44,8 +44,8 @@ def choose_acceleration(device: torch.device, exact: bool = False) -> Accelerati
     return Acceleration(torch.bfloat16, kernels=find_spec("triton") is not None, ahead=True)
 
 
-def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = None) -> None:
-    """Prepare networks for inference in this way, for good.
+def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = None) -> Acceleration:
+    """Prepare networks for inference in this way, for good; how they compute indeed.
 
     Kernels are compiled here, on small inputs, so that no frame waits for it: seconds on the first
     call, next to nothing once Triton has them in its cache. Where they cannot be, the plain
@@ -57,7 +57,7 @@ def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = Non
         if hqsam is not None and isinstance(hqsam.image_encoder, ViTEncoder):
             _store(hqsam.image_encoder, acceleration.dtype)
     if not acceleration.kernels:
-        return
+        return acceleration
     from hqsam import kernels as hqsam_kernels
     from vmos import kernels as vmos_kernels
 
@@ -72,6 +72,8 @@ def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = Non
             hqsam_kernels.fuse(hqsam, fused=False)
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         print(f"hqtrack: computing without Triton kernels, slower: {reason}", file=sys.stderr)
+        return replace(acceleration, kernels=False)
+    return acceleration
 
 
 def precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hqsam import HQSam, ImageEmbedding
 from hqtrack.acceleration import precision
 from hqtrack.masks import check_image, check_masks, mask_boxes
-from hqtrack.transfer import to_host
+from hqtrack.transfer import to_device, to_host
 from hqtrack.types import Image, Masks, Scores
 
 _BOXES_AT_ONCE = 10
@@ -91,8 +91,10 @@ class MaskRefiner:
         return next(self._model.parameters()).device
 
     def _embed(self, image: Image) -> ImageEmbedding:
+        plain = self.dtype == torch.float32  # then the image is resized as published, on the CPU
+        prepared = to_device(image, torch.device("cpu") if plain else self._device)
         with precision(self._device, self.dtype):
-            return self._model.embed(torch.tensor(np.ascontiguousarray(image)))
+            return self._model.embed(prepared)
 
     def _embed_beside(
         self, image: Image, ready: torch.cuda.Event | None
