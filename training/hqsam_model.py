@@ -93,7 +93,15 @@ class AddedParts(nn.Module):
         return encoded
 
     def forward(self, encoded: EncodedImage, prompts: Sequence[Prompt]) -> Tensor:
-        """Logits [B,1,S/4,S/4] of the HQ token for B images with a prompt each."""
+        """Logits [B,1,S/4,S/4] of the HQ token for B images with a prompt each.
+
+        In float32 even under autocast, as the tracker runs it: in bfloat16 the positions of
+        prompts would be off by about a pixel.
+        """
+        with torch.autocast(encoded.features.device.type, enabled=False):
+            return self._decode(EncodedImage(*(part.float() for part in encoded)), prompts)
+
+    def _decode(self, encoded: EncodedImage, prompts: Sequence[Prompt]) -> Tensor:
         decoder = self.sam.mask_decoder
         hq_features = decoder.hq_features(encoded)
         positions = self.sam.prompt_encoder.get_dense_pe()

@@ -72,7 +72,7 @@ class HQSamTask:
             *(torch.stack(part).to(batch.images.device) for part in zip(*points, strict=True))
         )
         pixels, targets = (torch.stack(part) for part in zip(*views, strict=True))
-        logits = self.model(self.model.encode(pixels), prompts).float()
+        logits = self.model(self.model.encode(pixels), prompts)
         loss = mask_loss(logits, targets, candidates)
         parts: Mapping[str, Tensor] = {
             "cross_entropy": loss.cross_entropy.detach(),

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from segment_anything.modeling.prompt_encoder import PromptEncoder
 
 from hqsam import VARIANTS, build_hqsam
+from hqsam.encoder import EncodedImage
 from hqtrack import weights
 from hqtrack.errors import InputError
 from tests.hqsam.tiny import tiny_hqsam
@@ -115,6 +116,18 @@ def test_a_batch_of_all_prompts_equals_its_samples_one_by_one():
     for n, prompt in enumerate(prompts):
         alone = model(model.encode(pixels[n : n + 1]), [prompt])
         torch.testing.assert_close(together[n : n + 1], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_only_the_image_encoder_runs_in_bfloat16():
+    model = AddedParts(tiny_hqsam(side=SIDE))
+    prompts = [Prompt(Kind.BOX, torch.tensor([20.0, 30, 90, 110]))]
+    with torch.autocast("cpu", torch.bfloat16):
+        encoded = model.encode(whole(*PICTURES[0], SIDE).pixels[None])
+        logits = model(encoded, prompts)
+    assert encoded.features.dtype == torch.bfloat16
+    exact = model(EncodedImage(encoded.features.float(), encoded.early.float()), prompts)
+    assert torch.equal(logits, exact)
+    trainer(bf16=True).advance(batch())
 
 
 def test_half_batches_give_the_gradient_of_the_whole():
@@ -248,6 +261,14 @@ def test_a_dry_run_writes_nothing(tmp_path, stills, small_input, capsys):
     told = capsys.readouterr().out
     assert "HQ-SAM vit_tiny: 10,578,604 parameters" in told
     assert "parameters: 448,512, of which 448,512 learn" in told
+
+
+def test_evaluation_prints_one_table(tmp_path, stills, monkeypatch, capsys):
+    monkeypatch.setattr(hqsam, "load_start", lambda variant, path: tiny_hqsam())
+    before = ["--variant", "vit_tiny", "--weights", "sam.pth", "--data", str(stills)]
+    assert main([*before, "--evaluate", "--most", "1", "--device", "cpu"]) == 0
+    told = capsys.readouterr().out
+    assert all(word in told for word in ("SAM", "HQ token", "mIoU", "boundary mIoU"))
 
 
 @pytest.mark.parametrize(
