@@ -56,6 +56,7 @@ class ClipConfig:
         frames: frames per clip.
         video: share of clips from real video; of the rest, `generated` come from the generator.
         generated: see `video`.
+        hidden: share of clips in which something is painted over and comes back.
         max_gap: most frames of the video between two frames of the clip.
         objects: identities to choose from.
     """
@@ -64,6 +65,7 @@ class ClipConfig:
     frames: int = 3
     video: float = 0.4
     generated: float = 0.15
+    hidden: float = 0.0
     max_gap: int = 6
     objects: int = 10
 
@@ -93,6 +95,8 @@ class Clips(TorchDataset[RawClip]):
         kind = rng.random()
         for _ in range(TRIES):
             images, labels = self._draw(rng, kind)
+            if rng.random() < self.config.hidden:
+                images, labels = warp.hide(rng, images, labels)
             labels = self._assign(rng, labels)
             if labels[0].any():
                 break

@@ -91,6 +91,7 @@ HELP = {
     "frames": "frames per clip",
     "video": "share of clips from video",
     "generated": "share of generated ones of the other clips",
+    "hidden": "share of clips in which something is painted over and comes back",
     "max_gap": "most video frames between two of a clip",
     "hardest": "share of the pixels that the cross entropy looks at",
     "transport": "weight of the loss on what attention alone carries over",

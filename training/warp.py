@@ -79,3 +79,32 @@ def colour_map(rng: Generator, strength: float) -> NDArray[np.float32]:
     mixed = (1 - grey) * np.eye(3) + grey / 3
     colour = np.column_stack([(gain * tint)[:, None] * mixed, np.full(3, offset)])
     return colour.astype(np.float32)
+
+
+def hide(rng: Generator, images: Image, labels: LabelMap) -> tuple[Image, LabelMap]:
+    """Paint one object of a clip over for a while, in a flat colour, or now and then the frame.
+
+    Takes images [F,h,w,3] and label maps [F,h,w]; the first and the last frame stay as they are,
+    so that what was hidden has to be found again. What is painted over has label 0.
+    """
+    present = np.unique(labels[labels > 0])
+    if len(images) < 3 or not len(present):
+        return images, labels
+    images, labels = images.copy(), labels.copy()
+    hidden = rng.choice(present)
+    first = int(rng.integers(1, len(images) - 1))
+    last = int(rng.integers(first, len(images) - 1))
+    colour = rng.integers(0, 256, 3)
+    everything = rng.random() < 0.3
+    margin = int(rng.integers(0, images.shape[1] // 8))
+    for frame in range(first, last + 1):
+        rows, columns = np.nonzero(labels[frame] == hidden)
+        if everything:
+            where = np.s_[:, :]
+        elif len(rows):
+            top, left = max(rows.min() - margin, 0), max(columns.min() - margin, 0)
+            where = np.s_[top : rows.max() + margin + 1, left : columns.max() + margin + 1]
+        else:
+            continue
+        images[frame][where], labels[frame][where] = colour, 0
+    return images, labels
