@@ -59,7 +59,10 @@ def choose_masks(
     best = best_candidates(candidates, scores)
     iou = mask_iou(best, coarse)
     refined = (iou >= np.float32(min_iou)) & coarse.any(axis=(1, 2))
-    return Selection(np.where(refined[:, None, None], best, coarse), refined, iou)
+    masks = coarse.copy()
+    for index in np.flatnonzero(refined):
+        masks[index] = best[index]
+    return Selection(masks, refined, iou)
 
 
 def separate_masks(masks: Masks) -> Masks:
