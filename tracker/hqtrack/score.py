@@ -196,7 +196,9 @@ def run(args: argparse.Namespace) -> int:
     sequences = _chosen(args)
     # torch comes with it: not before it is needed
     from hqtrack.build import build_named
+    from hqtrack.threads import limit_threads
 
+    limit_threads()
     tracker = build_named(args.tracker, device=args.device, weights=args.weights, exact=args.exact)
     scores = score_sequences(tracker, sequences, partial(_observer, args))
     mean = mean_score(list(scores.values()))
