@@ -18,6 +18,7 @@ _COMMANDS = {
     "check": "find out whether the results of a workspace are complete and whole",
     "debug": "drive one sequence through the tracker process, message by message",
     "bench": "find out what a frame costs on this machine, stage by stage",
+    "warmup": "compile what a GPU needs, once per machine",
     "doctor": "find out what works on this machine",
     "weights": "list, fetch and check the weights of the networks",
 }
