@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import matplotlib.figure
 import numpy as np
 from rich.console import Console
@@ -139,11 +140,13 @@ def draw(points: Points, path: Path) -> None:
         axes.set_xticks(x, [point.label for point in found], rotation=45, ha="right", minor=False)
         axes.set_xticks([], minor=True)
         axes.set_xlabel(WAYS[way])
-        axes.set_ylim(bottom=1)
+        highest = max(value for point in found for value in (point.ms, point.mib or 0))
+        axes.set_ylim(1, 3 * highest)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small", loc="lower right")
         axes.set_title(_words(found[0].setup, way), fontsize="small")
-    figure.savefig(path)
+    figure.axes[0].legend(fontsize="small", loc="lower right")
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(path)
 
 
 def _words(setup: dict[str, Any], way: str) -> str:
@@ -171,7 +174,8 @@ def main() -> None:
         parser.add_argument(flag, type=kind, nargs="*", default=default)
     parser.add_argument("--video-size", type=parse_size, default=(90, 160), help="for --frames")
     parser.add_argument("--repeats", type=int, default=3, help="frames per point (default: 3)")
-    parser.add_argument("--points", type=Path, default=Path("runs/growth.jsonl"), metavar="FILE")
+    points_file = Path(__file__).with_suffix(".jsonl")
+    parser.add_argument("--points", type=Path, default=points_file, metavar="FILE")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="SVG or PNG")
     args = parser.parse_args()
     points = Points(args.points)

@@ -95,4 +95,4 @@ class Report:
 
 
 def _cells(value: Spread) -> tuple[str, ...]:
-    return tuple(f"{number:.3g}" for number in value)
+    return tuple(f"{number:.0f}" if number >= 100 else f"{number:.3g}" for number in value)

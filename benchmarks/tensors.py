@@ -107,6 +107,8 @@ def compute(setup: Setup) -> dict[str, Phase]:
         hqsam = None
         if setup.refined:
             hqsam = budget.phase("weights of HQ-SAM", lambda: build_hqsam(setup.variant))
+            # what counts operations stumbles over parameters that are handed out as they are
+            hqsam.requires_grad_(False)
         networks = [vmos.encoder, vmos.propagation, *([hqsam.image_encoder] if hqsam else [])]
         budget.phase("weights in bfloat16", partial(_store, networks))
         with torch.autocast("cpu", torch.bfloat16):
