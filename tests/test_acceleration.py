@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from hqtrack import vot
 from hqtrack.acceleration import PLAIN, Acceleration, accelerate, choose_acceleration, precision
 from hqtrack.build import assemble
+from hqtrack.graphs import Replayed
 from hqtrack.light import LIGHT_SEGMENTER
 from hqtrack.masks import labels_to_masks
 from hqtrack.preprocess import normalise, normalise_on_device
@@ -45,7 +47,11 @@ def test_a_gpu_gets_everything_unless_results_shall_be_exact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    assert choose_acceleration(CUDA) == Acceleration(torch.bfloat16, kernels=True, ahead=True)
+    fast = Acceleration(torch.bfloat16, kernels=True, ahead=True)
+    monkeypatch.delenv("HQTRACK_GRAPHS", raising=False)
+    assert choose_acceleration(CUDA) == fast
+    monkeypatch.setenv("HQTRACK_GRAPHS", "1")
+    assert choose_acceleration(CUDA) == replace(fast, graphs=True)
     assert choose_acceleration(CUDA, exact=True) == PLAIN
     assert choose_acceleration(CPU) == PLAIN
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
@@ -91,7 +97,8 @@ def test_weights_in_16_bits_change_nothing_under_autocast() -> None:
 def test_kernels_are_put_in_and_tried() -> None:
     kernels = pytest.importorskip("vmos.kernels")
     model = tiny_vmos()
-    assert accelerate(Acceleration(kernels=True), model).kernels
+    assert accelerate(Acceleration(kernels=True, graphs=True), model).kernels
+    assert isinstance(model.encoder.forward, Replayed)
     samplers = {block.sample for block in model.modules() if isinstance(block, dcnv3.DCNv3)}
     assert samplers == {kernels.deformable_sample}
 
@@ -106,7 +113,8 @@ def test_where_kernels_cannot_be_compiled_the_plain_functions_stay(
 
     monkeypatch.setattr(kernels, "deformable_sample", fail)
     model = tiny_vmos()
-    assert accelerate(Acceleration(kernels=True), model, tiny_hqsam()) == PLAIN
+    fast = Acceleration(kernels=True, graphs=True)
+    assert accelerate(fast, model, tiny_hqsam()) == PLAIN
     assert "without Triton kernels, slower: RuntimeError: no compiler" in capsys.readouterr().err
     model.encode(torch.randn(1, 3, 33, 41))
 
@@ -229,7 +237,8 @@ class TestOnAGpu:
             found.append([tracker.track(image).masks for image in clip.images[1:]])
         assert np.mean([iou(*pair) for pair in zip(*found, strict=True)]) >= 0.99
 
-    def test_released_vmos_and_vit_b_ahead_agree_with_the_plain_path(self) -> None:
+    @pytest.mark.parametrize("graphs", [False, True])
+    def test_released_vmos_and_vit_b_ahead_agree_with_the_plain_path(self, graphs: bool) -> None:
         """With weights from a seed; the masks of HQ-SAM in the mean, those of VMOS each."""
         from hqsam import build_hqsam
         from hqtrack.segmenter import SegmenterConfig
@@ -240,7 +249,8 @@ class TestOnAGpu:
         torch.manual_seed(0)
         vmos, hqsam = build_vmos().to(CUDA), build_hqsam("vit_b").to(CUDA)
         found = []
-        for acceleration in (PLAIN, choose_acceleration(CUDA)):
+        fast = replace(choose_acceleration(CUDA), graphs=graphs)
+        for acceleration in (PLAIN, fast):
             networks = copy.deepcopy(vmos), copy.deepcopy(hqsam)
             accelerate(acceleration, *networks)
             tracker = assemble(*networks, SegmenterConfig(), acceleration)

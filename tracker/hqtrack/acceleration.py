@@ -1,5 +1,6 @@
 """What is done for speed on a GPU beside the plain computation, and how to do without."""
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from torch import nn
 
 from hqsam import HQSam
 from hqsam.encoder import ViTEncoder
+from hqtrack.graphs import Replayed
 from vmos import VMOS
 
 _CAPABILITY = (8, 0)
@@ -27,21 +29,32 @@ class Acceleration:
         dtype: of convolutions and matrix products; norms, softmax and logits stay in float32.
         kernels: our Triton kernels instead of the plain functions.
         ahead: HQ-SAM encodes the image while VMOS looks for the objects.
+        graphs: both image encoders run as CUDA graphs; with kernels only.
     """
 
     dtype: torch.dtype = torch.float32
     kernels: bool = False
     ahead: bool = False
+    graphs: bool = False
 
 
 PLAIN = Acceleration()
 
 
 def choose_acceleration(device: torch.device, exact: bool = False) -> Acceleration:
-    """All that the device is good for; nothing of it if the results shall be ``exact``."""
+    """All that the device is good for; nothing of it if the results shall be ``exact``.
+
+    CUDA graphs have not been measured: only HQTRACK_GRAPHS=1 in the environment asks for them.
+    """
     if exact or device.type != "cuda" or torch.cuda.get_device_capability(device) < _CAPABILITY:
         return PLAIN
-    return Acceleration(torch.bfloat16, kernels=find_spec("triton") is not None, ahead=True)
+    kernels = find_spec("triton") is not None
+    return Acceleration(
+        torch.bfloat16,
+        kernels=kernels,
+        ahead=True,
+        graphs=kernels and os.environ.get("HQTRACK_GRAPHS") == "1",
+    )
 
 
 def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = None) -> Acceleration:
@@ -56,23 +69,11 @@ def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = Non
         _store(vmos.propagation, acceleration.dtype)
         if hqsam is not None and isinstance(hqsam.image_encoder, ViTEncoder):
             _store(hqsam.image_encoder, acceleration.dtype)
-    if not acceleration.kernels:
-        return acceleration
-    from hqsam import kernels as hqsam_kernels
-    from vmos import kernels as vmos_kernels
-
-    try:
-        vmos_kernels.fuse(vmos)
-        if hqsam is not None:
-            hqsam_kernels.fuse(hqsam)
-        _rehearse(acceleration, vmos, hqsam)
-    except Exception as error:  # of a compiler, and of any type
-        vmos_kernels.fuse(vmos, fused=False)
-        if hqsam is not None:
-            hqsam_kernels.fuse(hqsam, fused=False)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        print(f"hqtrack: computing without Triton kernels, slower: {reason}", file=sys.stderr)
-        return replace(acceleration, kernels=False)
+    if acceleration.kernels:
+        acceleration = _fuse(acceleration, vmos, hqsam)
+    if acceleration.graphs:
+        for network in [vmos.encoder] + ([] if hqsam is None else [hqsam.image_encoder]):
+            network.forward = Replayed(network.forward)  # type: ignore[method-assign]
     return acceleration
 
 
@@ -90,6 +91,27 @@ def _store(network: nn.Module, dtype: torch.dtype) -> None:
     for module in network.modules():
         if isinstance(module, _WEIGHTED):
             module.to(dtype)
+
+
+def _fuse(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None) -> Acceleration:
+    """Put the kernels in and try them; the plain functions where that fails."""
+    from hqsam import kernels as hqsam_kernels
+    from vmos import kernels as vmos_kernels
+
+    try:
+        vmos_kernels.fuse(vmos)
+        if hqsam is not None:
+            hqsam_kernels.fuse(hqsam)
+        _rehearse(acceleration, vmos, hqsam)
+    except Exception as error:  # of a compiler, and of any type
+        vmos_kernels.fuse(vmos, fused=False)
+        if hqsam is not None:
+            hqsam_kernels.fuse(hqsam, fused=False)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        print(f"hqtrack: computing without Triton kernels, slower: {reason}", file=sys.stderr)
+        # what the plain functions copy to the GPU no graph can hold
+        return replace(acceleration, kernels=False, graphs=False)
+    return acceleration
 
 
 @torch.inference_mode()

@@ -152,7 +152,7 @@ def load_networks(setup: Setup, weights: Path | None = None) -> Networks:
         acceleration = choose_acceleration(device, setup.exact)
         if setup.dtype is not None:
             acceleration = replace(acceleration, dtype=getattr(torch, setup.dtype))
-        accelerate(acceleration, vmos, hqsam)
+        acceleration = accelerate(acceleration, vmos, hqsam)
     return Networks(vmos, hqsam, tuple(stand_ins), acceleration)
 
 

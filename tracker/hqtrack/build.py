@@ -56,14 +56,14 @@ def build_tracker(
     acceleration = choose_acceleration(target, exact)
     if preset == "light":
         light = _load(partial(build_vmos, LIGHT_VMOS), known.find("light", weights), target)
-        accelerate(acceleration, light)
+        acceleration = accelerate(acceleration, light)
         return assemble(light, None, LIGHT_SEGMENTER, acceleration)
     # Both files are looked for before either is read: reading takes a while.
     vmos_file = known.find("vmos", weights)
     hqsam_file = known.find(f"hqsam_{refiner}", weights)
     vmos = _load(partial(build_vmos, VMOSConfig()), vmos_file, target)
     hqsam = _load(partial(build_hqsam, refiner), hqsam_file, target)
-    accelerate(acceleration, vmos, hqsam)
+    acceleration = accelerate(acceleration, vmos, hqsam)
     return assemble(vmos, hqsam, SegmenterConfig(), acceleration)
 
 
