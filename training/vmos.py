@@ -71,6 +71,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 Batch, warm-up, average and what is written how often are ours: the report does not give them.
 """
 
+LEAST = {"frames": 2} | dict.fromkeys(("steps", "batch", "max_gap", "save_every", "log_every"), 1)
+LEAST |= dict.fromkeys(("warm_up", "workers", "sample_every", "evaluate_every"), 0)
+"""Smallest values of options that are counts."""
+
 HELP = {
     "steps": "steps of the whole run",
     "batch": "clips per step, over all processes",
@@ -216,8 +220,7 @@ def prepare(
 ) -> tuple[Trainer[RawClip], Clips]:
     """The trainer, at its start, and its clips."""
     config, segmenter = read_config(args.config)
-    if args.size % config.coarse_stride != 1:
-        raise InputError(f"--size {args.size}: give a multiple of {config.coarse_stride} plus 1")
+    _check(args, config)
     options = vars(args) | {
         "objects": config.objects,
         "bf16": choose_bf16(args.bf16, world.device),
@@ -229,6 +232,16 @@ def prepare(
     return Trainer(task, _pick(Settings, options), world), clips
 
 
+def _check(args: argparse.Namespace, config: VMOSConfig) -> None:
+    """InputError for numbers that make no training."""
+    if args.size % config.coarse_stride != 1:
+        raise InputError(f"--size {args.size}: give a multiple of {config.coarse_stride} plus 1")
+    for name, least in LEAST.items():
+        if vars(args)[name] < least:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} {vars(args)[name]}: give {least} or more")
+
+
 def _pick(kind: type[Configuration], options: Mapping[str, Any]) -> Configuration:
     """A configuration of those options that are its fields."""
     return kind(**{field.name: options[field.name] for field in fields(kind)})
@@ -237,7 +250,14 @@ def _pick(kind: type[Configuration], options: Mapping[str, Any]) -> Configuratio
 def split(
     datasets: Sequence[Dataset], held_out: Collection[str]
 ) -> tuple[list[Dataset], list[Video]]:
-    """The datasets without the videos of these names, and those videos."""
+    """The datasets without the videos of these names, and those videos.
+
+    Raises InputError where there is none of a name, unless it is one of `HELD_OUT`.
+    """
+    names = {video.name for data in datasets for video in data.videos}
+    unknown = sorted(set(held_out) - names - set(HELD_OUT))
+    if unknown:
+        raise InputError(f"--held-out {' '.join(unknown)}: no dataset has a video of that name")
     kept = [
         replace(data, videos=tuple(video for video in data.videos if video.name not in held_out))
         for data in datasets

@@ -216,6 +216,23 @@ def test_a_configuration_that_cannot_be_read(tmp_path, text, message):
         read_config(str(file))
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--size 96", "--size 96: give a multiple of 8 plus 1"),
+        ("--frames 1", "--frames 1: give 2 or more"),
+        ("--save-every 0", "--save-every 0: give 1 or more"),
+        ("--held-out mine", "--held-out mine: no dataset has a video of that name"),
+        ("--start a --encoder b", "give either --start or --encoder"),
+        ("--start missing.pt", "there is no checkpoint missing.pt"),
+        ("--device cuda:99", "there is no device 'cuda:99'"),
+    ],
+)
+def test_options_that_make_no_training(run, capsys, flags, message):
+    assert main([*run[1], *flags.split()]) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run of the light network without a step, and options that fit it."""
