@@ -8,7 +8,7 @@ import argparse
 
 from benchmarks.report import Report, add_arguments, parse, run
 from hqtrack.bench import setup_of
-from hqtrack.bench_measure import MemoryMeter, spread, synchronizer, timed
+from hqtrack.bench_measure import MemoryMeter, clock_of, spread, synchronizer, timed
 from hqtrack.bench_pipeline import Networks, Setup, load_networks, rehearse
 from hqtrack.errors import InputError
 from hqtrack.stages import StageClock
@@ -24,7 +24,11 @@ def measure(setup: Setup, networks: Networks) -> dict[str, float]:
         peak, held = meter.peak(), meter.now()
     if loaded is None or peak is None or held is None:
         raise InputError("this system does not tell what memory a process takes: use Linux")
-    return {"peak MiB": peak - loaded, "held MiB": held - loaded, "frame s": seconds.wall}
+    return {
+        "peak MiB": peak - loaded,
+        "held MiB": held - loaded,
+        "frame s": getattr(seconds, clock_of(networks.device)),
+    }
 
 
 def main() -> None:

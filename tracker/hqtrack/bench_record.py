@@ -108,7 +108,7 @@ def history(entries: Sequence[Entry]) -> Table:
         table.add_row(
             f"{entry.number} {entry.date}",
             entry.commit,
-            f"{entry.measure}: {_words(entry.setup)}; {_words(entry.machine)}",
+            _words(entry),
             entry.change,
             entry.prediction,
             _result(entry, before),
@@ -125,8 +125,14 @@ def _comparable(before: Entry, entry: Entry) -> bool:
     return same and before.headline is not None
 
 
-def _words(facts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in facts.items() if value)
+def _words(entry: Entry) -> str:
+    """What was measured, and on what, without what hardly ever differs."""
+    setup, machine = entry.setup, entry.machine
+    named = [str(setup[name]) for name in ("preset", "variant", "size") if setup.get(name)]
+    counted = [f"{name} {setup[name]}" for name in ("objects", "memory") if name in setup]
+    computed = [str(setup[name]) for name in ("device", "dtype") if name in setup]
+    hardware = machine.get("gpu") or f"{machine['processor']}, {machine.get('threads')} threads"
+    return f"{entry.measure}: {', '.join([' '.join(named), *counted, *computed, hardware])}"
 
 
 def _result(entry: Entry, before: Entry | None) -> str:
