@@ -23,7 +23,7 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# Half an hour on two cores; `hqtrack bench` alone is half a minute.
+# About ten minutes on two cores; `hqtrack bench` alone takes half a minute.
 bench: install
 	$(BIN)/hqtrack bench
 	$(BIN)/python -m benchmarks.calibration
