@@ -53,9 +53,18 @@ def test_a_gpu_gets_everything_unless_results_shall_be_exact(
     monkeypatch.setenv("HQTRACK_GRAPHS", "1")
     assert choose_acceleration(CUDA) == replace(fast, graphs=True)
     assert choose_acceleration(CUDA, exact=True) == PLAIN
-    assert choose_acceleration(CPU) == PLAIN
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     assert choose_acceleration(CUDA) == PLAIN
+
+
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16", None])
+def test_a_cpu_computes_in_bfloat16_where_it_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, instructions: str | None
+) -> None:
+    has = {"avx512_f": True, "amx_bf16": False} | ({instructions: True} if instructions else {})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert choose_acceleration(CPU) == (HALF if instructions else PLAIN)
+    assert choose_acceleration(CPU, exact=True) == PLAIN
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is done for speed on a GPU beside the plain computation, and how to do without."""
+"""What is done for speed beside the plain computation, and how to do without."""
 
 import os
 import sys
@@ -46,7 +46,11 @@ def choose_acceleration(device: torch.device, exact: bool = False) -> Accelerati
 
     CUDA graphs have not been measured: only HQTRACK_GRAPHS=1 in the environment asks for them.
     """
-    if exact or device.type != "cuda" or torch.cuda.get_device_capability(device) < _CAPABILITY:
+    if exact:
+        return PLAIN
+    if device.type == "cpu" and _cpu_multiplies_bfloat16():
+        return Acceleration(torch.bfloat16)
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < _CAPABILITY:
         return PLAIN
     kernels = find_spec("triton") is not None
     return Acceleration(
@@ -55,6 +59,12 @@ def choose_acceleration(device: torch.device, exact: bool = False) -> Accelerati
         ahead=True,
         graphs=kernels and os.environ.get("HQTRACK_GRAPHS") == "1",
     )
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether the CPU has instructions for it; without them bfloat16 is slower than float32."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = None) -> Acceleration:

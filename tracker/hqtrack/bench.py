@@ -38,7 +38,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "dtype": {"help": "float32 or bfloat16 (default: what the device is good for)"},
     "exact": {
         "action": "store_true",
-        "help": "on a GPU, too, compute plainly and in float32, unless --dtype says else",
+        "help": "compute plainly, and in float32 unless --dtype says else",
     },
 }
 

@@ -41,7 +41,7 @@ def build_tracker(
         weights: folder that holds the checkpoint files, under the names that `hqtrack weights
             list` shows; without it the usual places.
         refiner: the HQ-SAM of the full preset: "vit_h" as published, or a smaller one.
-        exact: compute plainly and in float32 on a GPU, too; see `hqtrack.acceleration`.
+        exact: compute plainly and in float32, slower; see `hqtrack.acceleration`.
 
     Raises:
         InputError: there is no such preset, refiner or device, or a checkpoint is not what its

@@ -125,7 +125,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="on a GPU, too, compute plainly and in float32: slower, and the same everywhere",
+        help="compute plainly and in float32: slower, and the same everywhere",
     )
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder of checkpoints (default: the usual one)"
