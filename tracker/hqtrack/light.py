@@ -15,8 +15,8 @@ LIGHT_VMOS = VMOSConfig(
 
 LIGHT_SEGMENTER = SegmenterConfig(
     min_short_edge=0,
-    max_long_edge=320,
+    max_long_edge=384,
     long_term_gap=20,
-    long_term_size=4,
-    short_term_lag=2,
+    long_term_size=2,
+    short_term_lag=4,
 )
