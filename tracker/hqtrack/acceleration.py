@@ -63,7 +63,7 @@ def choose_acceleration(device: torch.device, exact: bool = False) -> Accelerati
 
 def _cpu_multiplies_bfloat16() -> bool:
     """Whether the CPU has instructions for it; without them bfloat16 is slower than float32."""
-    capabilities = torch.cpu.get_capabilities()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in every version
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
