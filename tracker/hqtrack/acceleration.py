@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -63,7 +64,8 @@ def choose_acceleration(device: torch.device, exact: bool = False) -> Accelerati
 
 def _cpu_multiplies_bfloat16() -> bool:
     """Whether the CPU has instructions for it; without them bfloat16 is slower than float32."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in every version
+    ask: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    capabilities = ask()  # nothing in versions without it
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
