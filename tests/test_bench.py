@@ -10,6 +10,7 @@ import torch
 from hqtrack.bench_measure import MemoryMeter, measure_frames
 from hqtrack.bench_pipeline import Networks, Setup, place_objects, rehearse
 from hqtrack.cli import main
+from hqtrack.light import LIGHT_SEGMENTER
 from hqtrack.stages import Stage, StageClock
 from tests.vmos.tiny import tiny_vmos
 
@@ -33,12 +34,12 @@ def test_every_object_has_its_place(count: int) -> None:
 def test_memory_is_full_and_stays_as_it_is(networks: Networks, memory: int) -> None:
     setup = Setup("light", size=(64, 96), objects=4, memory=memory, device="cpu")
     with rehearse(setup, networks) as rehearsal:
-        for _ in range(3):
+        for _ in range(LIGHT_SEGMENTER.short_term_lag + 1):
             rehearsal.frame(StageClock())
         segmenter = rehearsal.tracker.segmenter
         read = segmenter.frames_read
     assert [len(group.long_term) for group in read] == [memory, memory]
-    # lag 2: the frame before the last one, which is a real one by now
+    # the first frame that is a real one
     assert read[0].short_term == 1
 
 
@@ -81,7 +82,7 @@ def test_json_and_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main([*SMALL, *told, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["setup"]["stand_ins"] == []
-    assert printed["setup"]["memory"] == 4
+    assert printed["setup"]["memory"] == LIGHT_SEGMENTER.long_term_size
     assert set(printed["stages_ms"]) == {str(stage) for stage in Stage}
     assert printed["start_s"] > 0
     stored = json.loads((tmp_path / "0001-frame.json").read_text())
