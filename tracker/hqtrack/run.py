@@ -21,6 +21,7 @@ from hqtrack.errors import InputError
 from hqtrack.first_masks import Prompted
 from hqtrack.following import Followed, Follower, check_starts
 from hqtrack.footage import Frame
+from hqtrack.options import add_tracker_options
 from hqtrack.overlay_video import OverlayVideo
 from hqtrack.pace import pace_on_stderr
 from hqtrack.prefetch import read_ahead
@@ -121,15 +122,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PRESETS,
         help="the small tracker or the released one (default: full where its weights are here)",
     )
-    parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 (default: the best)")
-    parser.add_argument(
-        "--exact",
-        action="store_true",
-        help="compute plainly and in float32: slower, and the same everywhere",
-    )
-    parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder of checkpoints (default: the usual one)"
-    )
+    add_tracker_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from hqtrack.errors import InputError
 from hqtrack.generate import parse_size
 from hqtrack.measures import boundary_measure, region_similarity
 from hqtrack.mosaic import SIZE, make_mosaics, parse_grid
+from hqtrack.options import add_tracker_options
 from hqtrack.progress import progress_on_stderr
 from hqtrack.record import Heading, Observed, Recorder, Truth
 from hqtrack.synthetic import MAX_OBJECTS, OBJECTS
@@ -144,15 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="also keep what `hqtrack inspect DIR/NAME` shows",
     )
-    parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 (default: the best)")
-    parser.add_argument(
-        "--exact",
-        action="store_true",
-        help="compute plainly and in float32: slower, and the same everywhere",
-    )
-    parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder of checkpoints (default: the usual one)"
-    )
+    add_tracker_options(parser)
 
 
 def _add_choice_of_sequences(parser: argparse.ArgumentParser) -> None:
