@@ -35,11 +35,10 @@ from training.hqsam_data import Examples, Objects, open_stills
 from training.hqsam_measures import measure, table
 from training.hqsam_model import load_start
 from training.hqsam_task import HQSamTask
-from training.processes import World, join_processes
+from training.processes import World, choose_bf16, join_processes
 from training.run_folder import RunFolder, read_checkpoint
 from training.sources import Annotated, Dataset
 from training.trainer import DivergedError, Settings, Trainer
-from training.vmos import choose_bf16
 
 EPOCHS = 12
 """Epochs of the published recipe; in the last sixth of them the learning rate is a tenth."""

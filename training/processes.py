@@ -126,3 +126,10 @@ class Helpers:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._dismissed.value:
             os._exit(0)
+
+
+def choose_bf16(choice: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16; "auto" does where a GPU computes in it."""
+    if choice == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return choice == "on"

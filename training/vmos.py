@@ -24,7 +24,7 @@ from training.clips import ClipConfig, Clips, RawClip
 from training.datasets import inspect_dataset, open_datasets
 from training.dry_run import dry_run
 from training.engine import resume, train
-from training.processes import World, join_processes
+from training.processes import World, choose_bf16, join_processes
 from training.rollout import LossConfig
 from training.run_folder import RunFolder, read_checkpoint
 from training.sources import Dataset, Video
@@ -206,13 +206,6 @@ def _starting_weights(file: Path) -> dict[str, Any]:
         average: dict[str, Any] = read_checkpoint(file)["average"]
         return average
     return known.load(file)
-
-
-def choose_bf16(choice: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16; "auto" does where a GPU computes in it."""
-    if choice == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return choice == "on"
 
 
 def prepare(
