@@ -190,6 +190,7 @@ def test_models_are_loaded_once_and_the_hello_comes_fast(tmp_path: Path, sockets
         runtime = tracker.runtime()
         assert runtime.multiobject
         seconds.append(time.monotonic() - start)
+        assert runtime._process._watchdog_counter != 0, "the toolkit would not notice a hang"
         runtime.stop()
     assert min(seconds) < 0.5
     assert len(processes(sockets)) == 1
