@@ -58,6 +58,8 @@ class ClipConfig:
         generated: see `video`.
         hidden: share of clips in which something is painted over and comes back.
         max_gap: most frames of the video between two frames of the clip.
+        zoom: standard deviation of the logarithm of how much larger a clip from video shows its
+            last frame than its first, with as much turning as that many radians.
         objects: identities to choose from.
     """
 
@@ -67,6 +69,7 @@ class ClipConfig:
     generated: float = 0.15
     hidden: float = 0.0
     max_gap: int = 6
+    zoom: float = 0.0
     objects: int = 10
 
 
@@ -138,9 +141,13 @@ class Clips(TorchDataset[RawClip]):
             picked.reverse()
         pairs = [frame.read() for frame in picked]
         crop = self._crop(rng, pairs[0][1], rng.uniform(0.3, 1.1))
+        zoom, turn = rng.normal(0, self.config.zoom, 2)
         seen = []
-        for image, labels in pairs:
-            wobble = warp.affine((0, 0), tuple(rng.normal(0, 1.5, 2)), 0.0, 1.0, 0.0)
+        for (image, labels), share in zip(pairs, np.linspace(0, 1, len(pairs)), strict=True):
+            target = self._middle + rng.normal(0, 1.5, 2)
+            wobble = warp.affine(
+                self._middle, (target[0], target[1]), share * turn, float(np.exp(share * zoom)), 0.0
+            )
             move = _compose(wobble, crop)
             seen.append(warp.sample(image, labels, move, self._shape, border=cv2.BORDER_REFLECT))
         return _stack(seen)
@@ -237,8 +244,7 @@ class Clips(TorchDataset[RawClip]):
         scale = self.config.size / side
         low, high = side / 2, np.maximum(np.array((width, height)) - side / 2, side / 2)
         centre = np.clip(centre, low, high)
-        middle = (self.config.size / 2, self.config.size / 2)
-        return warp.affine((centre[0], centre[1]), middle, rng.normal(0, 0.05), scale, 0.0)
+        return warp.affine((centre[0], centre[1]), self._middle, rng.normal(0, 0.05), scale, 0.0)
 
     def _assign(self, rng: Generator, labels: LabelMap) -> LabelMap:
         """Give the objects of the first frame random identities; drop all others."""
@@ -248,6 +254,10 @@ class Clips(TorchDataset[RawClip]):
         table = np.zeros(len(counts), np.int32)
         table[chosen] = rng.permutation(self.config.objects)[: len(chosen)] + 1
         return table[labels]
+
+    @property
+    def _middle(self) -> tuple[float, float]:
+        return self.config.size / 2, self.config.size / 2
 
     @property
     def _shape(self) -> tuple[int, int]:

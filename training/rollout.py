@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from training import losses
+from training import drift, losses
 from training.clips import Clip
 from training.task import Losses
 from vmos import VMOS, FrameMemory
@@ -28,8 +28,9 @@ class LossConfig:
         hardest: share of the pixels that the cross entropy looks at.
         transport: weight of the loss on what attention alone carries over.
         truth: chance that a frame enters memory with its true labels, not the predicted ones.
-        stale: chance that it enters with the predicted labels and, where those are background,
-            with the labels of the frame before: what a tracker leaves behind when it drifts.
+        stale: chance that it enters with the predicted labels and what was there before.
+        damaged: chance that it enters with predicted labels of which parts are lost or spill; for
+            both see `training.drift`.
         reference_only: chance that long-term memory holds the reference alone.
         memory_gap: every so many frames one enters long-term memory (HQTrack, Implementation
             details).
@@ -39,6 +40,7 @@ class LossConfig:
     transport: float = 0.5
     truth: float = 0.5
     stale: float = 0.0
+    damaged: float = 0.0
     reference_only: float = 0.0
     memory_gap: int = 1
 
@@ -132,8 +134,8 @@ def roll_out(
     memories = [run(model.reference, features[0], labels[:, 0])]
     known = [labels[:, 0]]
     predictions, segmentation, carried, scores = [], [], [], []
-    chance = partial(torch.rand, (), generator=generator)
-    gap = count if chance() < config.reference_only else config.memory_gap
+    alone = torch.rand((), generator=generator) < config.reference_only
+    gap = count if alone else config.memory_gap
     for t in range(1, count):
         kept = slice(0, t, gap)
         with transport.watching():
@@ -149,7 +151,8 @@ def roll_out(
         predictions.append(predicted)
         scores.append(losses.mean_jaccard(predicted, truth, model.config.objects))
         if t + 1 < count:
-            known.append(_written(predicted, truth, known[-1], config, chance().item()))
+            entered = _Frame(frames[:, t], truth, predicted, before=known[-1])
+            known.append(_written(entered, config, generator))
             memories.append(run(model.memorize, states, known[-1]))
     transport.calls.clear()
     parts = {"segmentation": segmentation, "transport": carried, "J": scores}
@@ -174,15 +177,26 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _written(
-    predicted: Tensor, truth: Tensor, before: Tensor, config: LossConfig, chance: float
-) -> Tensor:
-    """The labels [B,h,w] with which a frame enters memory; `chance` is uniform in [0, 1)."""
+class _Frame(NamedTuple):
+    """What is known of frames [B,3,h,w] that enter memory; labels [B,h,w]."""
+
+    image: Tensor
+    truth: Tensor
+    predicted: Tensor
+    before: Tensor
+
+
+def _written(frame: _Frame, config: LossConfig, generator: torch.Generator) -> Tensor:
+    """The labels [B,h,w] with which a frame enters memory."""
+    chance = torch.rand((), generator=generator).item()
     if chance < config.truth:
-        return truth
-    if chance < config.truth + config.stale:
-        return torch.where(predicted > 0, predicted, before)
-    return predicted
+        return frame.truth
+    chance -= config.truth
+    if chance < config.stale:
+        return drift.stale(frame.predicted, frame.before)
+    if chance < config.stale + config.damaged:
+        return drift.damaged(frame.predicted, frame.image, generator)
+    return frame.predicted
 
 
 def _join(memories: list[FrameMemory]) -> FrameMemory:

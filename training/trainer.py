@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias
 
 import numpy as np
 import torch
+from timm.optim import Muon
 from timm.scheduler.poly_lr import PolyLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from timm.utils.model_ema import ModelEmaV3
@@ -27,11 +28,13 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Optimisation with AdamW, and what is written how often.
+    """Optimisation, and what is written how often.
 
     Attributes:
         steps: steps of the whole run.
         batch: samples per step, over all processes.
+        optimizer: "adamw", or "muon", which takes matrices and kernels along the nearest
+            orthogonal matrix to their momentum and leaves all else to AdamW.
         rate: learning rate after `warm_up` steps.
         last_rate: learning rate in the end.
         power: exponent of the polynomial decay.
@@ -49,6 +52,7 @@ class Settings:
 
     steps: int
     batch: int = 4
+    optimizer: Literal["adamw", "muon"] = "adamw"
     rate: float = 1e-3
     last_rate: float = 2e-5
     power: float = 0.9
@@ -115,8 +119,8 @@ class Trainer(Generic[Batch]):
         forward = _Forward(task)
         self.forward = DistributedDataParallel(forward) if world.size > 1 else forward
         self.average = ModelEmaV3(task.model, decay=settings.average, use_warmup=True)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(task.model, settings.weight_decay, task.rate_scale), lr=settings.rate
+        self.optimizer = make_optimizer(
+            settings, parameter_groups(task.model, settings.weight_decay, task.rate_scale)
         )
         self.scheduler = scheduler(self.optimizer, settings)
         self.step = 0
@@ -188,7 +192,8 @@ class Trainer(Generic[Batch]):
         Another batch or number of processes goes on with the next sample. InputError for a state
         of another configuration.
         """
-        _check_configuration(state, self.task.configuration(), name)
+        _check_same(state.get("configuration"), self.task.configuration(), name)
+        _check_same(_chosen(state.get("settings")), _chosen(asdict(self.settings)), name)
         present = [_options(group) for group in self.optimizer.param_groups]
         try:
             self.task.model.load_state_dict(state["model"])
@@ -206,6 +211,16 @@ class Trainer(Generic[Batch]):
         # runs from before the position was kept had one batch size
         self.samples = state.get("samples", self.step * state.get("schedule", {}).get("batch", 0))
         self.skipped = state.get("skipped", 0)
+
+
+def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> Optimizer:
+    """The optimizer of these `parameter_groups`.
+
+    Muon's steps are scaled to the size of AdamW's, so that rates carry over.
+    """
+    if settings.optimizer == "muon":
+        return Muon(groups, settings.rate, nesterov=True, betas=(0.9, 0.99))
+    return torch.optim.AdamW(groups, settings.rate)
 
 
 def parameter_groups(
@@ -231,10 +246,14 @@ def _options(group: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name != "params"}
 
 
-def _check_configuration(state: Mapping[str, Any], present: dict[str, Any], name: str) -> None:
-    """Runs from before the configuration was kept are told by the shapes of their weights."""
-    stored = state.get("configuration", present)
-    if stored == present:
+def _chosen(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What of `Settings` has to stay as it was; AdamW was once the only optimizer."""
+    return {"optimizer": (settings or {}).get("optimizer", "adamw")}
+
+
+def _check_same(stored: Mapping[str, Any] | None, present: Mapping[str, Any], name: str) -> None:
+    """Nothing stored: a run from before it was kept, told by the shapes of its weights."""
+    if stored is None or stored == present:
         return
     keys = [key for key in {**stored, **present} if stored.get(key) != present.get(key)]
     raise InputError(

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, get_args
 
 import cv2
 import torch
@@ -29,7 +29,7 @@ from training.rollout import LossConfig
 from training.run_folder import RunFolder, read_checkpoint
 from training.sources import Dataset, Video
 from training.trainer import DivergedError, Settings, Trainer
-from training.vmos_task import VMOSTask, initialise, take_encoder
+from training.vmos_task import VMOSTask, deepen, initialise, take_encoder
 from vmos import VMOS, VMOSConfig, build_vmos
 from vmos.checkpoint import CheckpointError
 
@@ -78,6 +78,7 @@ LEAST |= dict.fromkeys(("warm_up", "workers", "sample_every", "evaluate_every"),
 HELP = {
     "steps": "steps of the whole run",
     "batch": "clips per step, over all processes",
+    "optimizer": "how weights move, see Settings",
     "rate": "highest learning rate",
     "last_rate": "learning rate in the end",
     "power": "exponent of the polynomial decay",
@@ -97,10 +98,12 @@ HELP = {
     "generated": "share of generated ones of the other clips",
     "hidden": "share of clips in which something is painted over and comes back",
     "max_gap": "most video frames between two of a clip",
+    "zoom": "how much clips from video change their scale",
     "hardest": "share of the pixels that the cross entropy looks at",
     "transport": "weight of the loss on what attention alone carries over",
     "truth": "share of frames that enter memory with true labels",
     "stale": "share of frames that enter memory with stale labels",
+    "damaged": "share of frames that enter memory with damaged labels",
     "reference_only": "share of clips with the reference alone in long-term memory",
     "memory_gap": "every so many frames one enters long-term memory",
 }
@@ -119,6 +122,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--start", type=Path, help="weights to start from, .pt, .pth, .safetensors")
     parser.add_argument(
+        "--deepen",
+        action="store_true",
+        help="let encoder blocks that --start lacks begin as ones that change nothing",
+    )
+    parser.add_argument(
         "--encoder", type=Path, help="InternImage checkpoint to start the encoder from"
     )
     parser.add_argument(
@@ -135,7 +143,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
                 default = field.default
                 if field.name == "steps":
                     kind, default = int, None
-                parser.add_argument(flag, type=kind, default=default, help=HELP[field.name])
+                parser.add_argument(
+                    flag,
+                    type=kind,
+                    default=default,
+                    choices=get_args(field.type) or None,
+                    help=HELP[field.name],
+                )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", help="cpu, cuda (default: a GPU where there is one)")
     parser.add_argument(
@@ -190,8 +204,11 @@ def make_model(args: argparse.Namespace, config: VMOSConfig, tell: Tell) -> VMOS
     if args.start and args.encoder:
         raise InputError("--start brings an encoder along: give either --start or --encoder")
     if args.start:
+        weights = _starting_weights(args.start)
+        if args.deepen:
+            weights = deepen(config, weights)
         try:
-            return build_vmos(config, _starting_weights(args.start))
+            return build_vmos(config, weights)
         except CheckpointError as error:
             raise InputError(f"{args.start}: {error}") from error
     model = initialise(build_vmos(config))

@@ -20,7 +20,7 @@ from training.pictures import draw_clip
 from training.rollout import LossConfig, Prediction, roll_out
 from training.sources import Video
 from training.task import Chances, Losses
-from vmos import VMOS
+from vmos import VMOS, VMOSConfig, build_vmos
 from vmos.checkpoint import official_name
 
 
@@ -106,6 +106,25 @@ def initialise(model: VMOS) -> VMOS:
         if ".dcn.offset." in name or ".dcn.mask." in name:
             nn.init.zeros_(parameter)
     return model
+
+
+def deepen(config: VMOSConfig, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights of a VMOS whose encoder has fewer blocks, with those of this configuration added.
+
+    A block that is added passes its input on as it is until it has learnt something.
+    """
+    deeper = initialise(build_vmos(config)).state_dict()
+    added = dict(weights)
+    for level, depth in enumerate(config.encoder_depths):
+        for block in range(depth):
+            prefix = f"encoder.levels.{level}.blocks.{block}."
+            if any(name.startswith(prefix) for name in weights):
+                continue
+            last = (f"{prefix}dcn.output_proj.", f"{prefix}mlp.fc2.")
+            for name, value in deeper.items():
+                if name.startswith(prefix):
+                    added[name] = value.zero_() if name.startswith(last) else value
+    return added
 
 
 class Taken(NamedTuple):

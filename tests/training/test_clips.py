@@ -89,6 +89,22 @@ def test_masks_stay_on_their_objects(tmp_path, make):
         assert (red == (labels > 0)).float().mean() > 0.93
 
 
+def test_clips_from_video_grow_and_shrink(tmp_path):
+    """The object of these videos keeps its size; how much it seems to change is what was asked."""
+    dataset = open_dataset(layouts.sequences(tmp_path))
+
+    def growth(zoom):
+        """Logarithms of how much wider objects are on the last frame."""
+        clips = from_video(dataset, zoom=zoom)
+        labels = [clips[number].labels for number in range(60)]
+        areas = np.array([[(each[t] > 0).sum() for t in (0, -1)] for each in labels])
+        first, last = areas[(areas > 0).all(axis=1)].T
+        return np.log(last / first) / 2
+
+    assert growth(0.0).std() < 0.1
+    assert 0.2 < growth(0.3).std() < 0.45
+
+
 @pytest.mark.parametrize("make", [layouts.stills, layouts.coco])
 def test_clips_of_stills_alone(tmp_path, make):
     config = ClipConfig(size=SIZE, frames=3, video=0.0, generated=0.0)

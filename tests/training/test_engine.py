@@ -15,7 +15,14 @@ from training.dry_run import dry_run
 from training.engine import loading, train
 from training.processes import World
 from training.run_folder import RunFolder, read_checkpoint
-from training.trainer import MOST_SKIPPED, DivergedError, Settings, parameter_groups, polynomial
+from training.trainer import (
+    MOST_SKIPPED,
+    DivergedError,
+    Settings,
+    make_optimizer,
+    parameter_groups,
+    polynomial,
+)
 
 
 def advance(trainer, steps, points=None):
@@ -75,6 +82,33 @@ def test_groups_by_rate_and_weight_decay_without_what_is_frozen():
     learning = [parameter for group in groups for parameter in group["params"]]
     wanted = [first.weight, second.weight, second.bias]
     assert list(map(id, learning)) == list(map(id, wanted))
+
+
+def test_muon_goes_along_an_orthogonal_matrix_and_goes_on_exactly():
+    settings = Settings(steps=1, rate=0.01, optimizer="muon")
+    gradients = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def walk(weight, steps, state=None):
+        """The weight after these steps, and the state of the optimizer."""
+        parameter = torch.nn.Parameter(weight.clone())
+        optimizer = make_optimizer(settings, [{"params": [parameter], "weight_decay": 0.0}])
+        if state is not None:
+            optimizer.load_state_dict(state)
+        for gradient in gradients[steps]:
+            parameter.grad = gradient.clone()
+            optimizer.step()
+        return parameter.detach(), optimizer.state_dict()
+
+    first, state = walk(torch.zeros(8, 8), slice(0, 1))
+    # of the size that a step of AdamW has
+    assert torch.linalg.svdvals(first) == pytest.approx(0.01 * 0.2 * 8**0.5, rel=0.3)
+    last, _ = walk(first, slice(1, 3), state)
+    assert torch.equal(last, walk(torch.zeros(8, 8), slice(0, 3))[0])
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused():
+    with pytest.raises(InputError, match="has optimizer adamw, this run optimizer muon"):
+        make_trainer(optimizer="muon").restore(make_trainer().state())
 
 
 def test_samples_and_their_chances_do_not_depend_on_the_process():

@@ -1,6 +1,7 @@
 """Training a VMOS: what a step learns from, where it starts, learning a clip by heart."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from training.rollout import LossConfig, roll_out
 from training.run_folder import RunFolder
 from training.trainer import Settings, Trainer
 from training.vmos import main, parse, read_config
-from training.vmos_task import VMOSTask, initialise, take_encoder
+from training.vmos_task import VMOSTask, deepen, initialise, take_encoder
 from vmos import VMOSConfig, build_vmos
 
 CPU = World(torch.device("cpu"))
@@ -54,6 +55,17 @@ def test_initialised_deformable_convolutions_are_plain_means():
     changed = [name for name, p in model.named_parameters() if p.ndim > 1 and not p.any()]
     assert len(changed) == 2 * sum(TINY.encoder_depths)
     assert all(".dcn.offset." in name or ".dcn.mask." in name for name in changed)
+
+
+def test_blocks_that_deepen_an_encoder_change_nothing_at_first():
+    model = tiny_vmos()
+    depths = tuple(depth + 1 + level for level, depth in enumerate(TINY.encoder_depths))
+    deeper = replace(TINY, encoder_depths=depths)
+    grown = build_vmos(deeper, deepen(deeper, model.state_dict()))
+    image = torch.rand(1, 3, 33, 33)
+    assert all(map(torch.equal, grown.encode(image), model.encode(image)))
+    rolled(grown, LossConfig()).total.backward()
+    assert all(block.mlp.fc2.weight.grad.any() for block in grown.encoder.levels[2].blocks)
 
 
 def test_every_weight_learns():

@@ -1,0 +1,40 @@
+"""What a tracker that drifts leaves in memory: training on it teaches to recover."""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+COARSE = 4
+"""Side of the random grid that says where labels are damaged."""
+
+LEAST = 0.8
+"""Damaged is what deviates by so many standard deviations: about a fifth of the picture."""
+
+REACH = 0.15
+"""Labels spill over by up to this share of the sides."""
+
+
+def stale(predicted: Tensor, before: Tensor) -> Tensor:
+    """Predicted labels [B,h,w] and, where those are background, the labels of the frame before."""
+    return torch.where(predicted > 0, predicted, before)
+
+
+def damaged(predicted: Tensor, frames: Tensor, generator: Generator) -> Tensor:
+    """Predicted labels [B,h,w] that lost regions alike in colour, or spilled into such regions.
+
+    Takes the frames [B,3,h,w], normalised. What happens is drawn once for all of them.
+    """
+    size = predicted.shape[1:]
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    place = F.interpolate(normal(1, 1, COARSE, COARSE), size, mode="bicubic")[:, 0]
+    score = place.to(frames) + (normal(3, 1, 1).to(frames) * frames).sum(dim=1) / 3
+    deviation, mean = torch.std_mean(score, dim=(1, 2), keepdim=True)
+    region = score > mean + LEAST * deviation
+    if normal().item() < 0:
+        return torch.where(region, 0, predicted)
+    reach = (REACH * min(size) * normal(2).clamp(-1, 1)).long().tolist()
+    spilled = torch.where(predicted > 0, predicted, predicted.roll(reach, dims=(1, 2)))
+    return torch.where(region, spilled, predicted)
