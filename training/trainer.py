@@ -6,7 +6,7 @@ from typing import Any, Generic, Literal, TypeAlias
 
 import numpy as np
 import torch
-from timm.optim import Muon
+from timm.optim.muon import Muon
 from timm.scheduler.poly_lr import PolyLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from timm.utils.model_ema import ModelEmaV3
