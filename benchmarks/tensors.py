@@ -146,7 +146,7 @@ def _segment(setup: Setup, vmos: VMOS, budget: Budget) -> tuple[Any, ...]:
         "propagate",
         lambda: [vmos.propagate(features, long_term[g], recent[g][0]) for g in groups],
     )
-    logits = [decoding.mask_unused(p.logits.float(), vmos.config.objects) for p in propagated]
+    logits = [p.logits.float() for p in propagated]
     budget.phase("decode", lambda: decoding.decode_labels(logits, setup.size))
     recent.append(
         budget.phase("memorize", lambda: [vmos.memorize(p.states, labels) for p in propagated])

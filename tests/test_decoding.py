@@ -7,7 +7,6 @@ from hqtrack.decoding import (
     aggregate,
     confidences,
     decode_labels,
-    mask_unused,
     object_probabilities,
 )
 from vmos.ops import resize
@@ -33,14 +32,6 @@ def certain(label, channels=4, size=(5, 7)):
     return logits
 
 
-def test_masked_channels_are_those_above_the_count():
-    logits = torch.randn(1, 5, 2, 2)
-    masked = mask_unused(logits, 2)
-    assert torch.equal(masked[:, :3], logits[:, :3])
-    assert (masked[:, 3:] == -1e10).all()
-    assert (logits[:, 3:] > -1e10).all()
-
-
 def test_aggregation_of_two_groups():
     a = torch.tensor([0.5, 0.3, 0.2]).reshape(1, 3, 1, 1)
     b = torch.tensor([0.4, 0.6, 0.0]).reshape(1, 3, 1, 1)
@@ -60,7 +51,7 @@ def test_one_group_is_enlarged_and_decided():
 @pytest.mark.parametrize("scale", [0.3, 3.0, 30.0])
 def test_groups_one_at_a_time_equal_an_argmax_over_all(count, scale):
     logits = groups(count, scale=scale)
-    logits[-1] = mask_unused(logits[-1], 1)
+    logits[-1] = logits[-1][:, :2]
     expected = aggregate([resize(part, SIZE).softmax(dim=1) for part in logits]).argmax(dim=1)[0]
     labels = decode_labels(logits, SIZE)
     assert labels.shape == SIZE
@@ -85,28 +76,17 @@ def test_a_tie_with_the_background_is_background():
     assert decode_labels([undecided, sure], (1, 1)).item() == 0
 
 
-@pytest.mark.parametrize("count", [1, 2, 40])
-def test_unused_channels_never_win(count):
-    """Not even where the network would have chosen them, nor where all groups doubt."""
-    for scale in (0.0, 3.0):
-        logits = groups(count, scale=scale)
-        for part in logits:
-            part[:, 2:] += 20.0
-        labels = decode_labels([mask_unused(part, 1) for part in logits], SIZE)
-        assert set(((labels - 1) % 3)[labels > 0].tolist()) <= {0}
-
-
 def test_probabilities_are_those_of_the_objects_in_order():
     a, b = groups(2)
-    alone = object_probabilities([mask_unused(a, 2)], 2)
+    alone = object_probabilities([a[:, :3]])
     assert alone.shape == (2, 5, 7)
     torch.testing.assert_close(alone, a[:, :3].softmax(dim=1)[0, 1:])
-    both = object_probabilities([a, mask_unused(b, 2)], 5)
+    both = object_probabilities([a, b[:, :3]])
     assert both.shape == (5, 5, 7)
     assert both.dtype == torch.float32
     assert (both >= 0).all()
     assert (both.sum(dim=0) <= 1 + 1e-5).all()
-    picked = object_probabilities([certain(0), certain(2)], 6)
+    picked = object_probabilities([certain(0), certain(2)])
     assert picked.argmax(dim=0).unique().tolist() == [4]
     assert (picked[4] > 0.99).all()
 
@@ -114,7 +94,7 @@ def test_probabilities_are_those_of_the_objects_in_order():
 def test_probabilities_of_half_precision_are_taken_in_float32():
     logits = groups(1)[0].bfloat16()
     expected = logits.float().softmax(dim=1)[0, 1:]
-    torch.testing.assert_close(object_probabilities([logits], 3), expected, atol=0, rtol=0)
+    torch.testing.assert_close(object_probabilities([logits]), expected, atol=0, rtol=0)
 
 
 def halves(*values):

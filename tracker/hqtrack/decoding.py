@@ -1,4 +1,8 @@
-"""From the logits of groups of objects to one label map and a confidence per object."""
+"""From the logits of groups of objects to one label map and a confidence per object.
+
+Where the published program makes the channels of objects that do not exist impossible, they are
+left out here: a group has as many channels as objects, and one for the background.
+"""
 
 from collections.abc import Sequence
 
@@ -8,17 +12,8 @@ from torch.nn import functional as F
 
 from vmos.ops import Size, resize
 
-# The logit of an object that does not exist.
-NEVER = -1e10
-
 # Aggregated probabilities stay this far from 0 and 1.
 MARGIN = 1e-5
-
-
-def mask_unused(logits: Tensor, objects: int) -> Tensor:
-    """Logits [1,C,h,w] with the channels above `objects` made impossible."""
-    used = torch.arange(logits.shape[1], device=logits.device) <= objects
-    return logits.masked_fill(~used[:, None, None], NEVER)
 
 
 def aggregate(probabilities: Sequence[Tensor]) -> Tensor:
@@ -28,8 +23,8 @@ def aggregate(probabilities: Sequence[Tensor]) -> Tensor:
         probabilities: per group [1,M+1,h,w], channel 0 the background.
 
     Returns:
-        Logits [1,groups*M+1,h,w]: the background is the product of all backgrounds; every
-        probability is kept `MARGIN` away from 0 and 1 (AOT).
+        Logits [1,N+1,h,w] of the N objects of all groups. The background is the product of all
+        backgrounds; every probability is kept `MARGIN` away from 0 and 1 (AOT).
     """
     background = torch.stack([part[:, :1] for part in probabilities]).prod(dim=0)
     joined = torch.cat([background, *(part[:, 1:] for part in probabilities)], dim=1)
@@ -40,7 +35,7 @@ def decode_labels(logits: Sequence[Tensor], size: Size) -> Tensor:
     """The most probable label of every pixel.
 
     Args:
-        logits: per group [1,M+1,h,w], unused channels masked.
+        logits: per group [1,M+1,h,w].
         size: (H, W) of the frame; logits are enlarged to it first.
 
     Returns:
@@ -52,24 +47,26 @@ def decode_labels(logits: Sequence[Tensor], size: Size) -> Tensor:
     background = logits[0].new_ones(tuple(size))
     best = logits[0].new_full(tuple(size), -1.0)
     labels = torch.zeros(tuple(size), dtype=torch.long, device=logits[0].device)
-    for group, part in enumerate(logits):
+    first = 1
+    for part in logits:
         probabilities = resize(part, size).softmax(dim=1)[0]
         background *= probabilities[0]
         top, channel = probabilities[1:].clamp(MARGIN, 1 - MARGIN).max(dim=0)
         better = top > best
         best = torch.where(better, top, best)
-        labels = torch.where(better, channel + 1 + group * (part.shape[1] - 1), labels)
+        labels = torch.where(better, first + channel, labels)
+        first += part.shape[1] - 1
     return labels.masked_fill(background.clamp(MARGIN, 1 - MARGIN) >= best, 0)
 
 
-def object_probabilities(logits: Sequence[Tensor], objects: int) -> Tensor:
+def object_probabilities(logits: Sequence[Tensor]) -> Tensor:
     """Probability of every object at the head's resolution, [N,h,w], float32.
 
-    Takes the logits of each group [1,M+1,h,w], unused channels masked.
+    Takes the logits of each group [1,M+1,h,w].
     """
     parts = [part.float().softmax(dim=1) for part in logits]
     joined = parts[0] if len(parts) == 1 else aggregate(parts).softmax(dim=1)
-    return joined[0, 1 : objects + 1]
+    return joined[0, 1:]
 
 
 def confidences(probabilities: Tensor, labels: Tensor) -> Tensor:

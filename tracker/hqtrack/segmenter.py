@@ -177,10 +177,10 @@ class VideoObjectSegmenter:
             with precision(self._device, self.dtype):
                 propagated = self.model.propagate(features, bank.long_term, bank.short_term.memory)
             used = min(video.objects - group * self._capacity, self._capacity)
-            logits.append(decoding.mask_unused(propagated.logits.float(), used))
+            logits.append(propagated.logits[:, : used + 1].float())
             states.append(propagated.states)
         labels = decoding.decode_labels(logits, image.shape[:2])
-        probabilities = decoding.object_probabilities(logits, video.objects)
+        probabilities = decoding.object_probabilities(logits)
         confidence = decoding.confidences(probabilities, labels)
         label_map, sure = to_host(labels.to(torch.int32), confidence)
         number = video.frame.number + 1
