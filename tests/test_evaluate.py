@@ -1,7 +1,6 @@
 """``hqtrack evaluate`` through the real toolkit and Ray; trackers are real processes."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from hqtrack.cluster import Post
 from hqtrack.errors import InputError
 from hqtrack.evaluate import cluster_posts, local_posts, store, time_left
 from hqtrack.worker import Order, Outcome, Worker
-from tests.workspaces import evaluate, faulty, registry, small_workspace, stored
+from tests.workspaces import copied, evaluate, evaluated, faulty, registry, small_workspace, stored
 
 COMMAND = (sys.executable, "-m", "hqtrack", "evaluate")
 
@@ -70,17 +69,12 @@ def sequences(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def serial(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What the toolkit itself stores."""
-    copy = tmp_path_factory.mktemp("serial") / "workspace"
-    shutil.copytree(sequences, copy, symlinks=True)
-    evaluate(copy)
-    return stored(copy)
+    return evaluated(sequences, tmp_path_factory.mktemp("serial"))
 
 
 @pytest.fixture
 def workspace(sequences: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "workspace"
-    shutil.copytree(sequences, copy, symlinks=True)
-    return copy
+    return copied(sequences, tmp_path)
 
 
 def run(workspace: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,6 @@
 """Faults in the real tracker process, resident or not, through the real toolkit."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,16 @@ import pytest
 from vot.tracker import TrackerException
 from vot.workspace import Workspace
 
-from tests.workspaces import ROOT, evaluate, faulty, registry, small_workspace, stored
+from tests.workspaces import (
+    ROOT,
+    copied,
+    evaluate,
+    evaluated,
+    faulty,
+    registry,
+    small_workspace,
+    stored,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -32,17 +40,12 @@ def sequences(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What is stored where nothing goes wrong."""
-    copy = tmp_path_factory.mktemp("expected") / "workspace"
-    shutil.copytree(sequences, copy, symlinks=True)
-    evaluate(copy)
-    return stored(copy)
+    return evaluated(sequences, tmp_path_factory.mktemp("expected"))
 
 
 @pytest.fixture
 def workspace(sequences: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "workspace"
-    shutil.copytree(sequences, copy, symlinks=True)
-    return copy
+    return copied(sequences, tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -149,8 +152,7 @@ def test_a_resident_killed_between_sequences_is_replaced(
 def test_two_evaluations_at_once(
     workspace: Path, sequences: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(sequences, other, symlinks=True)
+    other = copied(sequences, tmp_path / "other")
     mark = tmp_path / "mark"
     settings = {"env_HQTRACK_RESIDENT": RESIDENT, "env_HQTRACK_FAULT_MARK": str(mark)}
     for folder in (workspace, other):

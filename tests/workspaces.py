@@ -1,5 +1,6 @@
 """Small workspaces of the VOT toolkit, and the toolkit at work in them, in this process."""
 
+import shutil
 from pathlib import Path
 
 from vot.experiment import run_experiment
@@ -30,6 +31,11 @@ def small_workspace(
     return folder / "workspace"
 
 
+def copied(workspace: Path, folder: Path) -> Path:
+    """A copy of the workspace, in this folder; it shares the images."""
+    return Path(shutil.copytree(workspace, folder / "workspace", symlinks=True))
+
+
 def registry(workspace: Path, **sections: dict[str, str]) -> None:
     """Give the workspace these trackers; they run from the sources."""
     text = ""
@@ -53,6 +59,13 @@ def evaluate(folder: Path, name: str = "FirstMask") -> None:
     (tracker,) = workspace.registry.resolve(name, skip_unknown=False)
     for experiment in workspace.stack:
         run_experiment(experiment, tracker, workspace.dataset)
+
+
+def evaluated(workspace: Path, folder: Path) -> dict[str, bytes]:
+    """What is stored where nothing goes wrong, of a copy in this folder."""
+    copy = copied(workspace, folder)
+    evaluate(copy)
+    return stored(copy)
 
 
 def stored(folder: Path, name: str = "FirstMask") -> dict[str, bytes]:

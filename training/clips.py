@@ -80,18 +80,12 @@ class Clips(TorchDataset[RawClip]):
     asked for, where a file is damaged or no object is found in `TRIES` draws.
     """
 
-    def __init__(
-        self, config: ClipConfig, datasets: Sequence[Dataset], seed: int, length: int
-    ) -> None:
+    def __init__(self, config: ClipConfig, datasets: Sequence[Dataset], seed: int) -> None:
         self.config = config
         self.videos = [dataset for dataset in datasets if dataset.videos]
         self.stills = [dataset for dataset in datasets if dataset.stills]
         self.seed = seed
-        self.length = length
         _check(config, bool(self.videos), bool(self.stills))
-
-    def __len__(self) -> int:
-        return self.length
 
     def __getitem__(self, index: int) -> RawClip:
         rng = np.random.default_rng((self.seed, index))

@@ -14,10 +14,10 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
-import cv2
 import numpy as np
 import torch
 from rich.console import Console
@@ -28,6 +28,7 @@ from torch.optim import Optimizer
 
 from hqsam import VARIANTS, HQSam, build_hqsam
 from hqtrack.errors import InputError
+from training.command import in_processes
 from training.datasets import inspect_dataset
 from training.dry_run import dry_run
 from training.engine import resume, train
@@ -35,10 +36,10 @@ from training.hqsam_data import Examples, Objects, open_stills
 from training.hqsam_measures import measure, table
 from training.hqsam_model import load_start
 from training.hqsam_task import HQSamTask
-from training.processes import World, choose_bf16, join_processes
+from training.processes import World, choose_bf16
 from training.run_folder import RunFolder, read_checkpoint
 from training.sources import Annotated, Dataset
-from training.trainer import DivergedError, Settings, Trainer
+from training.trainer import Settings, Trainer
 
 EPOCHS = 12
 """Epochs of the published recipe; in the last sixth of them the learning rate is a tenth."""
@@ -255,15 +256,7 @@ def run(args: argparse.Namespace, world: World) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
-    cv2.setNumThreads(1)
-    torch.set_num_threads(args.threads)
-    try:
-        with join_processes(args.device) as world:
-            run(args, world)
-    except (InputError, DivergedError) as error:
-        print(f"training.hqsam: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return in_processes("training.hqsam", args.device, args.threads, partial(run, args))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import json
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, get_args
 
-import cv2
 import torch
 
 from hqtrack import weights as known
@@ -21,14 +21,15 @@ from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
 from hqtrack.segmenter import SegmenterConfig
 from training.clips import ClipConfig, Clips, RawClip
+from training.command import in_processes
 from training.datasets import inspect_dataset, open_datasets
 from training.dry_run import dry_run
 from training.engine import resume, train
-from training.processes import World, choose_bf16, join_processes
+from training.processes import World, choose_bf16
 from training.rollout import LossConfig
 from training.run_folder import RunFolder, read_checkpoint
 from training.sources import Dataset, Video
-from training.trainer import DivergedError, Settings, Trainer
+from training.trainer import Settings, Trainer
 from training.vmos_task import VMOSTask, deepen, initialise, take_encoder
 from vmos import VMOS, VMOSConfig, build_vmos
 from vmos.checkpoint import CheckpointError
@@ -236,7 +237,7 @@ def prepare(
         "bf16": choose_bf16(args.bf16, world.device),
     }
     training, held_out = split(datasets, args.held_out)
-    clips = Clips(_pick(ClipConfig, options), training, args.seed, args.steps * args.batch)
+    clips = Clips(_pick(ClipConfig, options), training, args.seed)
     model, loss = make_model(args, config, tell), _pick(LossConfig, options)
     task = VMOSTask(model, loss, segmenter, held_out, args.encoder_ratio, args.checkpointing)
     return Trainer(task, _pick(Settings, options), world), clips
@@ -306,16 +307,8 @@ def _tell_nobody(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
-    cv2.setNumThreads(1)
-    torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    try:
-        with join_processes(args.device) as world:
-            run(args, world)
-    except (InputError, DivergedError) as error:
-        print(f"training.vmos: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return in_processes("training.vmos", args.device, args.threads, partial(run, args))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def test_colours_are_mapped_and_stay_within_what_a_picture_has():
 
 def test_clips_of_a_batch_do_not_depend_on_each_other():
     config = ClipConfig(size=49, frames=2, video=0.0, generated=1.0)
-    clips = Clips(config, [], seed=0, length=10)
+    clips = Clips(config, [], seed=0)
     together = augment(default_collate([clips[n] for n in range(4)]))
     halves = [augment(default_collate([clips[n] for n in pair])) for pair in ((0, 1), (2, 3))]
     torch.testing.assert_close(together.frames, torch.cat([half.frames for half in halves]))

@@ -19,16 +19,16 @@ def supply(shared, seed=0, config=None):
     """Real video, stills and generated sequences, as in training."""
     datasets = open_datasets([shared / "data"])
     config = config or ClipConfig(size=SIZE, frames=3, objects=4)
-    return Clips(config, datasets, seed, 100)
+    return Clips(config, datasets, seed)
 
 
 def generated(seed=0, objects=10):
     config = ClipConfig(size=SIZE, frames=3, video=0.0, generated=1.0, objects=objects)
-    return Clips(config, [], seed, 100)
+    return Clips(config, [], seed)
 
 
 def from_video(*datasets, **changes):
-    return Clips(ClipConfig(size=33, frames=3, video=1.0, **changes), datasets, 0, 100)
+    return Clips(ClipConfig(size=33, frames=3, video=1.0, **changes), datasets, 0)
 
 
 def check(clip, objects, frames=3):
@@ -68,9 +68,7 @@ def test_every_kind_of_clip(shared, video, share):
 
 
 def test_generated_clips_need_no_data():
-    clips = generated()
-    assert len(clips) == 100
-    check(clips[0], objects=10)
+    check(generated()[0], objects=10)
 
 
 def test_identities_are_spread_over_all_channels():
@@ -108,7 +106,7 @@ def test_clips_from_video_grow_and_shrink(tmp_path):
 @pytest.mark.parametrize("make", [layouts.stills, layouts.coco])
 def test_clips_of_stills_alone(tmp_path, make):
     config = ClipConfig(size=SIZE, frames=3, video=0.0, generated=0.0)
-    clips = Clips(config, [open_dataset(make(tmp_path))], 0, 10)
+    clips = Clips(config, [open_dataset(make(tmp_path))], 0)
     for number in range(3):
         check(clips[number], objects=10)
 
@@ -177,19 +175,19 @@ def test_images_without_an_object_are_passed_over(tmp_path):
     folder = layouts.stills(tmp_path / "some", count=1, objects=0)
     layouts.save(folder / "images/009.jpg", folder / "masks/009.png")
     config = ClipConfig(size=SIZE, frames=2, video=0.0, generated=0.0)
-    clips = Clips(config, [open_dataset(folder)], 0, 10)
+    clips = Clips(config, [open_dataset(folder)], 0)
     for number in range(5):
         check(clips[number], objects=10, frames=2)
     empty = open_dataset(layouts.stills(tmp_path / "none", objects=0))
     with pytest.raises(InputError, match="in a row have no object"):
-        Clips(config, [empty], 0, 10)[0]
+        Clips(config, [empty], 0)[0]
 
 
 def test_a_damaged_file_is_named_when_it_is_read(tmp_path):
     folder = layouts.stills(tmp_path, count=1)
     mask = folder / "masks/000.png"
     mask.write_bytes(mask.read_bytes()[:-60])
-    clips = Clips(ClipConfig(video=0.0, generated=0.0), [open_dataset(folder)], 0, 10)
+    clips = Clips(ClipConfig(video=0.0, generated=0.0), [open_dataset(folder)], 0)
     with pytest.raises(InputError, match=str(mask)):
         clips[0]
 
@@ -205,7 +203,7 @@ def test_a_damaged_file_is_named_when_it_is_read(tmp_path):
 )
 def test_shares_have_to_come_from_somewhere(shares, message):
     with pytest.raises(InputError, match=message):
-        Clips(ClipConfig(**shares), [], 0, 10)
+        Clips(ClipConfig(**shares), [], 0)
 
 
 def test_reserved_seeds_of_the_generator_are_never_used(monkeypatch):

@@ -31,7 +31,7 @@ CPU = World(torch.device("cpu"))
 
 def clips(size=49, frames=3):
     config = ClipConfig(size=size, frames=frames, video=0.0, generated=1.0, objects=TINY.objects)
-    return Clips(config, [], seed=0, length=100)
+    return Clips(config, [], seed=0)
 
 
 def raw(frames=3, count=2):
