@@ -62,6 +62,17 @@ def test_a_step_is_propagate_and_memorize(model):
         same(whole.step(image), segmented)
 
 
+def test_masks_found_are_memorized_unless_others_are_given(model):
+    images = video(5)
+    found, given = (start(model, images[0], rectangles(4)) for _ in range(2))
+    for image in images[1:]:
+        found.propagate(image)
+        found.memorize()
+        masks = given.propagate(image).masks
+        given.memorize(masks)
+    same(found.propagate(images[1]), given.propagate(images[1]))
+
+
 def test_what_is_memorized_decides_what_is_seen_next(model):
     images = video(5)
     outcomes = []

@@ -38,9 +38,9 @@ def mask_iou(a: Masks, b: Masks) -> Scores:
     Intersection and union are each enlarged by 1e-6 as in the published selection rule, so two
     empty masks have IoU 1. Both stacks are [N,H,W]; returns [N] in (0, 1].
     """
-    pairs = list(zip(a, b, strict=True))
-    intersection = np.array([np.count_nonzero(x & y) for x, y in pairs], np.float32)
-    union = np.array([np.count_nonzero(x | y) for x, y in pairs], np.float32)
+    shared = np.array([np.count_nonzero(x & y) for x, y in zip(a, b, strict=True)], np.int64)
+    areas = np.array([np.count_nonzero(x) + np.count_nonzero(y) for x, y in zip(a, b, strict=True)])
+    intersection, union = shared.astype(np.float32), (areas - shared).astype(np.float32)
     iou: Scores = (intersection + _IOU_EPSILON) / (union + _IOU_EPSILON)
     return iou
 
@@ -63,8 +63,10 @@ def labels_to_masks(labels: NDArray[np.integer], count: int) -> Masks:
 
 def label_masks(labels: NDArray[np.integer], numbers: Sequence[int]) -> Masks:
     """The mask of each of these labels, in this order: [len(numbers),H,W]."""
-    wanted = np.asarray(numbers, np.int64)
-    return np.asarray(labels[None] == wanted[:, None, None])
+    masks = np.empty((len(numbers), *labels.shape), np.bool_)
+    for mask, number in zip(masks, numbers, strict=True):
+        np.equal(labels, number, out=mask)
+    return masks
 
 
 def fit_to_frame(

@@ -191,8 +191,8 @@ class VideoObjectSegmenter:
         return Segmented(labels_to_masks(label_map, video.objects), sure)
 
     @torch.inference_mode()
-    def memorize(self, masks: Masks) -> None:
-        """Write the frame propagated last into memory, with these masks [N,H,W].
+    def memorize(self, masks: Masks | None = None) -> None:
+        """Write the frame propagated last into memory, with the masks found or with these [N,H,W].
 
         A mask may be empty; where masks overlap the later object wins.
 
@@ -204,13 +204,14 @@ class VideoObjectSegmenter:
         frame = video.frame
         if frame.in_memory:
             raise InputError("the last frame is in memory already: propagate the next one first")
-        check_masks(masks, frame.image)
-        if len(masks) != video.objects:
-            raise InputError(
-                f"there are {len(masks)} masks and the video has {video.objects} objects: give "
-                "one mask per object, empty where it is not seen"
-            )
-        frame.labels = masks_to_labels(masks)
+        if masks is not None:
+            check_masks(masks, frame.image)
+            if len(masks) != video.objects:
+                raise InputError(
+                    f"there are {len(masks)} masks and the video has {video.objects} objects: give "
+                    "one mask per object, empty where it is not seen"
+                )
+            frame.labels = masks_to_labels(masks)
         for group in range(len(video.banks)):
             self._remember(video, group)
         frame.in_memory = True
@@ -218,7 +219,7 @@ class VideoObjectSegmenter:
     def step(self, image: Image) -> Segmented:
         """Segment the next frame and memorize it with the masks found; see `propagate`."""
         segmented = self.propagate(image)
-        self.memorize(segmented.masks)
+        self.memorize()
         return segmented
 
     @property

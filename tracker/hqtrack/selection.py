@@ -25,8 +25,10 @@ class Selection(NamedTuple):
 def best_candidates(candidates: Masks, scores: Scores) -> Masks:
     """Of each object the candidate with the highest predicted score, the first of equals.
 
-    Takes [N,K,H,W] and [N,K], returns [N,H,W].
+    Takes [N,K,H,W] and [N,K], returns [N,H,W]; where there is nothing to choose, the same memory.
     """
+    if candidates.shape[1] == 1:
+        return candidates[:, 0]
     return candidates[np.arange(len(candidates)), scores.argmax(axis=1)]
 
 
@@ -68,11 +70,16 @@ def choose_masks(
 def separate_masks(masks: Masks) -> Masks:
     """The same masks without overlap: a pixel goes to the lowest object index that covers it."""
     separate = masks.copy()
-    taken = np.zeros(masks.shape[1:], np.bool_)
-    for mask in separate:
-        mask &= ~taken
-        taken |= mask
+    _separate(separate)
     return separate
+
+
+def _separate(masks: Masks) -> None:
+    """`separate_masks` in place."""
+    taken = np.zeros(masks.shape[1:], np.bool_)
+    for mask in masks:
+        np.greater(mask, taken, out=mask)
+        taken |= mask
 
 
 def select_masks(
@@ -80,7 +87,8 @@ def select_masks(
 ) -> Selection:
     """The masks to report: ``choose_masks`` followed by ``separate_masks``; see there."""
     chosen = choose_masks(coarse, candidates, scores, min_iou)
-    return chosen._replace(masks=separate_masks(chosen.masks))
+    _separate(chosen.masks)
+    return chosen
 
 
 def published_overlap_labels(coarse: Masks, chosen: Masks) -> NDArray[np.uint8]:

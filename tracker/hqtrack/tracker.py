@@ -118,7 +118,7 @@ class HQTracker:
                 coarse.masks, candidates.masks, candidates.scores, self.min_iou
             )
             refined = best_candidates(candidates.masks, candidates.scores)
-        self.segmenter.memorize(coarse.masks)
+        self.segmenter.memorize()
         self._step = Step(coarse.masks, refined, selection, ())
         return Tracked(coarse.masks if selection is None else selection.masks, coarse.confidence)
 
