@@ -58,6 +58,8 @@ class ClipConfig:
         generated: see `video`.
         hidden: share of clips in which something is painted over and comes back.
         max_gap: most frames of the video between two frames of the clip.
+        widest: largest side of what a clip from video shows, relative to the frame's short side; at
+            more than 1 there is a mirrored margin.
         zoom: standard deviation of the logarithm of how much larger a clip from video shows its
             last frame than its first, with as much turning as that many radians.
         objects: identities to choose from.
@@ -69,6 +71,7 @@ class ClipConfig:
     generated: float = 0.15
     hidden: float = 0.0
     max_gap: int = 6
+    widest: float = 1.1
     zoom: float = 0.0
     objects: int = 10
 
@@ -134,7 +137,7 @@ class Clips(TorchDataset[RawClip]):
         if rng.random() < 0.5:
             picked.reverse()
         pairs = [frame.read() for frame in picked]
-        crop = self._crop(rng, pairs[0][1], rng.uniform(0.3, 1.1))
+        crop = self._crop(rng, pairs[0][1], rng.uniform(0.3, self.config.widest))
         zoom, turn = rng.normal(0, self.config.zoom, 2)
         seen = []
         for (image, labels), share in zip(pairs, np.linspace(0, 1, len(pairs)), strict=True):

@@ -99,6 +99,7 @@ HELP = {
     "generated": "share of generated ones of the other clips",
     "hidden": "share of clips in which something is painted over and comes back",
     "max_gap": "most video frames between two of a clip",
+    "widest": "largest side of a crop from video, relative to the frame's short side",
     "zoom": "how much clips from video change their scale",
     "hardest": "share of the pixels that the cross entropy looks at",
     "transport": "weight of the loss on what attention alone carries over",

@@ -103,6 +103,16 @@ def test_clips_from_video_grow_and_shrink(tmp_path):
     assert 0.2 < growth(0.3).std() < 0.45
 
 
+def test_wider_crops_show_smaller_objects(tmp_path):
+    dataset = open_dataset(layouts.sequences(tmp_path))
+
+    def area(widest):
+        clips = from_video(dataset, widest=widest)
+        return np.mean([(clips[number].labels > 0).float().mean() for number in range(30)])
+
+    assert area(2.0) < 0.7 * area(0.6)
+
+
 @pytest.mark.parametrize("make", [layouts.stills, layouts.coco])
 def test_clips_of_stills_alone(tmp_path, make):
     config = ClipConfig(size=SIZE, frames=3, video=0.0, generated=0.0)
