@@ -59,7 +59,7 @@ class ClipConfig:
         hidden: share of clips in which something is painted over and comes back.
         max_gap: most frames of the video between two frames of the clip.
         widest: largest side of what a clip from video shows, relative to the frame's short side; at
-            more than 1 there is a mirrored margin.
+            more than 1 there is a black margin.
         zoom: standard deviation of the logarithm of how much larger a clip from video shows its
             last frame than its first, with as much turning as that many radians.
         objects: identities to choose from.
@@ -146,7 +146,7 @@ class Clips(TorchDataset[RawClip]):
                 self._middle, (target[0], target[1]), share * turn, float(np.exp(share * zoom)), 0.0
             )
             move = _compose(wobble, crop)
-            seen.append(warp.sample(image, labels, move, self._shape, border=cv2.BORDER_REFLECT))
+            seen.append(warp.sample(image, labels, move, self._shape))
         return _stack(seen)
 
     def _from_stills(self, rng: Generator) -> tuple[Image, LabelMap]:
