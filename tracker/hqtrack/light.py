@@ -6,7 +6,7 @@ from vmos.config import VMOSConfig
 LIGHT_VMOS = VMOSConfig(
     stride=2,
     encoder_widths=(32, 64, 128),
-    encoder_depths=(1, 2, 4),
+    encoder_depths=(1, 2, 10),
     encoder_groups=(2, 4, 8),
     widths=(16, 32, 64),
     coarse_layers=2,
