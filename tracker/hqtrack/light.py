@@ -15,7 +15,7 @@ LIGHT_VMOS = VMOSConfig(
 
 LIGHT_SEGMENTER = SegmenterConfig(
     min_short_edge=0,
-    max_long_edge=384,
+    max_long_edge=448,
     long_term_gap=20,
     long_term_size=2,
     short_term_lag=4,
