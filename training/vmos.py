@@ -137,21 +137,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--held-out", nargs="*", default=HELD_OUT, help="videos to measure on, never trained on"
     )
-    for config in (Settings, ClipConfig, LossConfig):
-        for field in fields(config):
-            if field.name in HELP:
-                flag = f"--{field.name.replace('_', '-')}"
-                kind: Callable[[str], Any] = type(field.default)
-                default = field.default
-                if field.name == "steps":
-                    kind, default = int, None
-                parser.add_argument(
-                    flag,
-                    type=kind,
-                    default=default,
-                    choices=get_args(field.type) or None,
-                    help=HELP[field.name],
-                )
+    _add_fields(parser)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", help="cpu, cuda (default: a GPU where there is one)")
     parser.add_argument(
@@ -179,6 +165,23 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if args.steps is None:
         parser.error("give --steps or a --recipe")
     return args
+
+
+def _add_fields(parser: argparse.ArgumentParser) -> None:
+    """The options of `HELP`, with the defaults of the fields; steps have none."""
+    for field in (
+        field for config in (Settings, ClipConfig, LossConfig) for field in fields(config)
+    ):
+        if field.name not in HELP:
+            continue
+        kind: Callable[[str], Any] = int if field.name == "steps" else type(field.default)
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=kind,
+            default=None if field.name == "steps" else field.default,
+            choices=get_args(field.type) or None,
+            help=HELP[field.name],
+        )
 
 
 def read_config(name: str) -> tuple[VMOSConfig, SegmenterConfig]:
