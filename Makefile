@@ -7,7 +7,7 @@ BIN := .venv/bin
 install: .venv/installed
 
 # The virtual environment is made again when what it should hold has changed.
-.venv/installed: setup.cfg pyproject.toml constraints.txt
+.venv/installed: setup.py setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@

@@ -13,9 +13,9 @@ import argparse
 import torch
 
 from benchmarks.report import Report, add_arguments, parse, ratios, run
-from hqtrack.bench import setup_of
-from hqtrack.bench_measure import in_turn, synchronizer
-from hqtrack.bench_pipeline import load_networks, rehearse
+from hqtrack.bench.measure import in_turn, synchronizer
+from hqtrack.bench.pipeline import load_networks, rehearse
+from hqtrack.commands.options import setup_of
 from hqtrack.stages import StageClock
 
 QUERIES, KEYS, CHANNELS, VALUES = 2031, 6 * 6527, 64, 512

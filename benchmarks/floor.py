@@ -15,13 +15,19 @@ from rich.table import Table
 
 from benchmarks.report import run
 from benchmarks.tensors import Phase, compute
-from hqtrack.bench import add_setup_arguments, print_facts, setup_of
-from hqtrack.bench_measure import FrameCost, describe, machine, measure_frames, synchronizer, timed
-from hqtrack.bench_pipeline import Networks, Setup, load_networks, rehearse
-from hqtrack.bench_record import add_record_arguments, begin, check_record
+from hqtrack.bench.measure import FrameCost, describe, machine, measure_frames, synchronizer, timed
+from hqtrack.bench.pipeline import Networks, Setup, load_networks, rehearse
+from hqtrack.bench.record import begin
+from hqtrack.commands.options import (
+    add_record_arguments,
+    add_setup_arguments,
+    check_record,
+    print_facts,
+    setup_of,
+)
+from hqtrack.compute.threads import limit_threads
 from hqtrack.errors import InputError
 from hqtrack.stages import Stage, StageClock
-from hqtrack.threads import limit_threads
 
 _SIDES = {"cuda": 8192, "cpu": 1024}
 _STAGES = {

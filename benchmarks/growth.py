@@ -18,12 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import run
-from hqtrack.bench import add_setup_arguments, setup_of
-from hqtrack.bench_measure import describe, watch_frames
-from hqtrack.bench_pipeline import Networks, Setup, load_networks
+from hqtrack.bench.measure import describe, watch_frames
+from hqtrack.bench.pipeline import Networks, Setup, load_networks
+from hqtrack.commands.options import add_setup_arguments, parse_size, setup_of
+from hqtrack.compute.threads import limit_threads
 from hqtrack.errors import InputError
-from hqtrack.generate import parse_size
-from hqtrack.threads import limit_threads
 
 WAYS = {"objects": "objects", "frames": "frames of the video", "pixels": "pixels of a frame"}
 _WINDOW = 50

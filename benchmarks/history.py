@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.report import run
-from hqtrack.bench_record import history, read_record
+from hqtrack.bench.record import history, read_record
 from hqtrack.errors import InputError
 
 

@@ -7,9 +7,9 @@ Memory is full. `python -m benchmarks.growth --by frames` tells whether it stays
 import argparse
 
 from benchmarks.report import Report, add_arguments, parse, run
-from hqtrack.bench import setup_of
-from hqtrack.bench_measure import MemoryMeter, clock_of, spread, synchronizer, timed
-from hqtrack.bench_pipeline import Networks, Setup, load_networks, rehearse
+from hqtrack.bench.measure import MemoryMeter, clock_of, spread, synchronizer, timed
+from hqtrack.bench.pipeline import Networks, Setup, load_networks, rehearse
+from hqtrack.commands.options import setup_of
 from hqtrack.errors import InputError
 from hqtrack.stages import StageClock
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from functools import partial
 
 from benchmarks.report import Report, add_arguments, parse, ratios, run
-from hqtrack.bench import setup_of
-from hqtrack.bench_measure import clock_of, in_turn, synchronizer
-from hqtrack.bench_pipeline import load_networks, rehearse
+from hqtrack.bench.measure import clock_of, in_turn, synchronizer
+from hqtrack.bench.pipeline import load_networks, rehearse
+from hqtrack.commands.options import setup_of
 from hqtrack.stages import StageClock
 
 

@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hqtrack.annotated import Annotated, reserved_sequences
+from hqtrack.commands.score import TRACKERS
 from hqtrack.errors import InputError
-from hqtrack.mosaic import Grid, make_mosaics
-from hqtrack.provenance import provenance
-from hqtrack.score import TRACKERS, Score, mean_score, numbers, scorable, score_sequences
+from hqtrack.scoring.annotated import Annotated, reserved_sequences
+from hqtrack.scoring.mosaic import Grid, make_mosaics
+from hqtrack.scoring.score import Score, mean_score, numbers, scorable, score_sequences
 from hqtrack.tracker import Tracker
 from hqtrack.video import find_sequences
+from hqtrack.vot.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "benchmarks" / "results" / "quality.json"

@@ -9,12 +9,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hqtrack.bench import add_setup_arguments, print_facts
-from hqtrack.bench_measure import Seconds, Spread, describe, machine, spread
-from hqtrack.bench_pipeline import Networks, Setup
-from hqtrack.bench_record import add_record_arguments, begin, check_record
+from hqtrack.bench.measure import Seconds, Spread, describe, machine, spread
+from hqtrack.bench.pipeline import Networks, Setup
+from hqtrack.bench.record import begin
+from hqtrack.commands.options import (
+    add_record_arguments,
+    add_setup_arguments,
+    check_record,
+    print_facts,
+)
+from hqtrack.compute.threads import limit_threads
 from hqtrack.errors import InputError
-from hqtrack.threads import limit_threads
 
 
 def add_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: object) -> None:

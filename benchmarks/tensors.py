@@ -27,8 +27,8 @@ from hqsam import HQSam, build_hqsam
 from hqsam.encoder import IMAGE_SIZE
 from hqsam.sam import ImageEmbedding
 from hqtrack import decoding
-from hqtrack.bench import add_setup_arguments, setup_of
-from hqtrack.bench_pipeline import Setup
+from hqtrack.bench.pipeline import Setup
+from hqtrack.commands.options import add_setup_arguments, setup_of
 from hqtrack.preprocess import network_size
 from hqtrack.refiner import _BOXES_AT_ONCE as BOXES_AT_ONCE
 from vmos import VMOS, FrameMemory, build_vmos
@@ -120,7 +120,7 @@ def compute(setup: Setup) -> dict[str, Phase]:
 
 
 def _store(networks: Sequence[nn.Module]) -> None:
-    """Keep weights as `hqtrack.acceleration` does; ``Module.to`` takes no tensors like these."""
+    """Keep weights as `hqtrack.compute.acceleration` does; ``Module.to`` takes no such tensors."""
     for module in chain.from_iterable(network.modules() for network in networks):
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             for name, weight in list(module.named_parameters(recurse=False)):

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_VMOS
-from training.run_folder import CHECKPOINT, read_checkpoint
+from training.engine.run_folder import CHECKPOINT, read_checkpoint
 from vmos import VMOSConfig, build_vmos
 from vmos.checkpoint import CheckpointError
 

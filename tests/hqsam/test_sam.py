@@ -6,7 +6,7 @@ from torch import Tensor
 
 from hqsam import HQSam, ImageEmbedding
 from hqsam.sam import resize_longest_side, resize_on_device
-from tests.hqsam.tiny import tiny_hqsam
+from tests.helpers.tiny_hqsam import tiny_hqsam
 
 
 @pytest.fixture(scope="module")

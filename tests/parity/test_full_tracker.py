@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from hqtrack.demo import missing_results
+from hqtrack.evaluation.make_workspace import make_workspace
 from hqtrack.video import open_sequence, read_image, write_labels
-from hqtrack.workspace import make_workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

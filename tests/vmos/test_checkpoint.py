@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.vmos.tiny import TINY, tiny_vmos
+from tests.helpers.tiny_vmos import TINY, tiny_vmos
 from vmos import CheckpointError, build_vmos
 from vmos.checkpoint import official_name
 

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from tests.vmos.tiny import TINY
+from tests.helpers.tiny_vmos import TINY
 from vmos import VMOSConfig
 
 

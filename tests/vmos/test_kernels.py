@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from tests.vmos.tiny import tiny_vmos
+from tests.helpers.tiny_vmos import tiny_vmos
 from vmos import ops
 from vmos.dcnv3 import deformable_sample
 
@@ -127,7 +127,7 @@ def test_all_kernels_compile_for_an_h200(tmp_path):
     """Within its shared memory, and 16 bits on its tensor cores; needs no GPU."""
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    command = [sys.executable, "-m", "tests.compiled_kernels"]
+    command = [sys.executable, "-m", "tests.helpers.compiled_kernels"]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     compiled = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(compiled) == 7

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.vmos.tiny import TINY, tiny_vmos
+from tests.helpers.tiny_vmos import TINY, tiny_vmos
 from vmos import build_vmos
 from vmos.attention import LayerMemory
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hqtrack.build import build_tracker
     from hqtrack.errors import InputError, MissingFileError
-    from hqtrack.footage import Frame
-    from hqtrack.sources import Source, open_source
     from hqtrack.tracker import HQTracker, Tracked, Tracker
+    from hqtrack.video.sources import Source, open_source
+    from hqtrack.video.streams import Frame
 
 __all__ = [
     "Frame",
@@ -36,15 +36,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Frame": "hqtrack.footage",
+    "Frame": "hqtrack.video.streams",
     "HQTracker": "hqtrack.tracker",
     "InputError": "hqtrack.errors",
     "MissingFileError": "hqtrack.errors",
-    "Source": "hqtrack.sources",
+    "Source": "hqtrack.video.sources",
     "Tracked": "hqtrack.tracker",
     "Tracker": "hqtrack.tracker",
     "build_tracker": "hqtrack.build",
-    "open_source": "hqtrack.sources",
+    "open_source": "hqtrack.video.sources",
 }
 
 

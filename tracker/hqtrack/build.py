@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from hqsam import VARIANTS, HQSam, build_hqsam
 from hqtrack import weights as known
-from hqtrack.acceleration import Acceleration, accelerate, choose_acceleration
 from hqtrack.baseline import FirstMask
+from hqtrack.compute.acceleration import Acceleration, accelerate, choose_acceleration
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
 from hqtrack.refiner import MaskRefiner
@@ -41,7 +41,7 @@ def build_tracker(
         weights: folder that holds the checkpoint files, under the names that `hqtrack weights
             list` shows; without it the usual places.
         refiner: the HQ-SAM of the full preset: "vit_h" as published, or a smaller one.
-        exact: compute plainly and in float32, slower; see `hqtrack.acceleration`.
+        exact: compute plainly and in float32, slower; see `hqtrack.compute.acceleration`.
 
     Raises:
         InputError: there is no such preset, refiner or device, or a checkpoint is not what its
@@ -70,7 +70,7 @@ def build_tracker(
 def assemble(
     vmos: VMOS, hqsam: HQSam | None, config: SegmenterConfig, acceleration: Acceleration
 ) -> HQTracker:
-    """A tracker of networks that are prepared, see `hqtrack.acceleration.accelerate`."""
+    """A tracker of networks that are prepared, see `hqtrack.compute.acceleration.accelerate`."""
     segmenter = VideoObjectSegmenter(vmos, config, acceleration.dtype)
     if hqsam is None:
         return HQTracker(segmenter)

@@ -22,7 +22,7 @@ _COMMANDS = {
     "doctor": "find out what works on this machine",
     "weights": "list, fetch and check the weights of the networks",
 }
-"""Command and summary; module hqtrack.<command> has ``add_arguments(parser)`` and ``run(args)``."""
+"""Command and summary; its module in hqtrack.commands has ``add_arguments`` and ``run``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((word for word in arguments if word in _COMMANDS), None)
     try:
         args = _parser(command).parse_args(arguments)
-        return int(import_module(f"hqtrack.{args.command}").run(args))
+        return int(import_module(f"hqtrack.commands.{args.command}").run(args))
     except (InputError, OSError) as error:
         print(f"hqtrack: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -54,5 +54,5 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     for name, summary in _COMMANDS.items():
         subparser = commands.add_parser(name, help=summary, description=summary)
         if name == command:
-            import_module(f"hqtrack.{name}").add_arguments(subparser)
+            import_module(f"hqtrack.commands.{name}").add_arguments(subparser)
     return parser

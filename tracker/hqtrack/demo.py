@@ -20,13 +20,12 @@ from rich.table import Table
 from vot.workspace import Workspace  # type: ignore[import-untyped]
 
 from hqtrack.errors import InputError, MissingFileError
-from hqtrack.generate import write_sequence
-from hqtrack.overlay import draw_masks
+from hqtrack.evaluation.make_workspace import REGISTRY, add_sequences
 from hqtrack.regions import Region, to_mask
 from hqtrack.synthetic import DEMO_SEEDS, generate
 from hqtrack.types import Image
-from hqtrack.video import find_sequences
-from hqtrack.workspace import REGISTRY, add_sequences
+from hqtrack.video import find_sequences, write_sequence
+from hqtrack.video.overlay import draw_masks
 
 TRACKERS = ("HQTrackLight", "FirstMask")
 
@@ -90,7 +89,7 @@ def _generate(workspace: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for seed, (objects, frames) in zip(DEMO_SEEDS, _OBJECTS_AND_FRAMES, strict=True):
             name = f"{objects:02d}_objects"
-            write_sequence(Path(folder) / name, generate(seed, frames, objects=objects))
+            write_sequence(Path(folder) / name, *generate(seed, frames, objects=objects))
         add_sequences(workspace, find_sequences(Path(folder)), copy=True)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from hqtrack.transfer import to_device
+from hqtrack.compute.transfer import to_device
 from hqtrack.types import Image, LabelMap
 
 MEAN = np.array((0.485, 0.456, 0.406))

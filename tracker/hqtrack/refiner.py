@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from hqsam import HQSam, ImageEmbedding
-from hqtrack.acceleration import precision
+from hqtrack.compute.acceleration import precision
+from hqtrack.compute.transfer import to_device, to_host
 from hqtrack.masks import check_image, check_masks, mask_boxes
-from hqtrack.transfer import to_device, to_host
 from hqtrack.types import Image, Masks, Scores
 
 _BOXES_AT_ONCE = 10
@@ -38,7 +38,7 @@ class MaskRefiner:
     """Proposes a finer mask for each object of a frame."""
 
     def __init__(self, model: HQSam, dtype: torch.dtype = torch.float32) -> None:
-        """``dtype``: in which images are encoded, see `hqtrack.acceleration`."""
+        """``dtype``: in which images are encoded, see `hqtrack.compute.acceleration`."""
         self._model = model
         self.dtype = dtype
         self._begun: _Encoding | None = None

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from hqtrack import decoding
-from hqtrack.acceleration import precision
+from hqtrack.compute.acceleration import precision
+from hqtrack.compute.transfer import to_host
 from hqtrack.errors import InputError
 from hqtrack.masks import (
     check_first_masks,
@@ -20,7 +21,6 @@ from hqtrack.masks import (
 )
 from hqtrack.memory import MemoryBank, MemoryFrames
 from hqtrack.preprocess import network_size, prepare_image, prepare_labels
-from hqtrack.transfer import to_host
 from hqtrack.types import Image, LabelMap, Masks, Scores
 from vmos import VMOS
 from vmos.encoder import Features
@@ -101,7 +101,7 @@ class VideoObjectSegmenter:
         config: SegmenterConfig | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """``dtype``: of convolutions and matrix products, see `hqtrack.acceleration`."""
+        """``dtype``: of convolutions and matrix products, see `hqtrack.compute.acceleration`."""
         self.model = model
         self.config = config or SegmenterConfig()
         self.dtype = dtype

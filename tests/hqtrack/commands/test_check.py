@@ -1,0 +1,143 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hqtrack.cli import main
+from hqtrack.vot.provenance import image_key, read_made
+from tests.helpers.workspaces import evaluate, registry, small_workspace
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = small_workspace(tmp_path_factory.mktemp("check"), (4, 3))
+    evaluate(workspace)
+    return workspace
+
+
+@pytest.fixture
+def workspace(evaluated: Path, tmp_path: Path) -> Path:
+    """A copy to break."""
+    copy = tmp_path / "workspace"
+    shutil.copytree(evaluated, copy, symlinks=True)
+    return copy
+
+
+def check(workspace: Path, *names: str) -> int:
+    return main(["check", "--workspace", str(workspace), *(names or ("FirstMask",))])
+
+
+def results(workspace: Path) -> Path:
+    return workspace / "results" / "FirstMask" / "baseline" / "s0"
+
+
+def test_what_is_complete_and_signed_is_fine(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(workspace) == 0
+    assert capsys.readouterr().out == "2 complete\n"
+
+
+def test_the_tracker_signs_each_video_it_starts(workspace: Path) -> None:
+    made = list(read_made(workspace / "logs"))
+    assert sorted(one.image for one in made) == [f"s{k}/color/00000001.jpg" for k in (0, 1)]
+    assert {one.by.tracker for one in made} == {"FirstMask"}
+    assert image_key(Path("/a/b/c/d.jpg")) == "b/c/d.jpg"
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("gone", "missing"),
+        ("one object", "missing: only 1 of its objects"),
+        ("cut", "corrupt: s0_001_001.bin cannot be read"),
+        ("short", "corrupt: s0_001_001.bin has 3 entries for 4 frames"),
+        ("values", "corrupt: s0_002_001_confidence.value has 2 entries for 4 frames"),
+        ("version", "made by another version: version .* is now"),
+        ("weights", "made by another version: other weights: light.safetensors"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    workspace: Path, fault: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = results(workspace)
+    file = folder / "s0_001_001.bin"
+    if fault == "gone":
+        shutil.rmtree(folder)
+    elif fault == "one object":
+        file.unlink()
+    elif fault == "cut":
+        file.write_bytes(file.read_bytes()[:-5])
+    elif fault == "short":
+        shutil.copyfile(folder.parent / "s1" / "s1_001_001.bin", file)
+    elif fault == "values":
+        values = folder / "s0_002_001_confidence.value"
+        values.write_text("".join(values.read_text().splitlines(keepends=True)[:2]))
+    else:
+        (log,) = (workspace / "logs").glob("*.made.jsonl")
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        for line in lines:
+            if line["image"].startswith("s0") and fault == "version":
+                line["by"]["version"] = "0.0.1"
+            elif line["image"].startswith("s0"):
+                line["by"]["weights"] = {"light.safetensors": "0" * 64}
+        log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert check(workspace) == 1
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "s0" in printed
+    assert "s1" not in printed
+    for word in said.split(".* ")[0].split():
+        assert word in printed
+
+
+def test_results_that_nobody_signed_are_told_but_no_failure(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(workspace / "logs")
+    assert check(workspace) == 0
+    assert capsys.readouterr().out == "2 complete, made by nobody knows what\n"
+
+
+def test_a_later_session_that_stored_nothing_does_not_count(workspace: Path) -> None:
+    (log,) = (workspace / "logs").glob("*.made.jsonl")
+    line = json.loads(log.read_text().splitlines()[0])
+    line["by"]["version"], line["time"] = "9.9", line["time"] + 3600
+    with log.open("a") as file:
+        file.write(json.dumps(line) + "\n" + '{"image": "cut o')
+    assert check(workspace) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("no workspace", "hqtrack workspace"),
+        ("no sequences", "list.txt"),
+        ("missing sequence", "gone"),
+        ("unknown tracker", "FirstMask"),
+        ("unknown stack", "stack"),
+        ("another stack", "masks"),
+    ],
+)
+def test_bad_input(
+    workspace: Path, fault: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = workspace / "config.yaml"
+    if fault == "no workspace":
+        config.unlink()
+    elif fault == "no sequences":
+        (workspace / "sequences" / "list.txt").unlink()
+    elif fault == "missing sequence":
+        (workspace / "sequences" / "list.txt").write_text("s0\ngone\n")
+    elif fault == "unknown stack":
+        config.write_text("registry: [trackers.ini]\nstack: nowhere\n")
+    elif fault == "another stack":
+        config.write_text("registry: [trackers.ini]\nstack: vot2022/shortterm\n")
+    names = ["Nobody"] if fault == "unknown tracker" else ["FirstMask"]
+    if fault == "another stack":
+        registry(workspace, FirstMask={})
+        config.write_text("registry: [trackers.ini]\nstack: vot2022/shortterm\n")
+    assert check(workspace, *names) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("hqtrack: error: ")
+    assert said in error

@@ -1,0 +1,256 @@
+"""``hqtrack doctor``: what it says about machines on which something is wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import av
+import pytest
+import torch
+
+from hqtrack.cli import main
+from hqtrack.commands import doctor
+from hqtrack.commands import doctor_checks as examination
+from hqtrack.commands.doctor_checks import Finding, Verdict
+from hqtrack.errors import InputError
+
+OK, WARNING, BROKEN = Verdict.OK, Verdict.WARNING, Verdict.BROKEN
+
+
+def usage(free):
+    return lambda path: SimpleNamespace(free=free)
+
+
+@pytest.fixture
+def versions(monkeypatch):
+    """Versions of packages that seem to be installed; None for one that is not."""
+    seeming = {"attributee": "0.1.9", "vot-toolkit": "0.9.0"}
+    monkeypatch.setattr(examination, "_version", seeming.get)
+    return seeming
+
+
+def answering(monkeypatch, returncode=0, stdout="", stderr=""):
+    done = subprocess.CompletedProcess([], returncode, stdout, stderr)
+    monkeypatch.setattr(subprocess, "run", lambda *given, **options: done)
+
+
+def test_this_machine_tracks_over_trax():
+    [finding] = examination.check_trax()
+    assert finding == Finding("TraX", OK, "a tracker process started and tracked two frames")
+
+
+def test_a_tracker_process_that_fails(monkeypatch):
+    answering(monkeypatch, 1, "", "Traceback\nImportError: no module trax\n")
+    [finding] = examination.check_trax()
+    assert finding.verdict is BROKEN
+    assert "ImportError: no module trax" in finding.found
+    assert "vot-trax" in finding.remedy
+
+
+def test_a_tracker_process_that_answers_too_little(monkeypatch):
+    answering(monkeypatch, 0, '@@TRAX:state "mask:2,3,6,6,0,36"\n')
+    [finding] = examination.check_trax()
+    assert finding.verdict is BROKEN
+    assert "1 of 3 answers" in finding.found
+
+
+def test_a_process_that_hangs_is_ended(monkeypatch):
+    def hang(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    [finding] = examination.check_trax()
+    assert "no end after 60 s" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict"), [((3, 10, 4), BROKEN), ((3, 11, 0), OK), ((3, 14, 0), BROKEN)]
+)
+def test_python(version, verdict):
+    [finding] = examination.check_python(version)
+    assert finding.verdict is verdict
+    assert bool(finding.remedy) == (verdict is BROKEN)
+
+
+def test_the_toolkit_with_an_attributee_that_breaks_it(monkeypatch, versions):
+    versions["attributee"] = "0.1.10"
+    answering(monkeypatch, 1, "", "Traceback\nTypeError: no default\n")
+    attributee, toolkit = examination.check_toolkit()
+    assert attributee.verdict is BROKEN
+    assert attributee.remedy == "pip install attributee==0.1.9"
+    assert toolkit.verdict is BROKEN
+    assert "TypeError: no default" in toolkit.found
+
+
+def test_the_toolkit_as_it_should_be(monkeypatch, versions):
+    answering(monkeypatch)
+    assert [finding.verdict for finding in examination.check_toolkit()] == [OK, OK]
+
+
+@pytest.mark.parametrize(
+    ("cuda", "driver", "verdict", "found"),
+    [
+        (False, None, OK, "the CPU computes"),
+        (False, "550.54", WARNING, "driver 550.54 is here, but PyTorch"),
+    ],
+)
+def test_the_gpu(monkeypatch, cuda, driver, verdict, found):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(examination, "_driver", lambda: driver)
+    pytorch, gpu = examination.check_torch()
+    assert (pytorch.verdict, gpu.verdict) == (OK, verdict)
+    assert found in gpu.found
+
+
+def test_the_driver_is_asked(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    answering(monkeypatch, 0, "550.54\n550.54\n")
+    assert examination._driver() == "550.54"
+    answering(monkeypatch, 9, "no devices were found\n")
+    assert examination._driver() is None
+
+
+def test_a_torch_that_cannot_be_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    [finding] = examination.check_torch()
+    assert finding.verdict is BROKEN
+    assert finding.remedy == "install it again: pip install torch"
+
+
+@pytest.fixture
+def checkpoints(monkeypatch, tmp_path):
+    """No released weights, light ones of three bytes, and ``verify`` that finds them whole."""
+    monkeypatch.setenv("HQTRACK_WEIGHTS", str(tmp_path))
+    light = tmp_path / "light.safetensors"
+    light.write_bytes(b"abc")
+    known = examination.weights.KNOWN["light"]
+    monkeypatch.setattr(type(known), "path", lambda self, directory=None: tmp_path / self.file)
+    monkeypatch.setattr(examination.weights, "verify", lambda name: light)
+    return tmp_path
+
+
+def weights_found():
+    return {finding.check.split()[1]: finding for finding in examination.check_weights()}
+
+
+def test_missing_released_weights_are_a_warning(checkpoints):
+    found = weights_found()
+    assert {name for name, finding in found.items() if finding.verdict is WARNING} == {
+        "vmos",
+        "hqsam_vit_h",
+    }
+    assert "hqtrack weights download vmos" in found["vmos"].remedy
+    assert (found["light"].verdict, found["hqsam_vit_b"].verdict) == (OK, OK)
+
+
+def test_missing_light_weights_are_broken(checkpoints):
+    (checkpoints / "light.safetensors").unlink()
+    assert weights_found()["light"].verdict is BROKEN
+
+
+def test_damaged_weights_are_broken(checkpoints, monkeypatch):
+    def verify(name):
+        raise InputError("it is truncated")
+
+    monkeypatch.setattr(examination.weights, "verify", verify)
+    (checkpoints / "sam_hq_vit_b.pth").write_bytes(b"abc")
+    found = weights_found()
+    assert found["hqsam_vit_b"].verdict is BROKEN
+    assert "it is truncated" in found["hqsam_vit_b"].found
+    assert "hqtrack weights download hqsam_vit_b" in found["hqsam_vit_b"].remedy
+    assert found["light"].remedy == "install hqtrack again"
+
+
+def test_large_weights_are_not_read(checkpoints, monkeypatch):
+    monkeypatch.setattr(examination, "_READ_THROUGH", 2)
+    monkeypatch.delattr(examination.weights, "verify")
+    assert "hqtrack weights verify light" in weights_found()["light"].found
+
+
+@pytest.mark.parametrize(
+    ("free", "needed", "verdict"),
+    [(6e9, True, OK), (1e9, True, WARNING), (1e6, False, WARNING), (1e6, True, BROKEN)],
+)
+def test_free_space(tmp_path, monkeypatch, free, needed, verdict):
+    monkeypatch.setattr(shutil, "disk_usage", usage(free))
+    finding = examination.examine_folder("cache", tmp_path / "not" / "yet", "REMEDY", needed)
+    assert finding.verdict is verdict
+    assert ("REMEDY" in finding.remedy) == (verdict is not OK)
+    assert not (tmp_path / "not").exists()
+
+
+@pytest.mark.parametrize(("needed", "verdict"), [(False, WARNING), (True, BROKEN)])
+def test_a_folder_that_cannot_be_written(tmp_path, needed, verdict):
+    (tmp_path / "file").write_text("no folder")
+    finding = examination.examine_folder("cache", tmp_path / "file", "REMEDY", needed)
+    assert (finding.verdict, finding.remedy) == (verdict, "REMEDY")
+    assert "cannot write to" in finding.found
+
+
+def test_all_folders_are_looked_at(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HQTRACK_WEIGHTS", str(tmp_path / "weights"))
+    found = {finding.check: finding.found for finding in examination.check_disk()}
+    assert list(found) == ["weights folder", "cache", "working folder", "temporary files"]
+    assert str(tmp_path / "cache") in found["cache"]
+    assert str(tmp_path / "weights") in found["weights folder"]
+
+
+@pytest.mark.parametrize(("free", "verdict"), [(1e6, WARNING), (1e9, OK)])
+def test_shared_memory(tmp_path, monkeypatch, free, verdict):
+    monkeypatch.setattr(shutil, "disk_usage", usage(free))
+    [finding] = examination.check_shared_memory(tmp_path)
+    assert finding.verdict is verdict
+    [finding] = examination.check_shared_memory(tmp_path / "nothing")
+    assert finding.verdict is OK
+
+
+def test_codecs(monkeypatch):
+    monkeypatch.setattr(av.codec, "codecs_available", {"h264", "hevc"})
+    [finding] = examination.check_video()
+    assert finding.verdict is WARNING
+    assert "without libx264" in finding.found
+
+
+def check_fine():
+    yield Finding("disk", OK, "roomy")
+
+
+def check_weak():
+    yield Finding("shm", WARNING, "small", "make it larger")
+
+
+def check_shared_things():
+    raise OSError("no such device")
+    yield
+
+
+@pytest.mark.parametrize(
+    ("checks", "status"), [([check_fine, check_weak], 0), ([check_shared_things, check_fine], 1)]
+)
+def test_the_exit_code_and_json(monkeypatch, capsys, checks, status):
+    monkeypatch.setattr(doctor, "CHECKS", checks)
+    assert main(["doctor", "--json"]) == status
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] == (status == 0)
+    assert len(report["checks"]) == 2
+    assert report["checks"][0].keys() == {"check", "verdict", "found", "remedy"}
+
+
+def test_each_line_has_a_verdict_and_a_remedy_below(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "CHECKS", [check_fine, check_weak, check_shared_things])
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "ok       disk: roomy",
+        "warning  shm: small",
+        "         -> make it larger",
+        "broken   shared things: no such device",
+        "         -> report this as an issue, with all lines",
+    ]
+
+
+def test_every_check_of_the_module_is_made():
+    checks = {value for name, value in vars(examination).items() if name.startswith("check_")}
+    assert set(doctor.CHECKS) == checks

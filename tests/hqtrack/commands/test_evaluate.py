@@ -1,0 +1,285 @@
+"""``hqtrack evaluate`` through the real toolkit and Ray; trackers are real processes."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hqtrack.cli import main
+from hqtrack.commands.evaluate import time_left
+from hqtrack.errors import InputError
+from hqtrack.evaluation.cluster import Post, cluster_posts, local_posts
+from hqtrack.evaluation.store import store
+from hqtrack.evaluation.worker import Order, Outcome, Worker
+from hqtrack.evaluation.workspace import find_tasks, find_trackers, open_workspace
+from tests.helpers.workspaces import (
+    copied,
+    evaluate,
+    evaluated,
+    faulty,
+    registry,
+    small_workspace,
+    stored,
+)
+
+COMMAND = (sys.executable, "-m", "hqtrack", "evaluate")
+
+REALTIME = """
+title: t
+experiments:
+  realtime:
+    type: unsupervised
+    multiobject: True
+    realtime:
+      grace: 1
+"""
+
+CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A Ray cluster of two nodes with one core each, on this machine."""
+    pytest.importorskip("ray")
+    with subprocess.Popen(
+        [sys.executable, "-c", CLUSTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace without results."""
+    return small_workspace(tmp_path_factory.mktemp("evaluate"), (4, 6, 5))
+
+
+@pytest.fixture(scope="module")
+def serial(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What the toolkit itself stores."""
+    return evaluated(sequences, tmp_path_factory.mktemp("serial"))
+
+
+@pytest.fixture
+def workspace(sequences: Path, tmp_path: Path) -> Path:
+    return copied(sequences, tmp_path)
+
+
+def run(workspace: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, "--workspace", str(workspace), *options, "FirstMask"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+class TestThroughRay:
+    def test_two_workers_store_what_the_toolkit_does(
+        self, workspace: Path, serial: dict[str, bytes]
+    ) -> None:
+        ended = run(workspace, "--devices", "cpu,cpu")
+        assert ended.returncode == 0, ended
+        assert "3/3" in ended.stderr
+        assert ended.stdout == "3 complete\n"
+        assert stored(workspace) == serial
+
+    def test_two_nodes_resume_what_the_toolkit_began(
+        self, workspace: Path, serial: dict[str, bytes], address: str
+    ) -> None:
+        sequences = workspace / "sequences" / "list.txt"
+        names = sequences.read_text()
+        sequences.write_text("s1\n")
+        evaluate(workspace)
+        sequences.write_text(names)
+        (before,) = workspace.rglob("s1_001_001.bin")
+        written = before.stat().st_mtime_ns
+        ended = run(workspace, "--address", address, "--devices", "cpu,cpu")
+        assert ended.returncode == 0, ended
+        assert "2/2" in ended.stderr
+        assert stored(workspace) == serial
+        assert before.stat().st_mtime_ns == written
+
+    def test_a_lost_worker_s_sequence_goes_to_another(
+        self, workspace: Path, serial: dict[str, bytes], address: str
+    ) -> None:
+        mark = faulty(workspace, "kill parent")
+        ended = run(workspace, "--address", address, "--devices", "cpu,cpu")
+        assert ended.returncode == 0, ended
+        assert not mark.exists()
+        assert stored(workspace) == serial
+
+    def test_what_fails_is_in_the_table_and_in_the_logs(
+        self, workspace: Path, address: str
+    ) -> None:
+        (workspace / "sequences" / "list.txt").write_text("s1\n")
+        registry(workspace, FirstMask={"env_HQTRACK_PRESET": "full", "env_HQTRACK_WEIGHTS": "/no"})
+        ended = run(workspace, "--address", address)
+        assert ended.returncode == 1
+        assert ended.stderr.count("Server terminated the session: the weights") == 1
+        assert "1 missing" in ended.stdout
+        (log,) = (workspace / "logs").glob("FirstMask_*.log")
+        assert "hqtrack weights download" in log.read_text()
+
+
+class TestWorker:
+    def test_real_time_drops_frames_for_a_slow_tracker(
+        self, sequences: Path, tmp_path: Path
+    ) -> None:
+        workspace = small_workspace(tmp_path, (9,), objects=1)
+        (workspace / "stack.yaml").write_text(REALTIME)
+        faulty(workspace, "slow", after=None)
+        outcome = Worker(workspace, ["FirstMask"], {}).run(Order("FirstMask", "realtime", "s0"))
+        assert not outcome.error
+        times = [float(line) for line in outcome.files["s0_001_time.value"].decode().split()]
+        # 0.1 s at 30 frames per second: each answer counts for the two or three frames after it,
+        # but for the first, which is what grace is for
+        assert len(times) == 9
+        assert [time > 0.1 for time in times[:4]] == [False, True, True, False]
+        assert 2 <= sum(time == 0 for time in times) <= 6
+        assert min(time for time in times[1:] if time) > 0.1
+
+    def test_real_time_with_late_objects_is_refused_by_the_toolkit(self, tmp_path: Path) -> None:
+        workspace = small_workspace(tmp_path, (4,), objects=2)
+        (workspace / "stack.yaml").write_text(REALTIME)
+        outcome = Worker(workspace, ["FirstMask"], {}).run(Order("FirstMask", "realtime", "s0"))
+        assert "new objects is not supported in realtime" in outcome.error
+
+    def test_an_error_of_the_toolkit_is_an_outcome(
+        self, workspace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        worker = Worker(workspace, ["FirstMask"], {})
+        task = worker._tasks[Order("FirstMask", "baseline", "s0")]
+
+        def broken(*_: object) -> None:
+            raise AssertionError("no late objects")
+
+        monkeypatch.setattr(type(task.experiment), "execute", broken)
+        outcome = worker.run(Order("FirstMask", "baseline", "s0"))
+        assert outcome.error == "AssertionError: no late objects"
+        assert "broken" in outcome.log
+        assert not outcome.files
+
+
+class TestStore:
+    def outcome(self) -> Outcome:
+        files = {"s0_001_001.bin": b"x" * 9, "s0_001_001_time.value": b"1\n"}
+        return Outcome(files, {"FirstMask.made.jsonl": b"line\n"})
+
+    def test_masks_come_last(self, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened = open_workspace(workspace)
+        task = find_tasks(opened, find_trackers(opened, ["FirstMask"]))[0]
+        moved: list[str] = []
+        replace = Path.replace
+
+        def noted(path: Path, target: Path) -> Path:
+            moved.append(target.name)
+            return replace(path, target)
+
+        monkeypatch.setattr(Path, "replace", noted)
+        store(task, self.outcome(), workspace)
+        assert moved == ["s0_001_001_time.value", "s0_001_001.bin"]
+        assert (workspace / "logs" / "FirstMask.made.jsonl").read_text() == "line\n"
+
+    def test_a_full_disk_leaves_nothing_half_done(
+        self, workspace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = open_workspace(workspace)
+        task = find_tasks(opened, find_trackers(opened, ["FirstMask"]))[0]
+        write_bytes = Path.write_bytes
+
+        def full(path: Path, data: bytes) -> int:
+            write_bytes(path, data[:4])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(InputError, match=r"No space left on device; make room"):
+            store(task, self.outcome(), workspace)
+        assert list(workspace.glob("results/*/*/*/*")) == []
+
+
+class TestBadInput:
+    def test_results_that_cannot_be_written(
+        self, workspace: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (workspace / "results" / "FirstMask").write_text("in the way")
+        assert main(["evaluate", "--workspace", str(workspace), "FirstMask"]) == 2
+        assert "cannot write results to" in capsys.readouterr().err
+
+    def test_a_device_that_does_not_exist(
+        self, workspace: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["--workspace", str(workspace), "--devices", "cpu,cuda:77", "FirstMask"]
+        assert main(["evaluate", *arguments]) == 2
+        assert "cuda:77" in capsys.readouterr().err
+
+    def test_an_address_that_does_not_answer(
+        self, workspace: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["--workspace", str(workspace), "--address", "127.0.0.1:1", "FirstMask"]
+        start = time.monotonic()
+        assert main(["evaluate", *arguments]) == 2
+        assert time.monotonic() - start < 20
+        assert "nothing answers at the Ray address 127.0.0.1:1" in capsys.readouterr().err
+
+    def test_an_unknown_tracker(self, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["evaluate", "--workspace", str(workspace), "Nobody"]) == 2
+        assert "FirstMask, HQTrack, HQTrackLight" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("devices", "message"),
+        [
+            ("cuda:0", "Ray chooses"),
+            ("cuda,cuda,cuda", "has 2 and 4"),
+            ("cpu," * 4 + "cpu", "has 2 and 4"),
+        ],
+    )
+    def test_devices_that_a_cluster_does_not_have(self, devices: str, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            cluster_posts(devices, {"GPU": 2.0, "CPU": 4.0}, 9)
+
+
+def test_a_cluster_gives_a_worker_per_gpu() -> None:
+    posts = cluster_posts(None, {"GPU": 3.0, "CPU": 8.0}, 2)
+    assert posts == [Post(1, 1, {"HQTRACK_DEVICE": "cuda"})] * 2
+    assert cluster_posts(None, {"CPU": 8.0}, 2) == [Post(1, 0, {"HQTRACK_DEVICE": "cpu"})]
+
+
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("hqtrack.compute.threads.usable_cores", lambda: 8)
+    posts = local_posts("cpu,cpu,cpu", 2)
+    assert [post.environment["OMP_NUM_THREADS"] for post in posts] == ["4", "4"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert local_posts("cpu", 2)[0].environment["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "done", "total", "words"),
+    [(10, 5, 10, "0:00:10 left"), (3600, 10, 30, "2:00:00 left"), (5, 3, 3, "")],
+)
+def test_the_time_left(elapsed: float, done: int, total: int, words: str) -> None:
+    assert time_left(elapsed, done, total) == words

@@ -1,0 +1,379 @@
+"""``hqtrack run``, with a tracker that only moves the masks it was given."""
+
+import errno
+import itertools
+import json
+import os
+import pydoc
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from hqtrack.cli import main
+from hqtrack.records.record import recorded_frames
+from hqtrack.segmenter import VideoObjectSegmenter
+from hqtrack.tracker import HQTracker
+from hqtrack.video import read_labels, write_labels
+from tests.helpers.moving import Moving
+from tests.helpers.tiny_segmenter import CONFIG
+from tests.helpers.tiny_vmos import tiny_vmos
+from tests.helpers.video_files import pictures, read_video, write_video
+from tests.hqtrack.video.test_streams import FakeCamera
+
+HEIGHT, WIDTH = 12, 20
+NAMES = ["1.png", "5.png", "9.png", "10.png", "100.png"]
+
+
+@pytest.fixture
+def built(monkeypatch, tmp_path):
+    """What was asked of hqtrack.build; ``fails`` is handed on to the tracker."""
+    monkeypatch.setenv("HQTRACK_WEIGHTS", str(tmp_path / "weights"))
+    state = SimpleNamespace(asked=[], fails=None, make=lambda: Moving(state.fails))
+
+    def build_tracker(preset, **options):
+        state.asked.append((preset, options))
+        return state.make()
+
+    monkeypatch.setattr("hqtrack.build.build_tracker", build_tracker)
+    return state
+
+
+@pytest.fixture
+def labels():
+    labels = np.zeros((HEIGHT, WIDTH), np.int32)
+    labels[2:5, 2:6], labels[6:9, 3:8] = 3, 300
+    return labels
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "out" / "deep"
+
+
+@pytest.fixture
+def arguments(tmp_path, labels, output):
+    """A folder of five images named with gaps, the mask of the first, and where to write."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in NAMES:
+        PillowImage.new("RGB", (WIDTH, HEIGHT)).save(folder / name)
+    write_labels(tmp_path / "first.png", labels)
+    options = [folder, "--mask", tmp_path / "first.png", "--output", output]
+    return ["run", *map(str, options)]
+
+
+def written(output):
+    return sorted((path.name for path in (output / "masks").iterdir()), key=NAMES.index)
+
+
+def summary(output):
+    return json.loads((output / "summary.json").read_text())
+
+
+def error_of(arguments, capsys):
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    return next(line for line in lines if line.startswith("hqtrack: error: "))
+
+
+def test_writes_label_maps_run_lengths_and_a_summary(output, arguments, built, labels, capsys):
+    assert main(arguments) == 0
+    assert sorted(path.name for path in output.iterdir()) == [
+        "frames.jsonl",
+        "masks",
+        "masks.json",
+        "summary.json",
+    ]
+    assert written(output) == NAMES
+    for step, name in enumerate(NAMES):
+        found = read_labels(output / "masks" / name)
+        np.testing.assert_array_equal(found, np.roll(labels, step, axis=1))
+    images = json.loads((output / "masks.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == NAMES
+    found = summary(output)
+    assert (found["complete"], found["frames"]) == (True, 5)
+    assert [(one["number"], one["frames_seen"]) for one in found["objects"]] == [(3, 5), (300, 5)]
+    printed = capsys.readouterr()
+    assert "300" in printed.out
+    assert f"5 frames are in {output}" in printed.out
+    assert "using the light tracker" in printed.err
+    assert built.asked == [("light", {"device": None, "weights": None})]
+
+
+def test_options_reach_the_tracker(tmp_path, arguments, built):
+    options = ["--preset", "full", "--device", "cpu", "--weights", str(tmp_path), "--exact"]
+    assert main([*arguments, *options]) == 0
+    [(preset, given)] = built.asked
+    assert given.pop("exact")
+    assert preset == "full"
+    assert given == {"device": "cpu", "weights": tmp_path, "refiner": "vit_h"}
+
+
+def test_the_output_is_called_like_the_video(tmp_path, arguments, built, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments[:-2]) == 0
+    assert written(tmp_path / "tracked" / "images") == NAMES
+
+
+def test_a_video_file_with_overlay_start_and_every(tmp_path, built, output, capsys):
+    path = write_video(tmp_path / "clip.mp4", pictures(9), rate=10)
+    options = ["--box", "4,8,6,6", "20,8,6,6", "--start", "2", "--every", "3", "--overlay"]
+    assert main(["run", str(path), *options, "--output", str(output)]) == 0
+    names = sorted(path.name for path in (output / "masks").iterdir())
+    assert names == ["00000002.png", "00000005.png", "00000008.png"]
+    assert np.unique(read_labels(output / "masks" / names[2])).tolist() == [0, 1, 2]
+    shown, seconds = read_video(output / "overlay.mp4")
+    assert seconds == pytest.approx([0.0, 0.3, 0.6])
+    assert shown[0].shape == (32, 48, 3)
+    assert "first masks by GrabCut" in capsys.readouterr().err
+    assert summary(output)["run"]["first_masks"] == "GrabCut"
+
+
+def test_objects_that_start_later(tmp_path, arguments, built, output, labels):
+    ball = f"300@3={tmp_path / 'first.png'}"
+    arguments[2:4] = ["--box", "10,1,4,3", "--object", ball, "red@5=box:1,1,5,5"]
+    assert main(arguments) == 0
+    found = [np.unique(read_labels(output / "masks" / name)).tolist() for name in NAMES]
+    assert found == [[0, 1], [0, 1], [0, 1, 300], [0, 1, 300], [0, 1, 300, 301]]
+    starts = [(one["name"], one["first_frame"]) for one in summary(output)["objects"]]
+    assert starts == [("1", 1), ("300", 3), ("red", 5)]
+
+
+def same_files(one, other):
+    """Whether two runs left the same, but for the seconds that tracking took."""
+    for path in sorted((one / "masks").iterdir()):
+        assert path.read_bytes() == (other / "masks" / path.name).read_bytes()
+    assert (one / "masks.json").read_text() == (other / "masks.json").read_text()
+    first, second = summary(one), summary(other)
+    assert {**first, "fps": 0} == {**second, "fps": 0}
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path, arguments, built, output, capsys):
+    assert main([*arguments[:-1], str(tmp_path / "whole"), "--overlay"]) == 0
+    built.fails = KeyboardInterrupt()
+    assert main([*arguments, "--overlay"]) == 130
+    said = capsys.readouterr().err
+    assert "stopped; 3 frames are done and kept" in said
+    assert "the same command goes on" in said
+    assert written(output) == NAMES[:3]
+    assert summary(output)["complete"] is False
+    assert len(json.loads((output / "masks.json").read_text())["images"]) == 3
+    assert len(read_video(output / "overlay.mp4")[0]) == 3
+    built.fails = None
+    assert main([*arguments, "--overlay"]) == 0
+    assert "going on after frame 3" in capsys.readouterr().err
+    same_files(output, tmp_path / "whole")
+    resumed, whole = (read_video(d / "overlay.mp4")[0] for d in (output, tmp_path / "whole"))
+    np.testing.assert_array_equal(resumed, whole)
+
+
+def test_a_tracker_with_memory_goes_on_exactly(tmp_path, built, capsys):
+    """A real segmenter; frames are stored as they come and a later object joins in between."""
+    folder, rng = tmp_path / "images", np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(1, 10):
+        noise = rng.integers(0, 256, (41, 57, 3), np.uint8)
+        PillowImage.fromarray(noise).save(folder / f"{number}.png")
+    built.make = lambda: HQTracker(VideoObjectSegmenter(tiny_vmos(), CONFIG))
+    command = ["run", str(folder), "--box", "3,3,20,15", "--object", "late@4=box:30,20,15,15"]
+    assert main([*command, "--output", str(tmp_path / "whole")]) == 0
+    damaged, whole = folder / "7.png", (folder / "7.png").read_bytes()
+    damaged.write_bytes(b"")
+    assert main([*command, "--output", str(tmp_path / "parts")]) == 2
+    damaged.write_bytes(whole)
+    assert main([*command, "--output", str(tmp_path / "parts")]) == 0
+    assert summary(tmp_path / "parts")["objects"][1]["frames"] == 6
+    same_files(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_finished_run_is_not_tracked_again(arguments, built, output, capsys):
+    assert main(arguments) == 0
+    built.asked.clear()
+    assert main(arguments) == 0
+    assert built.asked == []
+    assert "300" in capsys.readouterr().out
+    assert main([*arguments, "--overlay"]) == 0
+    assert len(read_video(output / "overlay.mp4")[0]) == 5
+
+
+def recorded(output):
+    return [frame.name for frame in recorded_frames(output / "record")]
+
+
+def test_a_record_goes_on_where_it_was_stopped(tmp_path, arguments, built, output, capsys):
+    assert main([*arguments[:-1], str(tmp_path / "whole"), "--record"]) == 0
+    assert f"hqtrack inspect {tmp_path / 'whole'}" in capsys.readouterr().out
+    built.fails = KeyboardInterrupt()
+    assert main([*arguments, "--record"]) == 130
+    assert recorded(output) == NAMES[:3]
+    built.fails = None
+    assert main([*arguments, "--record"]) == 0
+    journals = (folder / "record" / "record.jsonl" for folder in (output, tmp_path / "whole"))
+    assert len({journal.read_text() for journal in journals}) == 1
+
+
+def test_frames_that_lack_only_in_the_record_are_tracked_once_more(arguments, built, output):
+    built.fails = KeyboardInterrupt()
+    assert main([*arguments, "--record"]) == 130
+    built.fails = None
+    assert main(arguments) == 0
+    done = (output / "frames.jsonl").read_text()
+    assert main([*arguments, "--record"]) == 0
+    assert recorded(output) == NAMES
+    assert (output / "frames.jsonl").read_text() == done
+    assert len(built.asked) == 3
+    assert main([*arguments, "--record"]) == 0
+    assert len(built.asked) == 3
+
+
+def test_other_arguments_are_another_run(tmp_path, arguments, built, capsys, labels):
+    assert main(arguments) == 0
+    assert "holds another run (other every)" in error_of([*arguments, "--every", "2"], capsys)
+    write_labels(tmp_path / "first.png", np.roll(labels, 1, axis=0))
+    assert "holds another run (other objects)" in error_of(arguments, capsys)
+
+
+def test_a_camera_is_followed_to_its_end_but_not_taken_up_again(built, output, monkeypatch, capsys):
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    command = ["run", "0", "--box", "1,1,3,2", "--output", str(output)]
+    assert "camera 0 stopped after 3 frames" in error_of(command, capsys)
+    stored = [path.name for path in (output / "masks").iterdir()]
+    assert "00000003.png" in stored
+    assert summary(output)["frames"] == len(stored)
+    assert "a live video cannot be taken up again" in error_of(command, capsys)
+
+
+def test_what_is_done_is_kept_when_an_image_is_bad(tmp_path, arguments, built, output, capsys):
+    (tmp_path / "images" / "9.png").write_bytes(b"no image")
+    assert "9.png" in error_of(arguments, capsys)
+    assert written(output) == NAMES[:2]
+    PillowImage.new("RGB", (WIDTH, 5)).save(tmp_path / "images" / "9.png")
+    error = error_of(arguments, capsys)
+    assert "9.png is 20x5 but the video started with 20x12" in error
+
+
+@pytest.mark.parametrize(
+    ("function", "on_call", "kept"),
+    [("write_labels", 3, 2), ("encode_mask", 5, 2), ("os.replace", 2, 5)],
+)
+def test_a_full_disk(arguments, built, output, capsys, monkeypatch, function, on_call, kept):
+    """In the middle of a label map, between it and the journal, and at the very end."""
+    original = pydoc.locate(f"hqtrack.runs.results.{function}")
+    calls = itertools.count(1)
+
+    def failing(*given):
+        if next(calls) == on_call:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(*given)
+
+    monkeypatch.setattr(f"hqtrack.runs.results.{function}", failing)
+    error = error_of(arguments, capsys)
+    assert f"no space is left for {output}: free some, then the same command goes on" in error
+    assert f"after the {kept} frames that are done" in error
+    assert main(arguments) == 0
+    assert written(output) == NAMES
+    assert summary(output)["complete"] is True
+
+
+def test_a_mask_of_the_wrong_size_is_mended_and_run(tmp_path, arguments, built, capsys, labels):
+    write_labels(tmp_path / "first.png", np.ones((WIDTH, HEIGHT), np.int32))
+    assert "first.png is 12x20 and the image is 20x12" in error_of(arguments, capsys)
+    write_labels(tmp_path / "first.png", labels)
+    assert main(arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--box", "1,2,3"], "'1,2,3' is no box"),
+        (["--box", "30,2,3,3"], "box:30,2,3,3 lies outside the frame, which is 20x12 pixels"),
+        (["--point", "1,2"], "hqtrack weights download hqsam_vit_b"),
+        (["--object", "a@9=box:1,1,2,2"], "a starts on frame 9, and the video has 5"),
+        (["--object", "a@2=box:1,1,2,2", "--every", "2"], "leaves out"),
+        (["--box", "1,1,3,3", "--start", "6"], "--start 6 is behind the last frame, 5"),
+        (["--box", "1,1,3,3", "--every", "0"], "--start and --every count from 1"),
+        ([], "nothing to follow"),
+    ],
+)
+def test_bad_prompts_and_numbers(arguments, built, capsys, options, message):
+    assert message in error_of([*arguments[:2], *arguments[4:], *options], capsys)
+
+
+def test_an_object_after_the_end_of_a_video_of_unknown_length(
+    arguments, built, output, capsys, monkeypatch
+):
+    monkeypatch.setattr("hqtrack.video.sources.Images.total", 5)
+    monkeypatch.setattr("hqtrack.commands.run.check_starts", lambda *given: None)
+    error = error_of([*arguments, "--object", "a@9=box:1,1,2,2"], capsys)
+    assert "object a starts on frame 9, and the video ended after 5" in error
+    assert written(output) == NAMES
+
+
+def test_a_text_file_named_mp4(tmp_path, arguments, built, capsys):
+    (tmp_path / "notes.mp4").write_text("notes\n" * 99)
+    arguments[1] = str(tmp_path / "notes.mp4")
+    assert "notes.mp4 is no video, or it is damaged" in error_of(arguments, capsys)
+    assert built.asked == []
+
+
+def test_no_such_file(tmp_path, arguments, built, capsys):
+    arguments[1] = str(tmp_path / "nothing.mp4")
+    assert "there is no file or folder" in error_of(arguments, capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written(tmp_path, arguments, built, capsys):
+    (tmp_path / "out").write_text("a file where the folder should be")
+    assert "give another --output" in error_of(arguments, capsys)
+    assert built.asked == []
+
+
+def test_masks_that_are_there_are_never_written_over(tmp_path, arguments, built, capsys, labels):
+    """The layout of data sets has the true masks where the output would have its own."""
+    (tmp_path / "out" / "deep" / "masks").mkdir(parents=True)
+    write_labels(tmp_path / "out" / "deep" / "masks" / "1.png", labels)
+    assert "holds files of others: give another --output" in error_of(arguments, capsys)
+
+
+def test_a_mask_file_among_the_images_is_no_frame(tmp_path, arguments, built, labels, output):
+    write_labels(tmp_path / "images" / "0.png", labels)
+    arguments[arguments.index("--mask") + 1] = str(tmp_path / "images" / "0.png")
+    assert main(arguments) == 0
+    assert written(output) == NAMES
+
+
+def test_our_own_mistakes_keep_their_traceback_and_what_is_done(arguments, built, output):
+    built.fails = TypeError("ours")
+    with pytest.raises(TypeError, match="ours"):
+        main(arguments)
+    assert written(output) == NAMES[:3]
+
+
+PROGRAM = """
+import sys, hqtrack.build
+sys.path.insert(0, sys.argv.pop(1))
+from tests.helpers.moving import Moving
+hqtrack.build.build_tracker = lambda *given, **options: Moving()
+from hqtrack.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_output_that_is_no_terminal_is_plain_lines(arguments, tmp_path):
+    root = str(Path(__file__).resolve().parents[3])
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, root, *arguments, "--preset", "light"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "40"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("frame 5 of 5, ")
+    assert "\x1b" not in done.stdout + done.stderr
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 40

@@ -1,0 +1,60 @@
+"""Which tracker and which maker of first masks, by the weights that are there."""
+
+import pytest
+
+from hqtrack.errors import InputError
+from hqtrack.runs.choice import TrackerChoice, choose_prompted, choose_tracker
+from hqtrack.runs.targets import Box, MaskFile, Points, Target
+
+VMOS, TINY, BASE = "save_step_42000.pth", "sam_hq_vit_tiny.pth", "sam_hq_vit_b.pth"
+
+
+def weights(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(b"weights")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("files", "preset", "choice", "line"),
+    [
+        ([VMOS, TINY, BASE], None, ("full", "vit_b"), "full (HQ-SAM vit_b) tracker: its weights"),
+        ([VMOS], None, ("light", None), "light tracker: the weights of HQ-SAM are not here"),
+        ([BASE], None, ("light", None), "the weights of VMOS are not here (hqtrack weights"),
+        ([], None, ("light", None), "the weights of VMOS and HQ-SAM are not here"),
+        ([], "full", ("full", "vit_h"), None),
+        ([TINY], "full", ("full", "vit_tiny"), None),
+        ([VMOS, BASE], "light", ("light", None), None),
+    ],
+)
+def test_the_tracker_and_why(tmp_path, capsys, files, preset, choice, line):
+    assert choose_tracker(preset, weights(tmp_path, *files)) == TrackerChoice(*choice)
+    said = capsys.readouterr().err
+    assert said.count("\n") == (line is not None)
+    assert (line or "") in said
+
+
+BOX, POINT = Target("1", 1, None, Box(1, 1, 2, 2)), Target("2", 2, 9, Points(((1, 1),)))
+
+
+def test_hqsam_makes_masks_where_its_weights_are(tmp_path, capsys):
+    prompted = choose_prompted([BOX, POINT], weights(tmp_path, TINY), None)
+    assert prompted.name == "HQ-SAM vit_tiny"
+    assert capsys.readouterr().err == "hqtrack: first masks by HQ-SAM vit_tiny\n"
+
+
+def test_else_grabcut_does_and_it_is_said(tmp_path, capsys):
+    assert choose_prompted([BOX], tmp_path, None).name == "GrabCut"
+    said = capsys.readouterr().err
+    assert "first masks by GrabCut, coarsely" in said
+    assert "hqtrack weights download hqsam_vit_b" in said
+
+
+def test_points_without_hqsam_are_refused_at_once(tmp_path):
+    with pytest.raises(InputError, match="points become masks by HQ-SAM"):
+        choose_prompted([BOX, POINT], tmp_path, None)
+
+
+def test_masks_need_nobody(tmp_path, capsys):
+    choose_prompted([Target("1", 1, None, MaskFile(tmp_path, 1))], tmp_path, None)
+    assert capsys.readouterr().err == ""

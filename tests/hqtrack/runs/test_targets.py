@@ -1,0 +1,113 @@
+"""Objects as they are written on the command line."""
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.runs.targets import Box, MaskFile, Points, Target, describe, parse_targets
+from hqtrack.video import write_labels
+
+
+def mask_file(path, *labels):
+    label_map = np.zeros((4, 6), np.int32)
+    label_map[1, : len(labels)] = labels
+    write_labels(path, label_map)
+    return path
+
+
+def test_the_objects_of_a_mask_keep_their_labels(tmp_path):
+    path = mask_file(tmp_path / "m.png", 300, 3)
+    assert parse_targets(path, [], [], []) == [
+        Target("3", 3, None, MaskFile(path, 3)),
+        Target("300", 300, None, MaskFile(path, 300)),
+    ]
+
+
+def test_a_black_and_white_mask_is_object_1(tmp_path):
+    PillowImage.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "m.png")
+    path = tmp_path / "m.png"
+    assert parse_targets(path, [], [], []) == [Target("1", 1, None, MaskFile(path, 255))]
+
+
+def test_boxes_and_points_are_numbered_after_the_mask(tmp_path):
+    path = mask_file(tmp_path / "m.png", 4)
+    targets = parse_targets(path, ["10,20,30,40", "1.5,-2,1,1"], ["7,8", "1,2,3,4"], [])
+    assert targets[1:] == [
+        Target("5", 5, None, Box(10, 20, 39, 59)),
+        Target("6", 6, None, Box(1.5, -2, 1.5, -2)),
+        Target("7", 7, None, Points(((7, 8),))),
+        Target("8", 8, None, Points(((1, 2), (3, 4)))),
+    ]
+
+
+def test_objects_that_start_later(tmp_path):
+    one, two = mask_file(tmp_path / "a=b.png", 9), mask_file(tmp_path / "two.png", 2, 8)
+    given = [f"red car@40={one}", f"8@5={two}", "dog@7=box:1,2,3,4", "3@1=point:5,6"]
+    assert parse_targets(None, [], [], given) == [
+        Target("red car", 1, 40, MaskFile(one, 9)),
+        Target("8", 8, 5, MaskFile(two, 8)),
+        Target("dog", 9, 7, Box(1, 2, 3, 5)),
+        Target("3", 3, 1, Points(((5, 6),))),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        (Box(1, 2, 3.5, 5), "box:1,2,3.5,4"),
+        (Points(((5, 6), (7, 8))), "point:5,6,7,8"),
+    ],
+)
+def test_descriptions_can_be_typed(prompt, text):
+    assert describe(prompt) == text
+    assert parse_targets(None, [], [], [f"a@1={text}"])[0].prompt == prompt
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "1,2,0,4", "1,2,3,-4", "1,2,nan,4"]
+)
+def test_what_is_no_box(text):
+    with pytest.raises(InputError, match=r"is no box: give X,Y,W,H.*like 120,40,64,80"):
+        parse_targets(None, [text], [], [])
+
+
+@pytest.mark.parametrize("text", ["1", "1,2,3", "", "inf,1", "1;2"])
+def test_what_is_no_point(text):
+    with pytest.raises(InputError, match="is no point: give X,Y in pixels"):
+        parse_targets(None, [], [text], [])
+
+
+@pytest.mark.parametrize("text", ["dog", "dog@5", "@5=box:1,2,3,4", "dog@x=box:1,2,3,4", "dog@5="])
+def test_what_is_no_object(text):
+    with pytest.raises(InputError, match="is no object: give NAME@FRAME="):
+        parse_targets(None, [], [], [text])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["a@1=point:1,2", "a@2=point:1,2"], "two objects a"),
+        (["a@1=point:1,2", "1@2=point:1,2"], "two objects 1"),
+        (["70000@1=point:1,2"], "from 1 to 65535, not 70000"),
+        (["a@0=point:1,2"], "counted from 1, there is no frame 0"),
+    ],
+)
+def test_objects_that_cannot_be(given, message):
+    with pytest.raises(InputError, match=message):
+        parse_targets(None, [], [], given)
+
+
+def test_masks_that_cannot_be(tmp_path):
+    with pytest.raises(InputError, match=r"empty\.png marks no object"):
+        parse_targets(mask_file(tmp_path / "empty.png"), [], [], [])
+    with pytest.raises(MissingFileError, match=r"there is no file .*nothing\.png"):
+        parse_targets(tmp_path / "nothing.png", [], [], [])
+    two = mask_file(tmp_path / "two.png", 2, 8)
+    with pytest.raises(InputError, match=r"marks objects 2, 8: which one is dog.*2@FRAME="):
+        parse_targets(None, [], [], [f"dog@5={two}"])
+
+
+def test_nothing_to_follow():
+    with pytest.raises(InputError, match="give --mask PNG, --box X,Y,W,H or --point X,Y"):
+        parse_targets(None, [], [], [])

@@ -1,0 +1,98 @@
+"""The command line: what it prints, what it returns, and that it starts fast."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from hqtrack.cli import main
+from hqtrack.errors import InputError, MissingFileError
+
+COMMANDS = ("run", "score", "generate", "workspace", "doctor", "weights")
+
+
+def raising(error):
+    def run(args):
+        raise error
+
+    return SimpleNamespace(add_arguments=lambda parser: None, run=run)
+
+
+def test_help_lists_every_command_without_loading_one():
+    program = (
+        "import sys; from hqtrack.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        f"loaded = {{'torch', 'cv2', *(f'hqtrack.{{name}}' for name in {COMMANDS})}}\n"
+        "assert not loaded & set(sys.modules), loaded & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [name for name in COMMANDS if f"\n    {name}" in done.stdout] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["run", "score"])
+def test_help_of_a_command_does_not_load_torch(command):
+    program = (
+        "import sys; from hqtrack.cli import main\n"
+        f"try: main([{command!r}, '--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--device" in done.stdout
+
+
+def test_python_m_hqtrack_is_the_same_command():
+    command = [sys.executable, "-m", "hqtrack", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("hqtrack ")
+
+
+def test_no_command_is_a_mistake(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_arguments_reach_the_command(monkeypatch):
+    seen = []
+    module = SimpleNamespace(
+        add_arguments=lambda parser: parser.add_argument("folder"),
+        run=lambda args: seen.append(args.folder) or 7,
+    )
+    monkeypatch.setitem(sys.modules, "hqtrack.commands.score", module)
+    assert main(["score", "run"]) == 7
+    assert seen == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("wrong\nvalue"), "hqtrack: error: wrong value\n"),
+        (MissingFileError("no file x"), "hqtrack: error: no file x\n"),
+        (
+            PermissionError(13, "Permission denied", "x"),
+            "hqtrack: error: [Errno 13] Permission denied: 'x'\n",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, error, line):
+    monkeypatch.setitem(sys.modules, "hqtrack.commands.score", raising(error))
+    assert main(["score"]) == 2
+    assert capsys.readouterr().err == line
+
+
+def test_an_interrupt_is_exit_code_130(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "hqtrack.commands.score", raising(KeyboardInterrupt()))
+    assert main(["score"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hqtrack.commands.score", raising(TypeError("ours")))
+    with pytest.raises(TypeError):
+        main(["score"])

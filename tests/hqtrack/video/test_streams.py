@@ -1,0 +1,192 @@
+"""Video files, streams and cameras."""
+
+import http.server
+import struct
+import threading
+import wave
+from fractions import Fraction
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+
+from hqtrack.errors import InputError
+from hqtrack.video.streams import Camera, Frame, newest, open_video
+from tests.helpers.video_files import pictures, write_video
+
+
+@pytest.fixture
+def frames():
+    return pictures(6)
+
+
+@pytest.fixture
+def path(tmp_path, frames):
+    return write_video(tmp_path / "clip.mp4", frames)
+
+
+def stripe(image):
+    """The index of the frame that this is; see ``pictures``."""
+    return int(image[:, 20:].mean(axis=(1, 2)).argmax()) // 4
+
+
+def test_a_video_file_says_what_it_holds(path):
+    video = open_video(str(path), "clip")
+    assert (video.name, video.total, video.rate, video.live) == ("clip", 6, Fraction(10), False)
+
+
+def test_frames_are_numbered_from_1_and_named_in_eight_digits(path, frames):
+    read = list(open_video(str(path), "clip").read())
+    assert [(frame.number, frame.name, frame.stem) for frame in read] == [
+        (number, f"{number:08d}", f"{number:08d}") for number in range(1, 7)
+    ]
+    for frame, original in zip(read, frames, strict=True):
+        assert frame.image.dtype == np.uint8
+        assert frame.image.flags.c_contiguous
+        assert np.abs(frame.image.astype(int) - original).mean() < 8
+
+
+@pytest.mark.parametrize(
+    ("start", "every", "numbers"),
+    [(3, 1, [3, 4, 5, 6]), (2, 2, [2, 4, 6]), (6, 9, [6]), (7, 1, [])],
+)
+def test_start_and_every_leave_frames_out(path, start, every, numbers):
+    read = list(open_video(str(path), "clip").read(start, every))
+    assert [frame.number for frame in read] == numbers
+    assert [stripe(frame.image) for frame in read] == [number - 1 for number in numbers]
+
+
+@pytest.mark.parametrize(("turn", "times"), [((0, 1, -1, 0), 3), ((-1, 0, 0, -1), 2)])
+def test_frames_are_upright_as_players_show_them(tmp_path, path, frames, turn, times):
+    """Telephones store their pictures lying and say in the file how to turn them."""
+    upright, turned = (
+        struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+        for a, b, c, d in ((1, 0, 0, 1), turn)
+    )
+    data = path.read_bytes()
+    at = data.index(upright, data.index(b"tkhd"))
+    path.write_bytes(data[:at] + turned + data[at + len(turned) :])
+    first = next(open_video(str(path), "clip").read()).image
+    assert first.shape == np.rot90(frames[0], times).shape
+    assert np.abs(first.astype(int) - np.rot90(frames[0], times)).mean() < 8
+
+
+def test_a_video_that_is_damaged_later_gives_the_frames_before(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 96, 128, 3), np.uint8)
+    path = write_video(tmp_path / "clip.mp4", list(noise))
+    data = path.read_bytes()
+    half, quarter = len(data) // 2, len(data) // 4
+    path.write_bytes(data[:half] + bytes(quarter) + data[half + quarter :])
+    read = []
+    with pytest.raises(InputError, match=r"clip\.mp4 cannot be decoded after frame \d+ .*mend it"):
+        read.extend(frame.number for frame in open_video(str(path), "clip").read())
+    frames = open_video(str(path), "clip").read()
+    assert [next(frames).number for _ in range(5)] == [1, 2, 3, 4, 5]
+
+
+def test_a_text_file_called_mp4(tmp_path):
+    path = tmp_path / "notes.mp4"
+    path.write_text("no video at all\n" * 40)
+    with pytest.raises(InputError, match=r"notes\.mp4 is no video.*give a video file or a folder"):
+        open_video(str(path), "notes")
+
+
+def test_a_truncated_video(path):
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"clip\.mp4 is no video, or it is damaged"):
+        open_video(str(path), "clip")
+
+
+def test_a_codec_that_is_missing(path):
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"xyz9"))
+    with pytest.raises(InputError, match=r"clip\.mp4 is coded in a way .* ffmpeg -i VIDEO"):
+        open_video(str(path), "clip")
+
+
+def test_sound_alone(tmp_path):
+    with wave.open(str(tmp_path / "song.wav"), "wb") as song:
+        song.setparams((1, 2, 8000, 0, "NONE", ""))
+        song.writeframes(bytes(1600))
+    with pytest.raises(InputError, match=r"song\.wav holds no pictures"):
+        open_video(str(tmp_path / "song.wav"), "song")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+def test_a_stream_over_http(tmp_path, path):
+    handler = partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert len(list(open_video(f"{address}/clip.mp4", "clip").read())) == 6
+        with pytest.raises(InputError, match=r"cannot open http.*nothing\.mp4: .*check the URL"):
+            open_video(f"{address}/nothing.mp4", "nothing")
+        server.shutdown()
+
+
+class FakeCamera:
+    """A camera that gives so many frames; BGR, as OpenCV does."""
+
+    def __init__(self, index, frames=3):
+        self.left = frames if index == 0 else -1
+        self.released = False
+
+    def isOpened(self):
+        return self.left >= 0
+
+    def read(self):
+        self.left -= 1
+        return self.left >= 0, np.full((4, 6, 3), (10, 20, 30), np.uint8)
+
+    def release(self):
+        self.released = True
+
+
+def test_a_camera_gives_rgb_and_its_end_is_an_error(monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    camera = Camera(0)
+    assert (camera.name, camera.live, camera.total) == ("camera0", True, None)
+    frames = camera.read()
+    first = next(frames)
+    assert first.image[0, 0].tolist() == [30, 20, 10]
+    with pytest.raises(InputError, match="camera 0 stopped after 3 frames"):
+        list(frames)
+
+
+def test_a_camera_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    with pytest.raises(InputError, match="there is no camera 7"):
+        next(Camera(7).read())
+
+
+def live(count, given, taken):
+    """Frames; after the first, all but the last come while nobody asks."""
+    image = np.zeros((2, 2, 3), np.uint8)
+    for number in range(1, count + 1):
+        if number == 2:
+            taken.wait(10)
+        yield Frame(number, "", image)
+    given.set()
+
+
+def test_of_live_frames_the_newest_is_taken():
+    given, taken = threading.Event(), threading.Event()
+    frames = newest(live(5, given, taken))
+    assert next(frames).number == 1
+    taken.set()
+    assert given.wait(10)
+    assert [frame.number for frame in frames] == [5]
+
+
+def test_what_fails_a_live_source_is_told_to_the_reader():
+    def failing():
+        yield Frame(1, "", np.zeros((2, 2, 3), np.uint8))
+        raise InputError("the cable is out")
+
+    with pytest.raises(InputError, match="the cable is out"):
+        list(newest(failing()))

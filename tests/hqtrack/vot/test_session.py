@@ -1,0 +1,440 @@
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import trax
+from trax.client import Client
+from trax.image import FileImage
+
+from hqtrack.baseline import FirstMask
+from hqtrack.errors import InputError
+from hqtrack.tracker import Tracked
+from hqtrack.types import Image, Masks
+from hqtrack.vot.session import Video, serve
+
+ROOT = Path(__file__).resolve().parents[3]
+SIZE = (20, 30)
+
+
+def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:
+    mask = np.zeros(SIZE, np.bool_)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+EMPTY = box(0, 0, 0, 0)
+ONE, TWO, THREE = box(2, 3, 8, 9), box(10, 4, 20, 12), box(18, 10, 25, 18)
+IMAGE = np.zeros((*SIZE, 3), np.uint8)
+
+
+class Recorder(FirstMask):
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, int]] = []
+
+    def initialize(self, image: Image, masks: Masks) -> None:
+        self.calls.append(("initialize", len(masks)))
+        super().initialize(image, masks)
+
+    def add_objects(self, image: Image, masks: Masks) -> None:
+        self.calls.append(("add_objects", len(masks)))
+        super().add_objects(image, masks)
+
+    def track(self, image: Image) -> Tracked:
+        self.calls.append(("track", 0))
+        return super().track(image)
+
+
+class TestVideo:
+    def test_objects_keep_their_order_and_empty_ones_stay(self) -> None:
+        tracker = Recorder()
+        video = Video(tracker, IMAGE, np.array([ONE, EMPTY, TWO]))
+        masks, confidence = video.track(IMAGE, np.zeros((0, *SIZE), np.bool_))
+        assert np.array_equal(masks, [ONE, EMPTY, TWO])
+        assert confidence.tolist() == [1, 0, 1]
+        assert tracker.calls == [("initialize", 2), ("track", 0)]
+
+    def test_later_objects_join_on_the_image_just_tracked(self) -> None:
+        tracker = Recorder()
+        video = Video(tracker, IMAGE, np.array([ONE, TWO]))
+        masks, confidence = video.track(IMAGE, np.array([EMPTY, THREE]))
+        assert np.array_equal(masks, [ONE, TWO & ~THREE, EMPTY, THREE])
+        assert confidence.tolist() == [1, 1, 0, 1]
+        assert tracker.calls == [("initialize", 2), ("track", 0), ("add_objects", 1)]
+        assert np.array_equal(
+            video.track(IMAGE, np.zeros((0, *SIZE), np.bool_)).masks,
+            [ONE, TWO & ~THREE, EMPTY, THREE],
+        )
+
+    def test_the_tracker_starts_with_the_first_object_that_is_seen(self) -> None:
+        tracker = Recorder()
+        video = Video(tracker, IMAGE, np.array([EMPTY]))
+        assert not video.track(IMAGE, np.zeros((0, *SIZE), np.bool_)).masks.any()
+        masks, _ = video.track(IMAGE, np.array([ONE]))
+        assert np.array_equal(masks, [EMPTY, ONE])
+        assert tracker.calls == [("initialize", 1)]
+
+    def test_an_image_of_another_size_is_refused_even_without_objects(self) -> None:
+        video = Video(Recorder(), IMAGE, np.array([EMPTY]))
+        with pytest.raises(InputError, match="30x20"):
+            video.track(IMAGE[:-1], np.zeros((0, *SIZE), np.bool_))
+
+
+class FakeServer:
+    """Hands out requests and keeps the answers."""
+
+    def __init__(self, *requests: Any) -> None:
+        self._requests = list(requests)
+        self.answers: list[list[tuple[Any, dict[str, float]]]] = []
+        self.reason: str | None = None
+
+    def wait(self) -> Any:
+        if not self._requests:
+            raise trax.TraxException("nobody there")
+        return self._requests.pop(0)
+
+    def status(self, objects: list[Any]) -> None:
+        self.answers.append(objects)
+
+    def quit(self, reason: str | None = None) -> None:
+        self.reason = reason
+
+
+def request(kind: str, image: Path | None = None, *masks: np.ndarray) -> Any:
+    objects = [(trax.Mask.create(mask.astype(np.uint8)), {}) for mask in masks]
+    channels = image and {"color": FileImage.create(str(image))}
+    return SimpleNamespace(type=kind, image=channels, objects=objects or None)
+
+
+def answered(regions: list[tuple[Any, Any]]) -> list[np.ndarray]:
+    """The masks of an answer, in frames of SIZE."""
+    masks = []
+    for region, _ in regions:
+        mask = np.zeros(SIZE, np.bool_)
+        (x, y), pixels = region.offset(), region.array() > 0
+        mask[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
+        masks.append(mask)
+    return masks
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "00000001.jpg"
+    cv2.imwrite(str(path), IMAGE)
+    return path
+
+
+class TestServe:
+    def test_a_session_of_two_videos(self, image: Path) -> None:
+        server = FakeServer(
+            request("initialize", image, ONE, TWO),
+            request("frame", image),
+            request("initialize", image, THREE),
+            request("frame", image),
+            request("quit"),
+        )
+        rests = []
+        assert serve(server, FirstMask(), lambda: rests.append(len(server.answers)))
+        assert np.array_equal(answered(server.answers[0]), [ONE, TWO])
+        assert np.array_equal(answered(server.answers[1]), [ONE, TWO])
+        assert np.array_equal(answered(server.answers[3]), [THREE])
+        assert [properties["confidence"] for _, properties in server.answers[1]] == [1.0, 1.0]
+        assert rests == [0, 1, 2, 3]
+
+    def test_masks_travel_cut_to_their_box(self, image: Path) -> None:
+        server = FakeServer(request("initialize", image, ONE), request("quit"))
+        serve(server, FirstMask(), lambda: None)
+        region = server.answers[0][0][0]
+        assert region.size() == (6, 6)
+        assert region.offset() == (2, 3)
+
+    @pytest.mark.parametrize(
+        ("fault", "reason"),
+        [("size", "29x20"), ("missing", "no file"), ("damaged", "read"), ("early", "initialized")],
+    )
+    def test_bad_input_ends_the_session_with_a_reason(
+        self, image: Path, tmp_path: Path, fault: str, reason: str, capsys: Any
+    ) -> None:
+        second = tmp_path / "00000002.jpg"
+        if fault == "size":
+            cv2.imwrite(str(second), IMAGE[:, :-1])
+        elif fault == "damaged":
+            second.write_bytes(b"no image")
+        requests = [request("initialize", image, ONE), request("frame", second)]
+        server = FakeServer(*(requests if fault != "early" else [request("frame", image)]))
+        assert not serve(server, FirstMask(), lambda: None)
+        assert server.reason is not None
+        assert reason in server.reason
+        assert reason in capsys.readouterr().err
+
+    @pytest.mark.parametrize("fault", ["missing", "damaged", "size"])
+    def test_a_frame_that_cannot_be_used_is_named(
+        self, image: Path, tmp_path: Path, fault: str
+    ) -> None:
+        second = tmp_path / "00000002.jpg"
+        if fault != "missing":
+            cv2.imwrite(str(second), IMAGE[:-1])
+        if fault == "damaged":
+            second.write_bytes(second.read_bytes()[:300])
+        server = FakeServer(request("initialize", image, ONE), request("frame", second))
+        assert not serve(server, FirstMask(), lambda: None)
+        assert server.reason is not None
+        assert str(second) in server.reason
+
+    def test_dropped_specks_are_printed(self, image: Path, capsys: Any) -> None:
+        noise = np.zeros((400, 400), np.bool_)
+        noise[::2, ::2] = True
+        noise[100:200, 100:200] = True
+        cv2.imwrite(str(image), np.zeros((*noise.shape, 3), np.uint8))
+        server = FakeServer(request("initialize", image, ONE, noise), request("quit"))
+        assert serve(server, FirstMask(), lambda: None)
+        assert "object 1: 5" in capsys.readouterr().err
+
+    def test_hundreds_of_objects_and_thousands_of_specks_are_answered_fast(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "1.png"
+        cv2.imwrite(str(path), np.zeros((300, 400, 3), np.uint8))
+        masks = np.zeros((300, 300, 400), np.bool_)
+        for index, mask in enumerate(masks):
+            mask[index, index : index + 100] = True
+        masks[0] = False
+        masks[0, ::4, ::4] = True
+        server = FakeServer(
+            request("initialize", path, *masks), request("frame", path), request("quit")
+        )
+        start = time.monotonic()
+        assert serve(server, FirstMask(), lambda: None)
+        # 0.4 s with a core for itself; specks handled one by one would take far longer
+        assert time.monotonic() - start < 4
+        assert [region.size() for region, _ in server.answers[1][1:]] == [(100, 1)] * 299
+
+    def test_a_fault_of_the_tracker_is_told_and_its_traceback_printed(
+        self, image: Path, capsys: Any
+    ) -> None:
+        class Broken(FirstMask):
+            def track(self, image: Image) -> Tracked:
+                raise RuntimeError('ünusual\n"state"')
+
+        server = FakeServer(request("initialize", image, ONE), request("frame", image))
+        assert not serve(server, Broken(), lambda: None)
+        assert server.reason == "?nusual 'state'"
+        assert "Traceback" in capsys.readouterr().err
+
+    def test_a_client_that_goes_away_is_not_answered(self, image: Path) -> None:
+        server = FakeServer(request("initialize", image, ONE))
+        with pytest.raises(trax.TraxException):
+            serve(server, FirstMask(), lambda: None)
+        assert server.reason is None
+
+
+CHILD = """
+import os, sys
+from hqtrack.baseline import FirstMask
+from hqtrack.errors import MissingFileError
+from hqtrack.vot.process import main
+
+class Chatty(FirstMask):
+    def track(self, image):
+        print("a line", flush=True)
+        os.write(1, b"native\\n")
+        for percent in (10, 50, 100):
+            print(f"\\r{percent}%", end="", flush=True)
+        print("\\n@@TRAX:quit", flush=True)
+        print("no end", end="", file=sys.stderr)
+        return super().track(image)
+
+class Crashing(FirstMask):
+    def track(self, image):
+        import ctypes
+        ctypes.string_at(0)
+
+def missing(name):
+    raise MissingFileError(f"no weights of {name} in here.pth: get them with hqtrack weights")
+
+build = {"chatty": lambda name: Chatty(), "missing": missing, "plain": lambda name: FirstMask(),
+         "crashing": lambda name: Crashing()}
+sys.exit(main(["--preset", "full"], build=build[sys.argv[1]]))
+"""
+
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("tracker", "models")),
+}
+
+
+@contextmanager
+def session(kind: str) -> Iterator[tuple[Client, list[str]]]:
+    """A client of the tracker process, started as the toolkit starts it, and the toolkit's log."""
+    log: list[str] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**ENVIRONMENT, "TRAX": "1"},
+        bufsize=0,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        client = Client(stream=(process.stdin.fileno(), process.stdout.fileno()), log=log.append)
+        try:
+            yield client, log
+        finally:
+            client.quit()
+            assert process.wait(20) == 0
+
+
+def transcript(kind: str, *requests: str) -> tuple[int, list[str]]:
+    """Send these messages, hang up, and return the exit status and all that came back."""
+    ended = subprocess.run(
+        [sys.executable, "-c", CHILD, kind],
+        input="".join(f"@@TRAX:{request}\n" for request in requests),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        env={**ENVIRONMENT, "TRAX": "1"},
+    )
+    return ended.returncode, [line for line in ended.stdout.splitlines() if line]
+
+
+def sent(*masks: np.ndarray) -> list[tuple[Any, dict[str, str]]]:
+    return [(trax.Mask.create(mask.astype(np.uint8)), {}) for mask in masks]
+
+
+def first_frame(image: Path) -> list[str]:
+    """The messages that start a video with one object, as the toolkit sends them."""
+    return ['initialize "mask:2,3,6,6,0,36"', f'frame "file://{image}"']
+
+
+class TestProcess:
+    def test_a_session_over_pipes(self, image: Path) -> None:
+        channels = {"color": FileImage.create(str(image))}
+        with session("plain") as (client, _):
+            assert client.tracker_name == "HQTrack"
+            assert client.get("multiobject")
+            first, _ = client.initialize(channels, sent(ONE, EMPTY), {})
+            second, _ = client.frame(channels, {}, sent(THREE))
+            third, _ = client.frame(channels, {}, [])
+            again, _ = client.initialize(channels, sent(TWO), {})
+        assert np.array_equal(answered(first), [ONE, EMPTY])
+        assert np.array_equal(answered(second), [ONE, EMPTY, THREE])
+        assert np.array_equal(answered(third), [ONE, EMPTY, THREE])
+        assert np.array_equal(answered(again), [TWO])
+        assert [float(properties["confidence"]) for _, properties in third] == [1.0, 0.0, 1.0]
+
+    @pytest.mark.timeout(60)
+    def test_whatever_is_printed_reaches_the_log_and_harms_nothing(self, image: Path) -> None:
+        channels = {"color": FileImage.create(str(image))}
+        with session("chatty") as (client, log):
+            client.initialize(channels, sent(ONE), {})
+            for _ in range(3):
+                objects, _ = client.frame(channels, {}, [])
+                assert np.array_equal(answered(objects), [ONE])
+        lines = "".join(log).splitlines()
+        printed = [line for line in lines if line and not line.startswith("@@TRAX:")]
+        assert printed == ["a line", "native", "100%", "@@ TRAX:quit", "no end"] * 3
+
+    def test_missing_weights_are_told_at_once(self) -> None:
+        message = "no weights of HQTrack in here.pth: get them with hqtrack weights"
+        status, lines = transcript("missing", *first_frame(Path("0.jpg")))
+        assert status == 1
+        assert lines[0] == f"hqtrack.vot: {message}"
+        assert lines[1].startswith("@@TRAX:hello")
+        assert lines[2] == f'@@TRAX:quit "trax.reason={message}" '
+
+    def test_missing_weights_end_it_even_when_nobody_listens(self) -> None:
+        status, lines = transcript("missing", "")
+        assert status == 1
+        assert "get them with hqtrack weights" in lines[0]
+
+    def test_an_error_is_printed_and_told_to_the_client(self, image: Path, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "small.png"), IMAGE[:-1])
+        status, lines = transcript(
+            "plain", *first_frame(image), f'frame "file://{tmp_path}/small.png"'
+        )
+        assert status == 1
+        assert "the image is 30x19" in lines[-2]
+        assert re.match(r'@@TRAX:quit "trax.reason=\S+/small.png: the image is 30x19', lines[-1])
+
+    def test_a_native_crash_leaves_its_stack(self, image: Path) -> None:
+        status, lines = transcript("crashing", *first_frame(image), f'frame "file://{image}"')
+        assert status < 0
+        assert "Fatal Python error: Segmentation fault" in lines
+
+    def test_it_ends_quietly_when_the_client_goes_away(self, image: Path) -> None:
+        status, lines = transcript("plain", *first_frame(image))
+        assert status == 0
+        assert lines[-1] == "hqtrack.vot: the TraX client is gone"
+        assert "Traceback" not in "".join(lines)
+
+    def test_an_unreadable_message_is_an_error(self) -> None:
+        with subprocess.Popen(
+            [sys.executable, "-c", CHILD, "plain"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=ENVIRONMENT,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write('@@TRAX:frame "file:///größe.jpg"\n'.encode())
+            process.stdin.flush()
+            assert process.wait(20) == 1
+            assert b"paths of images must be ASCII" in process.stdout.read()
+
+    @pytest.mark.parametrize("stdin", ["terminal", "closed", "null", "end"])
+    def test_without_a_client_it_says_what_to_do(self, stdin: str) -> None:
+        master, slave = os.openpty()
+        redirect = {"closed": "<&-", "null": "</dev/null", "end": "< <(true)"}.get(stdin, "")
+        ended = subprocess.run(
+            ["bash", "-c", f'"{sys.executable}" -m hqtrack.vot --preset light {redirect}'],
+            stdin=slave,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=ENVIRONMENT,
+        )
+        os.close(master)
+        os.close(slave)
+        assert ended.returncode == 2
+        assert "vot evaluate --workspace" in ended.stderr
+        assert ended.stdout == ""
+
+    def test_an_unknown_preset_is_refused(self) -> None:
+        ended = subprocess.run(
+            [sys.executable, "-m", "hqtrack.vot"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**ENVIRONMENT, "HQTRACK_PRESET": "huge"},
+        )
+        assert ended.returncode == 2
+        assert "full, light, first-mask" in ended.stderr
+
+    def test_an_unknown_preset_is_told_to_the_toolkit(self) -> None:
+        ended = subprocess.run(
+            [sys.executable, "-m", "hqtrack.vot"],
+            input="",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**ENVIRONMENT, "TRAX": "1", "HQTRACK_PRESET": "huge"},
+        )
+        assert ended.returncode == 1
+        assert "@@TRAX:hello" in ended.stdout + ended.stderr
+        assert "HQTRACK_PRESET is 'huge': give one of full, light" in ended.stdout + ended.stderr

@@ -1,0 +1,1 @@
+"""What a frame costs: the pipeline with stand-in weights, measurements, and their record."""

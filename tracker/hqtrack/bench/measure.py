@@ -1,0 +1,251 @@
+"""Measuring: time per stage, memory, start-up."""
+
+import ctypes
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from hqtrack.bench.pipeline import Networks, Setup, rehearse, save_networks
+from hqtrack.compute.threads import usable_cores
+from hqtrack.errors import InputError
+from hqtrack.stages import Stage, StageClock, watch
+
+_MEBIBYTE = 2**20
+
+
+class Spread(NamedTuple):
+    """The median of some measurements, the lowest and the highest."""
+
+    median: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Of at least one value."""
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+class MemoryMeter:
+    """Memory in use, in MiB: on a GPU that of torch's tensors, else the process's resident memory.
+
+    The latter can be told on Linux only.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def now(self) -> float | None:
+        """What is in use; free memory that malloc holds is given back first."""
+        if self._device.type == "cuda":
+            return torch.cuda.memory_allocated(self._device) / _MEBIBYTE
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
+        return _resident("VmRSS")
+
+    def reset_peak(self) -> None:
+        """Forget how much was in use so far."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        elif sys.platform == "linux":
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def peak(self) -> float | None:
+        """The most that was in use since ``reset_peak``."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / _MEBIBYTE
+        return _resident("VmHWM")
+
+
+def _resident(field: str) -> float | None:
+    if sys.platform != "linux":
+        return None
+    (kibibytes,) = re.findall(rf"^{field}:\s+(\d+)", Path("/proc/self/status").read_text(), re.M)
+    return int(kibibytes) / 1024
+
+
+def synchronizer(device: torch.device) -> Callable[[], None]:
+    """What waits until the device has done its work."""
+    if device.type == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    return lambda: None
+
+
+class FrameCost(NamedTuple):
+    """What frames took: milliseconds on the clock, and of computing summed over threads.
+
+    ``stages`` are of other frames, on which the device is waited for at each border of a stage;
+    ``staged`` is how long these took as a whole. Memory is in MiB over what the loaded networks
+    take, None where it cannot be told: ``held`` between frames, ``peak`` at most.
+    """
+
+    frame: Spread
+    cpu: Spread
+    stages: dict[Stage, Spread]
+    staged: Spread
+    held: float | None
+    peak: float | None
+
+
+def measure_frames(setup: Setup, networks: Networks, frames: int, warmup: int) -> FrameCost:
+    """Track so many frames as they are, and in turn with them as many stage by stage."""
+    meter, wait = MemoryMeter(networks.device), synchronizer(networks.device)
+    loaded = meter.now()
+    meter.reset_peak()
+    clock = StageClock(wait)
+    walls, cpus, staged, taken = [], [], [], []
+    with rehearse(setup, networks) as plain:
+        for _ in range(max(1, warmup)):
+            plain.frame(StageClock())
+        held, peak = meter.now(), meter.peak()
+        with rehearse(setup, networks) as watched:
+            for _ in range(warmup):
+                watched.frame(StageClock())
+            watch(watched.tracker, clock)
+            for _ in range(frames):
+                wall, cpu = timed(lambda: plain.frame(StageClock()), wait)
+                walls.append(1000 * wall)
+                cpus.append(1000 * cpu)
+                staged.append(1000 * timed(lambda: watched.frame(clock), wait)[0])
+                taken.append(clock.take())
+    stages = {stage: spread([1000 * seconds[stage] for seconds in taken]) for stage in Stage}
+    over = [None if loaded is None or used is None else used - loaded for used in (held, peak)]
+    return FrameCost(spread(walls), spread(cpus), stages, spread(staged), *over)
+
+
+class Seconds(NamedTuple):
+    """On the clock, and of computing on the CPU summed over threads."""
+
+    wall: float
+    cpu: float
+
+
+def timed(run: Callable[[], object], wait: Callable[[], None]) -> Seconds:
+    """What it takes until the device is done."""
+    wait()
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    wait()
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def in_turn(
+    runs: Sequence[Callable[[], object]], rounds: int, wait: Callable[[], None]
+) -> list[list[Seconds]]:
+    """Times of each of ``runs``, one after the other in every round, after one round to warm up.
+
+    What else the machine does in the meantime hits all of them, so their ratios can be trusted.
+    """
+    times: list[list[Seconds]] = [[] for _ in runs]
+    for turn in range(rounds + 1):
+        for run, taken in zip(runs, times, strict=True):
+            seconds = timed(run, wait)
+            if turn:
+                taken.append(seconds)
+    return times
+
+
+class Cost(NamedTuple):
+    """What frames take: milliseconds, and MiB over the loaded networks at most so far, if known.
+
+    Milliseconds are of computing on a CPU, which neighbours do not disturb, else on the clock.
+    """
+
+    ms: Spread
+    mib: float | None
+
+
+def watch_frames(
+    setup: Setup, networks: Networks, marks: Sequence[int], window: int, filled: bool
+) -> Iterator[tuple[int, Cost]]:
+    """Track until the last of ``marks``; tell of each mark what the frames before it took.
+
+    ``window``: how many frames are looked at; ``filled``: see ``rehearse``.
+    """
+    meter, wait = MemoryMeter(networks.device), synchronizer(networks.device)
+    recent: deque[float] = deque(maxlen=window)
+    loaded = meter.now()
+    meter.reset_peak()
+    with rehearse(setup, networks, filled) as rehearsal:
+        for number in range(1, max(marks) + 1):
+            seconds = timed(lambda: rehearsal.frame(StageClock()), wait)
+            recent.append(1000 * getattr(seconds, clock_of(networks.device)))
+            if number in marks:
+                peak = meter.peak()
+                over = None if peak is None or loaded is None else peak - loaded
+                yield number, Cost(spread(recent), over)
+
+
+def clock_of(device: torch.device) -> str:
+    """The field of ``Seconds`` that is to be trusted where others use the machine, too."""
+    return "cpu" if device.type == "cpu" else "wall"
+
+
+def measure_start(setup: Setup, networks: Networks) -> float:
+    """Seconds until a new process has imported everything and loaded the networks from files."""
+    program = (
+        "import sys; from pathlib import Path; "
+        "from hqtrack.bench.pipeline import Setup, load_networks; "
+        f"load_networks({setup!r}, Path(sys.argv[1]))"
+    )
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with tempfile.TemporaryDirectory(prefix="hqtrack-bench-") as folder:
+        save_networks(setup, networks, Path(folder))
+        command = [sys.executable, "-c", program, folder]
+        begin = time.perf_counter()
+        ended = subprocess.run(command, env={**os.environ, **paths}, capture_output=True, text=True)
+        seconds = time.perf_counter() - begin
+    if ended.returncode:
+        raise InputError(f"the networks cannot be loaded a second time: {ended.stderr.strip()}")
+    return seconds
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the result depends on, and nothing that names the machine."""
+    facts = {
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    if device.type == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+def _processor() -> str:
+    try:
+        names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def describe(setup: Setup, networks: Networks) -> dict[str, Any]:
+    """The setup with what it left open, as JSON holds it."""
+    height, width = setup.size
+    return {
+        **asdict(setup),
+        "variant": setup.variant if setup.refined else None,
+        "size": f"{width}x{height}",
+        "memory": setup.memory_frames,
+        "device": networks.device.type,
+        "dtype": str(networks.acceleration.dtype).removeprefix("torch."),
+        "kernels": networks.acceleration.kernels,
+        "stand_ins": list(networks.stand_ins),
+    }

@@ -1,0 +1,295 @@
+"""What is measured: a tracker with a full memory, on frames on disk, with all objects in sight."""
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from hqsam import VARIANTS, HQSam, build_hqsam
+from hqtrack import weights as known
+from hqtrack.build import PRESETS, choose_device
+from hqtrack.compute.acceleration import PLAIN, Acceleration, accelerate, choose_acceleration
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
+from hqtrack.refiner import MaskRefiner
+from hqtrack.regions import to_region
+from hqtrack.segmenter import Segmented, SegmenterConfig, VideoObjectSegmenter
+from hqtrack.stages import Stage, StageClock
+from hqtrack.synthetic import RESERVED_SEED, generate
+from hqtrack.tracker import HQTracker
+from hqtrack.types import Image, Masks
+from hqtrack.video import read_image
+from vmos import VMOS, build_vmos
+from vmos.attention import LayerMemory
+
+Network = TypeVar("Network", bound=nn.Module)
+
+NO_REFINER = "none"
+DTYPES = ("float32", "bfloat16")
+SIDES = (48, 8192)
+"""Shortest and longest side of a frame that can be measured, in pixels."""
+
+_IMAGES = 4
+_COPIES_OF_MASKS = 4
+_NEVER = 10**9
+_RADIUS, _SMALLEST_CELL = 0.4, 8
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What to measure.
+
+    Attributes:
+        preset: "full" or "light".
+        variant: the HQ-SAM of the full preset, or "none".
+        size: (height, width) of the frames, in pixels.
+        objects: how many, all of them in sight on every frame.
+        memory: frames in long-term memory; None for as many as the preset keeps.
+        device: where; None for a GPU where there is one.
+        dtype: "float32" or "bfloat16"; None for what the device is good for.
+        exact: compute plainly, without what makes a GPU fast.
+    """
+
+    preset: str = "full"
+    variant: str = "vit_h"
+    size: tuple[int, int] = (480, 854)
+    objects: int = 5
+    memory: int | None = None
+    device: str | None = None
+    dtype: str | None = None
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InputError where nothing can be measured."""
+        variants = (*VARIANTS, NO_REFINER)
+        types = (*DTYPES, None)
+        for name, offered in (
+            (self.preset, PRESETS),
+            (self.variant, variants),
+            (self.dtype, types),
+        ):
+            if name not in offered:
+                names = ", ".join(filter(None, offered))
+                raise InputError(f"there is no {name!r}: choose one of {names}")
+        low, high = SIDES
+        height, width = self.size
+        if not low <= min(self.size) <= max(self.size) <= high:
+            raise InputError(f"size {width}x{height}: give sides of {low} to {high} pixels")
+        if self.objects < 1 or (self.memory is not None and self.memory < 1):
+            raise InputError("objects and frames in memory are counted: give at least 1 of each")
+        if _COPIES_OF_MASKS * self.objects * height * width > _physical_memory():
+            raise InputError(
+                f"the masks of {self.objects} objects at {width}x{height} do not fit into the "
+                "memory of this machine: give fewer objects or a smaller size"
+            )
+
+    @property
+    def refined(self) -> bool:
+        """Whether there is a refiner."""
+        return self.preset == "full" and self.variant != NO_REFINER
+
+    @property
+    def segmenter(self) -> SegmenterConfig:
+        """The preset's segmenter."""
+        return LIGHT_SEGMENTER if self.preset == "light" else SegmenterConfig()
+
+    @property
+    def memory_frames(self) -> int:
+        """Frames in long-term memory."""
+        return self.memory or self.segmenter.long_term_size
+
+
+class Networks(NamedTuple):
+    """The networks of a setup, on its device; ``stand_ins``: those with weights from a seed."""
+
+    vmos: VMOS
+    hqsam: HQSam | None
+    stand_ins: tuple[str, ...]
+    acceleration: Acceleration = PLAIN
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return next(self.vmos.parameters()).device
+
+
+def load_networks(setup: Setup, weights: Path | None = None) -> Networks:
+    """Load the networks; where weights are not there, random ones from a seed stand in.
+
+    ``weights`` is a folder of checkpoints, None for the usual one. Raises InputError for a device
+    or a checkpoint that cannot be used, and where memory does not suffice.
+    """
+    device = choose_device(setup.device)
+    stand_ins = []
+
+    def load(name: str, build: Callable[..., Network]) -> Network:
+        try:
+            tensors = known.load(known.find(name, weights))
+        except MissingFileError:
+            tensors = None
+            stand_ins.append(name)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return build(state_dict=tensors).to(device)
+
+    with fitting(setup):
+        if setup.preset == "light":
+            vmos = load("light", partial(build_vmos, LIGHT_VMOS))
+        else:
+            vmos = load("vmos", build_vmos)
+        variant = setup.variant
+        hqsam = load(f"hqsam_{variant}", partial(build_hqsam, variant)) if setup.refined else None
+        acceleration = choose_acceleration(device, setup.exact)
+        if setup.dtype is not None:
+            acceleration = replace(acceleration, dtype=getattr(torch, setup.dtype))
+        acceleration = accelerate(acceleration, vmos, hqsam)
+    return Networks(vmos, hqsam, tuple(stand_ins), acceleration)
+
+
+def save_networks(setup: Setup, networks: Networks, folder: Path) -> None:
+    """Lay the checkpoint files into a folder, stand-ins as if they were real ones."""
+    modules: dict[str, nn.Module] = {"light" if setup.preset == "light" else "vmos": networks.vmos}
+    if networks.hqsam is not None:
+        modules[f"hqsam_{setup.variant}"] = networks.hqsam
+    for name, module in modules.items():
+        file = folder / known.known(name).file
+        if name in networks.stand_ins:
+            state = module.state_dict()
+            torch.save({key: value.float() for key, value in state.items()}, file)
+        else:
+            file.symlink_to(known.find(name).absolute())
+
+
+@contextmanager
+def fitting(setup: Setup) -> Iterator[None]:
+    """Turn what torch and numpy say when memory runs out into an InputError."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        short = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if short or "can't allocate memory" in str(error):
+            raise InputError(
+                f"{setup} does not fit into memory: give fewer objects, a smaller size or a "
+                "smaller variant"
+            ) from error
+        raise
+
+
+class HeldSegmenter(VideoObjectSegmenter):
+    """Does all the work of a segmenter, and then says that the objects are where they were.
+
+    So every object is in sight on every frame, whatever the weights.
+    """
+
+    def __init__(
+        self, model: VMOS, config: SegmenterConfig, dtype: torch.dtype, masks: Masks
+    ) -> None:
+        super().__init__(model, config, dtype)
+        self._masks = masks
+
+    def propagate(self, image: Image) -> Segmented:
+        """Segment, and forget what was found."""
+        return super().propagate(image)._replace(masks=self._masks)
+
+    def fill_memory(self, frames: int) -> None:
+        """Let the first frame fill long-term memory, as if it were so many different ones."""
+        for bank in self._known_video().banks:
+            first = bank.short_term.memory
+            for number in range(1, frames):
+                copied = [LayerMemory(key.clone(), value.clone()) for key, value in first]
+                bank.add(number * _NEVER, tuple(copied))
+
+
+class Rehearsal:
+    """A video that goes on for as long as it is asked to: a few frames, shown in turn."""
+
+    def __init__(self, setup: Setup, networks: Networks, folder: Path, filled: bool) -> None:
+        """``folder`` gets the frames, as JPEG files; see ``rehearse`` for ``filled``."""
+        self._paths = _write_images(setup.size, folder)
+        self._masks = place_objects(setup.objects, setup.size)
+        self._memory_frames = setup.memory_frames if filled else 1
+        config = replace(setup.segmenter, long_term_size=max(2, setup.memory_frames))
+        if filled:
+            config = replace(config, long_term_gap=_NEVER)
+        way = networks.acceleration
+        refiner = None if networks.hqsam is None else MaskRefiner(networks.hqsam, way.dtype)
+        self._segmenter = HeldSegmenter(networks.vmos, config, way.dtype, self._masks)
+        self.tracker = HQTracker(self._segmenter, refiner, ahead=way.ahead)
+        self._shown = 0
+
+    def start(self) -> None:
+        """Show the first frame, and fill the memory with it."""
+        self.tracker.initialize(read_image(self._paths[0]), self._masks)
+        self._segmenter.fill_memory(self._memory_frames)
+
+    def frame(self, clock: StageClock) -> None:
+        """Show the next frame, from the file to the regions that are answered under VOT."""
+        self._shown += 1
+        with clock.stage(Stage.READ):
+            image = read_image(self._paths[self._shown % _IMAGES])
+        with clock.stage(Stage.SELECT):
+            tracked = self.tracker.track(image)
+        with clock.stage(Stage.ANSWER):
+            for mask in tracked.masks:
+                to_region(mask)
+
+
+@contextmanager
+def rehearse(setup: Setup, networks: Networks, filled: bool = True) -> Iterator[Rehearsal]:
+    """A rehearsal that has started; its files are gone afterwards.
+
+    Memory is ``filled`` from the start and stays as it is, or else filled by the video as the
+    preset has it.
+    """
+    with tempfile.TemporaryDirectory(prefix="hqtrack-bench-") as folder, fitting(setup):
+        rehearsal = Rehearsal(setup, networks, Path(folder), filled)
+        rehearsal.start()
+        yield rehearsal
+
+
+def place_objects(count: int, size: tuple[int, int]) -> Masks:
+    """Ellipses [N,H,W] that do not touch, one in each cell of a grid over a frame (H, W).
+
+    Raises InputError where there is no room for so many.
+    """
+    height, width = size
+    columns = math.ceil(math.sqrt(count * width / height))
+    rows = math.ceil(count / columns)
+    masks = np.zeros((count, height, width), np.bool_)
+    if min(height / rows, width / columns) < _SMALLEST_CELL:
+        raise InputError(
+            f"{count} objects find no room at {width}x{height}: give fewer, or a larger size"
+        )
+    for index, mask in enumerate(masks):
+        row, column = divmod(index, columns)
+        y = (np.arange(height) + 0.5) * rows / height - row - 0.5
+        x = (np.arange(width) + 0.5) * columns / width - column - 0.5
+        mask[:] = np.square(y)[:, None] + np.square(x) < _RADIUS**2
+    return masks
+
+
+def _write_images(size: tuple[int, int], folder: Path) -> list[Path]:
+    """A generated image that is shifted from frame to frame."""
+    image = generate(RESERVED_SEED, 1, size, 1).images[0]
+    paths = []
+    for number in range(_IMAGES):
+        paths.append(folder / f"{number}.jpg")
+        shifted = np.roll(image, 3 * number, axis=1)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+        cv2.imwrite(str(paths[-1]), cv2.cvtColor(shifted, cv2.COLOR_RGB2BGR), quality)
+    return paths
+
+
+def _physical_memory() -> int:
+    """Bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

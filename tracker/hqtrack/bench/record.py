@@ -1,0 +1,143 @@
+"""The record of measurements: what was expected of a change before, and what it gave.
+
+A folder with one JSON file per run. The prediction is written before anything is measured.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from hqtrack.errors import InputError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run.
+
+    Attributes:
+        number: counts the runs of a record, from 1.
+        date: the day, UTC.
+        commit: what was measured; with a + where files differed from it.
+        measure: which measurement.
+        change: what was changed since the run before.
+        prediction: what was expected.
+        setup: of the measurement.
+        machine: facts that the result depends on.
+        headline: the numbers that count, by name; None while it runs, or where it failed.
+        result: everything that was measured.
+    """
+
+    number: int
+    date: str
+    commit: str
+    measure: str
+    change: str
+    prediction: str
+    setup: dict[str, Any]
+    machine: dict[str, Any]
+    headline: dict[str, float] | None = None
+    result: dict[str, Any] | None = None
+
+
+Finish = Callable[[Mapping[str, float], Mapping[str, Any]], None]
+"""Takes the numbers that count, by name, and everything that was measured."""
+
+
+def begin(
+    args: argparse.Namespace, measure: str, setup: Mapping[str, Any], machine: Mapping[str, Any]
+) -> Finish:
+    """Keep the prediction, where that is asked for; what is returned keeps the result."""
+    if args.record is None:
+        return lambda headline, result: None
+    number = max((entry.number for entry in read_record(args.record)), default=0) + 1
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    told = (args.change, args.prediction, dict(setup), dict(machine))
+    entry = Entry(number, day, _commit(), measure, *told)
+    _write(args.record, entry)
+
+    def finish(headline: Mapping[str, float], result: Mapping[str, Any]) -> None:
+        _write(args.record, replace(entry, headline=dict(headline), result=dict(result)))
+
+    return finish
+
+
+def read_record(folder: Path) -> list[Entry]:
+    """The runs in a folder, in order; raises InputError for a file that is no run."""
+    entries = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            entries.append(Entry(**json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path} is no run of a benchmark ({error}): remove it") from error
+    return entries
+
+
+def history(entries: Sequence[Entry]) -> Table:
+    """Prediction and result of each run; ``was``: the same on the same machine before."""
+    table = Table(*("run", "commit", "what", "change", "prediction", "result"))
+    for index, entry in enumerate(entries):
+        before = next((e for e in reversed(entries[:index]) if _comparable(e, entry)), None)
+        table.add_row(
+            f"{entry.number} {entry.date}",
+            entry.commit,
+            _words(entry),
+            entry.change,
+            entry.prediction,
+            _result(entry, before),
+        )
+    return table
+
+
+def _comparable(before: Entry, entry: Entry) -> bool:
+    same = (before.measure, before.setup, before.machine) == (
+        entry.measure,
+        entry.setup,
+        entry.machine,
+    )
+    return same and before.headline is not None
+
+
+def _words(entry: Entry) -> str:
+    """What was measured, and on what, without what hardly ever differs."""
+    setup, machine = entry.setup, entry.machine
+    named = [str(setup[name]) for name in ("preset", "variant", "size") if setup.get(name)]
+    counted = [f"{name} {setup[name]}" for name in ("objects", "memory") if name in setup]
+    computed = [str(setup[name]) for name in ("device", "dtype") if name in setup]
+    hardware = machine.get("gpu") or f"{machine['processor']}, {machine.get('threads')} threads"
+    return f"{entry.measure}: {', '.join([' '.join(named), *counted, *computed, hardware])}"
+
+
+def _result(entry: Entry, before: Entry | None) -> str:
+    if entry.headline is None:
+        return "no result"
+    was = {} if before is None or before.headline is None else before.headline
+    return "\n".join(
+        f"{name} {value:.4g}" + (f" (was {was[name]:.4g})" if name in was else "")
+        for name, value in entry.headline.items()
+    )
+
+
+def _write(folder: Path, entry: Entry) -> None:
+    text = json.dumps(asdict(entry), indent=1)
+    path = folder / f"{entry.number:04d}-{entry.measure}.json"
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _commit() -> str:
+    """The commit of the checkout that this file lies in, empty where there is none."""
+    git = ("git", "-C", str(Path(__file__).parent))
+    try:
+        commit, changes = (
+            subprocess.run([*git, *command], capture_output=True, text=True, check=True).stdout
+            for command in (("rev-parse", "--short", "HEAD"), ("diff", "--stat", "HEAD"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit.strip() + ("+" if changes else "")

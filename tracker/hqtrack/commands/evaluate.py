@@ -1,0 +1,116 @@
+"""The command ``hqtrack evaluate``: what ``vot evaluate`` does, on every device there is."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from hqtrack.evaluation.cluster import RayPool, cluster_posts, connected, local_posts
+from hqtrack.evaluation.dispatch import dispatch
+from hqtrack.evaluation.findings import State, examine, print_findings
+from hqtrack.evaluation.store import check_writable, results_of, store
+from hqtrack.evaluation.worker import Order, Outcome, order_of
+from hqtrack.evaluation.workspace import Task, find_tasks, find_trackers, open_workspace
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``hqtrack evaluate``."""
+    parser.add_argument(
+        "--workspace", type=Path, default=Path(), metavar="DIR", help="(default: this folder)"
+    )
+    parser.add_argument("trackers", nargs="+", metavar="TRACKER", help="names in trackers.ini")
+    parser.add_argument(
+        "--devices",
+        metavar="LIST",
+        help="a worker for each of these, for example cuda:0,cuda:1 or cpu,cpu (default: all GPUs, "
+        "or one worker on the CPU); in a cluster cuda,cuda,... or cpu,cpu,...",
+    )
+    parser.add_argument(
+        "--address", metavar="RAY", help="of a running Ray cluster (default: this machine only)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is missing or corrupt; 0 when all results are there and usable, else 1."""
+    workspace = open_workspace(args.workspace)
+    trackers = find_trackers(workspace, args.trackers)
+    tasks = find_tasks(workspace, trackers)
+    logs = args.workspace / "logs"
+    findings = list(examine(tasks, logs))
+    todo = [f.task for f in findings if f.state in (State.MISSING, State.CORRUPT)]
+    reasons: dict[Order, str] = {}
+    if todo:
+        for task in todo:
+            check_writable(Path(results_of(task)))
+        # so that no worker waits for the longest at the end
+        todo.sort(key=lambda task: len(task.sequence), reverse=True)
+        reasons = _evaluate(args, todo)
+        findings = list(examine(tasks, logs))
+    for index, finding in enumerate(findings):
+        reason = reasons.get(order_of(finding.task), finding.detail)
+        findings[index] = finding._replace(detail=reason)
+    print_findings(findings)
+    return 0 if all(finding.state.usable for finding in findings) else 1
+
+
+def _evaluate(args: argparse.Namespace, todo: Sequence[Task]) -> dict[Order, str]:
+    """Run the tasks and store their results; why they failed, for those that did."""
+    by_order = {order_of(task): task for task in todo}
+    reasons: dict[Order, str] = {}
+    local = args.address is None
+    posts = local_posts(args.devices, len(todo)) if local else []
+    with connected(args.address, len(posts)) as ray:
+        if not local:
+            posts = cluster_posts(args.devices, ray.cluster_resources(), len(todo))
+        pool = RayPool(ray, args.workspace, args.trackers, posts, local)
+        with _Display(todo) as display:
+            for order, outcome in dispatch(list(by_order), pool):
+                task = by_order[order]
+                if outcome.error:
+                    reasons[order] = outcome.error
+                store(task, outcome, args.workspace)
+                display.done(task, outcome)
+    return reasons
+
+
+class _Display:
+    """How many sequences are done, the time left, and what failed, on stderr."""
+
+    def __init__(self, todo: Sequence[Task]) -> None:
+        self._frames = sum(len(task.sequence) for task in todo)
+        self._done = 0
+        self._start = time.monotonic()
+        self._progress = Progress(
+            TextColumn("sequences"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=Console(stderr=True),
+        )
+        self._bar = self._progress.add_task("", total=len(todo), left="")
+
+    def __enter__(self) -> "_Display":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._progress.stop()
+
+    def done(self, task: Task, outcome: Outcome) -> None:
+        """A task is done or given up."""
+        self._done += len(task.sequence)
+        left = time_left(time.monotonic() - self._start, self._done, self._frames)
+        self._progress.update(self._bar, advance=1, left=left)
+        if outcome.error:
+            self._progress.console.print(f"{task}: {outcome.error}", markup=False)
+
+
+def time_left(elapsed: float, done: int, total: int) -> str:
+    """Words for the time that the other frames will take if they take as long as these, in s."""
+    minutes, seconds = divmod(round(elapsed / done * (total - done)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d} left" if done < total else ""

@@ -1,0 +1,110 @@
+"""The command ``hqtrack run``: follow objects through a video."""
+
+import argparse
+import contextlib
+from pathlib import Path
+
+from rich.console import Console
+
+from hqtrack.commands.options import add_tracker_options
+from hqtrack.errors import InputError
+from hqtrack.records.record import Recorder
+from hqtrack.runs.choice import PRESETS, choose_prompted, choose_tracker
+from hqtrack.runs.follower import check_starts
+from hqtrack.runs.results import Results
+from hqtrack.runs.run import _RECORD, _is_complete, _Plan, _track_and_finish
+from hqtrack.runs.summary import summarize
+from hqtrack.runs.targets import MaskFile, parse_targets
+from hqtrack.video.sources import open_source
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``hqtrack run``."""
+    parser.add_argument(
+        "video",
+        nargs="+",
+        metavar="VIDEO",
+        help="a video file, a folder or pattern of images, the index of a camera, or an URL",
+    )
+    objects = parser.add_argument_group("objects", "at least one; frames are counted from 1")
+    objects.add_argument(
+        "--mask",
+        type=Path,
+        metavar="PNG",
+        help="label map of the first frame: 0 is background, every other number an object",
+    )
+    for flag, metavar, meaning in (
+        ("--box", "X,Y,W,H", "objects on the first frame, by their boxes"),
+        ("--point", "X,Y", "objects by a point on each (X,Y,X,Y: two points on one object)"),
+        (
+            "--object",
+            "NAME@FRAME=WHERE",
+            "an object that starts on a later frame; WHERE is a mask file, box:X,Y,W,H or "
+            "point:X,Y",
+        ),
+    ):
+        objects.add_argument(
+            flag, nargs="+", action="extend", default=[], metavar=metavar, help=meaning
+        )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where masks, summary and overlay are written (default: tracked/NAME); the same "
+        "command again goes on where it was stopped",
+    )
+    parser.add_argument(
+        "--overlay", action="store_true", help="also write a video with the masks drawn on it"
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="also keep what `hqtrack inspect DIR` shows"
+    )
+    parser.add_argument(
+        "--start", type=int, default=1, metavar="N", help="first frame (default: 1)"
+    )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th frame")
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="the small tracker or the released one (default: full where its weights are here)",
+    )
+    add_tracker_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Track, and write each frame as it is done; see ``hqtrack.runs.results`` for the files."""
+    plan = _plan(args)
+    folder = args.output or Path("tracked", plan.source.name)
+    with contextlib.ExitStack() as stack:
+        results = stack.enter_context(Results(folder, plan.description))
+        if results.last and plan.source.live:
+            raise InputError(
+                f"{folder} holds a run, and a live video cannot be taken up again: give another "
+                "--output"
+            )
+        recorder = None
+        if args.record:
+            resumed = Recorder(folder / _RECORD, plan.heading, resume=results.count > 0)
+            recorder = stack.enter_context(resumed)
+        if not _is_complete(results, recorder, args.overlay):
+            _track_and_finish(plan, args, results, recorder)
+        Console().print(summarize(plan.targets, results.records()).table())
+        print(f"{results.count} frames are in {folder}")
+        if recorder is not None:
+            print(f"look inside with: hqtrack inspect {folder}")
+    return 0
+
+
+def _plan(args: argparse.Namespace) -> _Plan:
+    """What the arguments ask for; everything that can be found wrong early is."""
+    if min(args.start, args.every) < 1:
+        raise InputError("--start and --every count from 1: give 1 or more")
+    targets = parse_targets(args.mask, args.box, args.point, args.object)
+    files = [target.prompt.path for target in targets if isinstance(target.prompt, MaskFile)]
+    source = open_source(*args.video, but_not=files)
+    if source.total is not None and source.total < args.start:
+        raise InputError(f"--start {args.start} is behind the last frame, {source.total}")
+    check_starts(targets, args.start, args.every, source.total, source.live)
+    choice = choose_tracker(args.preset, args.weights)
+    prompted = choose_prompted(targets, args.weights, args.device)
+    return _Plan(source, args.start, args.every, targets, choice, prompted, args.exact)

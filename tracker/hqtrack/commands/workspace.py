@@ -1,0 +1,40 @@
+"""The command ``hqtrack workspace``: a folder of sequences as a workspace of the VOT toolkit."""
+
+import argparse
+from pathlib import Path
+
+from hqtrack.evaluation.make_workspace import REGISTRY, make_workspace
+from hqtrack.progress import progress_on_stderr
+from hqtrack.video import find_sequences
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``hqtrack workspace``."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the workspace to make")
+    parser.add_argument(
+        "--sequences",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="holds NAME/color/00000001.jpg, ... and NAME/masks/00000001.png, ...",
+    )
+    parser.add_argument(
+        "--registry",
+        type=Path,
+        default=REGISTRY,
+        metavar="INI",
+        help="describes the trackers to the toolkit (default: trackers.ini of the checkout)",
+    )
+    parser.add_argument(
+        "--copy", action="store_true", help="copy the frames instead of linking to them"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the workspace and say what to do with it."""
+    sequences = find_sequences(args.sequences)
+    with progress_on_stderr() as progress:
+        tracked = progress.track(sequences, description="writing")
+        make_workspace(args.folder, tracked, args.registry, copy=args.copy)
+    print(f"vot evaluate --workspace {args.folder} HQTrackLight")
+    return 0

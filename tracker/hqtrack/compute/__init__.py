@@ -1,0 +1,1 @@
+"""How and where networks compute: threads, data types, kernels, CUDA graphs, copies."""

@@ -1,0 +1,1 @@
+"""The side of the VOT toolkit: workspaces, their results, and workers that fill them."""

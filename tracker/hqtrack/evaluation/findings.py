@@ -1,0 +1,137 @@
+"""The results of a workspace: complete, missing, damaged or made by another tracker."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from vot.region import Special  # type: ignore[import-untyped]
+from vot.tracker import Trajectory  # type: ignore[import-untyped]
+
+from hqtrack.errors import MissingFileError
+from hqtrack.evaluation.workspace import Task
+from hqtrack.vot.process import PRESETS
+from hqtrack.vot.provenance import Made, Provenance, identity, image_key, read_made
+
+_CLOCK_SECONDS = 2.0
+
+
+class State(StrEnum):
+    """What there is of a tracker on a sequence, worst first."""
+
+    MISSING = "missing"
+    CORRUPT = "corrupt"
+    STALE = "made by another version"
+    UNSIGNED = "complete, made by nobody knows what"
+    COMPLETE = "complete"
+
+    @property
+    def usable(self) -> bool:
+        """Whether it needs no other run."""
+        return self in (State.UNSIGNED, State.COMPLETE)
+
+
+class Finding(NamedTuple):
+    """The state of the results of a task, and what is wrong with them."""
+
+    task: Task
+    state: State
+    detail: str = ""
+
+
+def examine(tasks: Sequence[Task], logs: Path) -> Iterator[Finding]:
+    """The state of the results of each task."""
+    made = list(read_made(logs))
+    identities: dict[str, Provenance | None] = {}
+    for task in tasks:
+        name = task.tracker.reference
+        if name not in identities:
+            identities[name] = _identity(task.tracker)
+        yield _examine(task, made, identities[name])
+
+
+def _examine(task: Task, made: Sequence[Made], now: Provenance | None) -> Finding:
+    complete, files, results = task.experiment.scan(task.tracker, task.sequence)
+    if not complete:
+        there = len([name for name in files if not name.endswith(".value")])
+        return Finding(task, State.MISSING, f"only {there} of its objects" if there else "")
+    if wrong := _damage(task, files, results):
+        return Finding(task, State.CORRUPT, wrong)
+    if now is None:
+        return Finding(task, State.COMPLETE)
+    written = min(_written(results, name) for name in files)
+    key = image_key(Path(task.sequence.frame(0).filename("color")))
+    signed = [
+        one
+        for one in made
+        if one.image == key
+        and one.by.tracker == now.tracker
+        and one.time < written + _CLOCK_SECONDS
+    ]
+    if not signed:
+        return Finding(task, State.UNSIGNED)
+    if differences := max(signed, key=lambda one: one.time).by.differences(now):
+        return Finding(task, State.STALE, "; ".join(differences))
+    return Finding(task, State.COMPLETE)
+
+
+def _damage(task: Task, files: Sequence[str], results: Any) -> str:
+    """What is wrong with stored results; nothing if they are whole."""
+    frames = len(task.sequence)
+    for name in files:
+        try:
+            if name.endswith(".value"):
+                with results.read(name) as file:
+                    count = len(file.read().splitlines())
+            else:
+                count = _regions(results, name)
+        except Exception as error:  # whatever the toolkit's reader runs into
+            return f"{name} cannot be read ({type(error).__name__})"
+        if count != frames:
+            return f"{name} has {count} entries for {frames} frames"
+    return ""
+
+
+def _regions(results: Any, name: str) -> int:
+    """The number of regions in a file, one of which is the object's start."""
+    regions = Trajectory.read(results, name.rpartition(".")[0]).regions()
+    starts = [r for r in regions if isinstance(r, Special) and r.code == Trajectory.INITIALIZATION]
+    if len(starts) != 1:
+        raise ValueError(f"the object starts {len(starts)} times")
+    return len(regions)
+
+
+def _written(results: Any, name: str) -> float:
+    with results.read(name) as file:
+        return Path(file.name).stat().st_mtime
+
+
+def _identity(tracker: Any) -> Provenance | None:
+    """What the tracker would sign with now; None for one that is not ours."""
+    description = tracker.describe()
+    preset = description["env"].get("HQTRACK_PRESET")
+    if description["command"] != "hqtrack.vot" or preset not in PRESETS:
+        return None
+    try:
+        return identity(PRESETS[preset], environment={**os.environ, **description["env"]})
+    except MissingFileError:
+        return None
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """A table of the results that need another run, and how many there are of each kind."""
+    console = Console()
+    trouble = [finding for finding in findings if not finding.state.usable]
+    if trouble:
+        table = Table("tracker", "experiment", "sequence", "results")
+        for task, state, detail in trouble:
+            text = f"{state}: {detail}" if detail else str(state)
+            names = (task.tracker.reference, task.experiment.identifier, task.sequence.name)
+            table.add_row(*names, text)
+        console.print(table)
+    counts = Counter(finding.state for finding in findings)
+    console.print("; ".join(f"{counts[state]} {state}" for state in State if counts[state]))

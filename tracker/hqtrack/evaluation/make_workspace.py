@@ -1,0 +1,156 @@
+"""The command ``hqtrack workspace``: a folder of sequences as a workspace of the VOT toolkit."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from vot.dataset import Sequence as VotSequence  # type: ignore[import-untyped]
+from vot.region import Mask, Special  # type: ignore[import-untyped]
+from vot.region.io import write_trajectory  # type: ignore[import-untyped]
+from vot.utilities import write_properties  # type: ignore[import-untyped]
+from vot.workspace import Workspace  # type: ignore[import-untyped]
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.files import shipped
+from hqtrack.regions import Region, to_region
+from hqtrack.types import LabelMap
+from hqtrack.video import Sequence, read_image
+
+REGISTRY = Path(__file__).resolve().parents[3] / "trackers.ini"
+"""How the toolkit starts our trackers; beside the source roots of a checkout."""
+
+_EMPTY = Region(np.zeros((1, 1), np.uint8), 0, 0)
+
+
+def make_workspace(
+    folder: Path, sequences: Iterable[Sequence], registry: Path = REGISTRY, copy: bool = False
+) -> None:
+    """Make a workspace with the analyses that fit VOTS; it appears when it is complete.
+
+    Raises InputError when ``folder`` holds anything or cannot be written, or when a sequence
+    cannot be used; see ``add_sequences``.
+    """
+    if not registry.is_file():
+        raise MissingFileError(
+            f"there is no file {registry}: give the trackers.ini of a checkout with --registry"
+        )
+    if (folder / "config.yaml").exists():
+        raise InputError(f"{folder} is a workspace already: evaluate it, or give another folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} holds other things: give a new folder for the workspace")
+    folder = folder.resolve()
+    partial = folder.with_name(f"{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        settings = {"registry": [str(registry.resolve())], "stack": "stack.yaml"}
+        Workspace.initialize(str(partial), settings, download=False)
+        # the toolkit leaves an empty one, which nothing would read
+        (partial / "trackers.ini").unlink()
+        shutil.copyfile(shipped("stack.yaml"), partial / "stack.yaml")
+        add_sequences(partial, sequences, copy)
+        partial.replace(folder)
+    except OSError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"cannot write the workspace {folder}: {error}; give a folder that can be written"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def add_sequences(workspace: Path, sequences: Iterable[Sequence], copy: bool = False) -> None:
+    """Write frames, ground truth and list.txt into the folder ``sequences`` of a workspace.
+
+    Frames are linked to, unless ``copy``. Raises InputError for a sequence without an object on
+    its first frame, whose masks have another size than its frames, or whose path is not ASCII.
+    """
+    names = []
+    for sequence in sequences:
+        _write_sequence(workspace / "sequences" / sequence.name, sequence, copy)
+        names.append(sequence.name)
+    (workspace / "sequences" / "list.txt").write_text("".join(f"{name}\n" for name in names))
+
+
+def _write_sequence(folder: Path, sequence: Sequence, copy: bool) -> None:
+    if not str(folder.resolve()).isascii():
+        raise InputError(f"{folder}: TraX carries ASCII paths only; rename the folder")
+    height, width = read_image(sequence.frames[0]).shape[:2]
+    trajectories = dict(_trajectories(sequence, height, width))
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "color").mkdir(parents=True)
+    # the toolkit knows two endings, and reads what is in the file
+    ending = ".png" if all(path.suffix == ".png" for path in sequence.frames) else ".jpg"
+    for number, frame in enumerate(sequence.frames, start=1):
+        target = folder / "color" / f"{number:08d}{ending}"
+        if copy:
+            shutil.copyfile(frame, target)
+        else:
+            target.symlink_to(frame.resolve())
+    for label, trajectory in trajectories.items():
+        name = "groundtruth.txt" if len(trajectories) == 1 else f"groundtruth_{label:03d}.txt"
+        write_trajectory(str(folder / name), trajectory)
+    properties = {
+        "name": sequence.name,
+        "fps": 30,
+        "format": "default",
+        "channel.default": "color",
+        "channels.color": f"color/%08d{ending}",
+        "width": width,
+        "height": height,
+    }
+    write_properties(str(folder / "sequence"), properties)
+
+
+def _trajectories(sequence: Sequence, height: int, width: int) -> Iterator[tuple[int, list[Any]]]:
+    """The ground truth of each object: its label, and a region of the toolkit per frame.
+
+    An object is unknown until its first mask: there the toolkit makes it known to the tracker.
+    After that, a label map without it says that it is not visible if all frames have label maps;
+    otherwise the label maps are taken to introduce objects, and say nothing about the others.
+    """
+    seen: dict[int, dict[int, Region]] = {}
+    for index, annotation in enumerate(sequence.annotations):
+        if annotation is None:
+            continue
+        labels = _framed(sequence, index, height, width)
+        for label in np.unique(labels[labels > 0]).tolist():
+            seen.setdefault(label, {})[index] = to_region(labels == label)
+    if not any(0 in regions for regions in seen.values()):
+        raise InputError(
+            f"sequence {sequence.name} has no object on its first frame, where tracking starts: "
+            f"mark one in masks/{sequence.frames[0].stem}.png"
+        )
+    for label, regions in sorted(seen.items()):
+        first = min(regions)
+        yield (
+            label,
+            [
+                _vot_region(regions.get(index), sequence.fully_annotated and index > first)
+                for index in range(len(sequence.frames))
+            ],
+        )
+
+
+def _vot_region(region: Region | None, absent: bool) -> Any:
+    """The region as the toolkit has it; without one, empty when ``absent`` or else unknown."""
+    if region is None and not absent:
+        return Special(VotSequence.UNKNOWN)
+    pixels, x, y = region or _EMPTY
+    return Mask(pixels, (x, y))
+
+
+def _framed(sequence: Sequence, index: int, height: int, width: int) -> LabelMap:
+    """The label map of a frame, a last row or column cut or added where it is off by one."""
+    labels = sequence.labels(index)
+    if max(abs(labels.shape[0] - height), abs(labels.shape[1] - width)) > 1:
+        raise InputError(
+            f"{sequence.annotations[index]} is {labels.shape[1]}x{labels.shape[0]}, the frames "
+            f"are {width}x{height}: give masks of the size of the frames"
+        )
+    framed = np.zeros((height, width), np.int32)
+    part = labels[:height, :width]
+    framed[: part.shape[0], : part.shape[1]] = part
+    return framed

@@ -1,0 +1,79 @@
+"""Where a sequence of a workspace starts, with which objects."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from vot.dataset import load_sequence  # type: ignore[import-untyped]
+from vot.region import is_special  # type: ignore[import-untyped]
+
+from hqtrack.errors import InputError
+from hqtrack.evaluation.make_workspace import add_sequences
+from hqtrack.regions import Region, to_mask
+from hqtrack.types import Masks
+from hqtrack.video import open_sequence, read_image
+
+
+class Start(NamedTuple):
+    """A frame and the objects that start on it: names, and masks [M,H,W]."""
+
+    image: Path
+    names: list[str]
+    masks: Masks
+
+
+def read_starts(folder: Path, objects: str | None, first: int, last: int | None) -> list[Start]:
+    """The frames ``first`` to ``last``, from 1, each with the objects that start on it.
+
+    Raises InputError where there is no such sequence, object or frame, or nothing to start with.
+    """
+    with tempfile.TemporaryDirectory() as workspace:
+        if not (folder / "sequence").is_file():
+            add_sequences(Path(workspace), [open_sequence(folder)])
+            folder = Path(workspace) / "sequences" / folder.absolute().name
+        sequence = load_sequence(str(folder.absolute()))
+        count = len(sequence)
+        chosen = _chosen(list(sequence.objects()), objects)
+        if not 1 <= first <= (last or count) <= count:
+            raise InputError(
+                f"{folder.name} has frames 1 to {count}: give --from and --to in order"
+            )
+        known = {name: sequence.object(name) for name in chosen}
+        frames = [
+            # what lies in the temporary folder are links, soon gone
+            _start(Path(sequence.frame(index).filename("color")).resolve(), known, index, first - 1)
+            for index in range(first - 1, last or count)
+        ]
+    if not all(str(frame.image).isascii() for frame in frames):
+        raise InputError(f"{frames[0].image}: TraX carries ASCII paths only; rename the folder")
+    if not frames[0].names:
+        raise InputError(f"none of the objects is annotated on frame {first}: give another --from")
+    return frames
+
+
+def _chosen(names: list[str], objects: str | None) -> list[str]:
+    """The names of the objects asked for; a single object is called 1, or by its name."""
+    if objects is None:
+        return names
+    numbers = {str(int(name)) if name.isdecimal() else "1": name for name in names}
+    asked = [word.strip().lstrip("0") for word in objects.split(",")]
+    unknown = [word for word in asked if word not in numbers]
+    if unknown:
+        raise InputError(
+            f"there is no object {', '.join(unknown)}: choose from {', '.join(sorted(numbers))}"
+        )
+    return [numbers[word] for word in asked]
+
+
+def _start(image: Path, known: dict[str, list[Any]], index: int, first: int) -> Start:
+    """What starts on a frame: an object whose region was unknown so far, since ``first``."""
+    names = [
+        name
+        for name, regions in known.items()
+        if not is_special(regions[index]) and all(map(is_special, regions[first:index]))
+    ]
+    regions = [known[name][index] for name in names]
+    height, width = read_image(image).shape[:2]
+    masks = [to_mask(Region(r.mask, *r.offset), height, width) for r in regions]
+    return Start(image, names, np.array(masks, np.bool_).reshape(-1, height, width))

@@ -1,0 +1,1 @@
+"""Records of tracked videos, and the page that shows them."""

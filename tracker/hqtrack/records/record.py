@@ -1,0 +1,266 @@
+"""What a tracker did, frame by frame, kept on disk for ``hqtrack inspect``.
+
+====================  ===================================================================
+file                  what
+====================  ===================================================================
+frames/NUMBER.jpg     a frame, at most 768 pixels wide or high
+record.jsonl          the heading, then a line per frame: masks and numbers of its objects
+====================  ===================================================================
+
+A frame is there when its line is whole, so a record can be cut off at any time and go on. Numbers
+(area, IoU, J, F) are those of the masks at full size; the masks kept are as large as the picture.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.tracker import Step
+from hqtrack.types import Image, Masks, Scores
+from hqtrack.video.run_lengths import encode_mask
+
+_JOURNAL = "record.jsonl"
+_LONG_EDGE = 768
+_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 75]
+
+
+class Origin(StrEnum):
+    """Where a reported mask came from."""
+
+    GIVEN = "given"
+    TRACKED = "tracker"
+    COARSE = "VMOS"
+    REFINED = "HQ-SAM"
+    ABSENT = "not seen"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a record is of: a video or sequence, a tracker, and the objects by number and name."""
+
+    title: str
+    tracker: str
+    objects: dict[int, str]
+
+
+class Truth(NamedTuple):
+    """The annotated masks [N,H,W] of a frame, and J [N] and F [N] of the reported ones."""
+
+    masks: Masks
+    region: Scores
+    boundary: Scores
+
+
+class Observed(NamedTuple):
+    """A frame and what the tracker reported on it.
+
+    ``number`` counts from 1 in the whole video; ``name`` is the file's; ``objects`` are the
+    numbers of the objects that have started, masks [N,H,W] and confidence [N] theirs. An object
+    is taken for given on the first frame that has it. ``step``: of the first objects of the
+    frame, those that were tracked.
+    """
+
+    number: int
+    name: str
+    image: Image
+    objects: tuple[int, ...]
+    masks: Masks
+    confidence: Scores
+    step: Step | None = None
+    truth: Truth | None = None
+
+
+class RecordedObject(NamedTuple):
+    """An object on a frame.
+
+    Area in pixels; masks as run lengths in COCO's text; confidence, IoU of the coarse with the
+    refined mask, J and F in [0, 1]. None is what there was not.
+    """
+
+    number: int
+    origin: Origin
+    area: int
+    confidence: float
+    chosen: str
+    coarse: str | None = None
+    refined: str | None = None
+    truth: str | None = None
+    iou: float | None = None
+    region: float | None = None
+    boundary: float | None = None
+
+
+class RecordedFrame(NamedTuple):
+    """A frame: its number and file name, the (height, width) of its masks, memory, objects.
+
+    ``memory``: per group of objects the frames that were read, those of long-term memory and then
+    the one of short-term memory; 0 is the first frame with an object.
+    """
+
+    number: int
+    name: str
+    size: tuple[int, int]
+    memory: tuple[tuple[tuple[int, ...], int], ...]
+    objects: tuple[RecordedObject, ...]
+
+
+class Recorder:
+    """Writes a record frame by frame; a context manager. Memory does not grow with the video."""
+
+    def __init__(self, folder: Path, heading: Heading, resume: bool = False) -> None:
+        """Begin anew, or with ``resume`` go on with a record of the same heading.
+
+        Raises InputError where the folder cannot be written.
+        """
+        self.folder = folder
+        self.last = 0
+        """Number of the last frame that is there, 0 before the first."""
+        self._known: set[int] = set()
+        try:
+            (folder / "frames").mkdir(parents=True, exist_ok=True)
+            self._journal = (folder / _JOURNAL).open("a+b")
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {folder} ({error.strerror}): record into another folder"
+            ) from error
+        self._begin((json.dumps(dataclasses.asdict(heading)) + "\n").encode(), resume)
+
+    def write(self, observed: Observed) -> None:
+        """Keep a frame; frames come in order."""
+        height, width = observed.image.shape[:2]
+        scale = min(1.0, _LONG_EDGE / max(height, width))
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        picture = cv2.cvtColor(observed.image, cv2.COLOR_RGB2BGR)
+        if scale < 1:
+            picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
+        _, data = cv2.imencode(".jpg", picture, _QUALITY)
+        picture_path(self.folder, observed.number).write_bytes(data.tobytes())
+        memory = () if observed.step is None else observed.step.memory
+        objects = tuple(self._object(observed, index, size) for index in range(len(observed.masks)))
+        frame = RecordedFrame(observed.number, observed.name, size, memory, objects)
+        self._journal.write((json.dumps(frame) + "\n").encode())
+        self._journal.flush()
+        self._known.update(observed.objects)
+        self.last = observed.number
+
+    def __enter__(self) -> "Recorder":
+        """The recorder itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the journal."""
+        self._journal.close()
+
+    def _begin(self, heading: bytes, resume: bool) -> None:
+        """Keep the whole lines of a record to go on with, or none."""
+        self._journal.seek(0)
+        end = 0
+        if resume and self._journal.readline() == heading:
+            end = len(heading)
+            while (line := self._journal.readline()).endswith(b"\n"):
+                frame = _frame(line)
+                self.last = frame.number
+                self._known.update(found.number for found in frame.objects)
+                end += len(line)
+        self._journal.truncate(end)
+        if not end:
+            self._journal.write(heading)
+            self._journal.flush()
+
+    def _object(self, observed: Observed, index: int, size: tuple[int, int]) -> RecordedObject:
+        number, mask, truth = observed.objects[index], observed.masks[index], observed.truth
+        given = number not in self._known
+        step = None if given else observed.step
+        area = int(np.count_nonzero(mask))
+        recorded = RecordedObject(
+            number=number,
+            origin=Origin.GIVEN if given else mask_origin(step, index, area > 0),
+            area=area,
+            confidence=_rounded(observed.confidence[index]),
+            chosen=_encode(mask, size),
+        )
+        if step is not None:
+            recorded = recorded._replace(coarse=_encode(step.coarse[index], size))
+            if step.refined is not None and step.selection is not None:
+                recorded = recorded._replace(
+                    refined=_encode(step.refined[index], size),
+                    # two empty masks agree, which says nothing
+                    iou=_rounded(step.selection.iou[index]) if step.coarse[index].any() else None,
+                )
+        if truth is not None:
+            recorded = recorded._replace(
+                region=_rounded(truth.region[index]),
+                boundary=_rounded(truth.boundary[index]),
+                truth=_encode(truth.masks[index], size),
+            )
+        return recorded
+
+
+def mask_origin(step: Step | None, index: int, seen: bool) -> Origin:
+    """Where the mask of object ``index`` came from; ``seen``: whether it has a pixel."""
+    if not seen:
+        return Origin.ABSENT
+    if step is None:
+        return Origin.TRACKED
+    if step.selection is not None and step.selection.refined[index]:
+        return Origin.REFINED
+    return Origin.COARSE
+
+
+def picture_path(folder: Path, number: int) -> Path:
+    """The file of a frame's picture."""
+    return folder / "frames" / f"{number:08d}.jpg"
+
+
+def read_heading(folder: Path) -> Heading:
+    """What a record is of; MissingFileError where there is none, InputError where it is broken."""
+    try:
+        with (folder / _JOURNAL).open("rb") as journal:
+            fields = json.loads(journal.readline())
+        objects = {int(number): str(name) for number, name in fields["objects"].items()}
+        return Heading(fields["title"], fields["tracker"], objects)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingFileError(
+            f"there is no record in {folder}: make one with hqtrack run ... --record or "
+            "hqtrack score ... --record"
+        ) from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise InputError(
+            f"{folder / _JOURNAL} is no record, or of another version: record again"
+        ) from None
+
+
+def recorded_frames(folder: Path) -> Iterator[RecordedFrame]:
+    """The frames of a record, in order, read one by one; a cut-off last line is left out."""
+    with (folder / _JOURNAL).open("rb") as journal:
+        next(journal)
+        for line in journal:
+            if line.endswith(b"\n"):
+                yield _frame(line)
+
+
+def _frame(line: bytes) -> RecordedFrame:
+    number, name, (height, width), memory, objects = json.loads(line)
+    groups = tuple((tuple(long_term), short_term) for long_term, short_term in memory)
+    found = tuple(RecordedObject(n, Origin(origin), *rest) for n, origin, *rest in objects)
+    return RecordedFrame(number, name, (height, width), groups, found)
+
+
+def _encode(mask: NDArray[np.bool_], size: tuple[int, int]) -> str:
+    if mask.shape != size:
+        small = cv2.resize(mask.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+        mask = small.view(np.bool_)
+    return encode_mask(mask)
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)

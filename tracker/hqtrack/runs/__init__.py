@@ -1,0 +1,1 @@
+"""A video from prompts to results on disk, frame by frame."""

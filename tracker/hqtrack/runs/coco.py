@@ -1,0 +1,60 @@
+"""The masks of a run as a data set in the format of COCO, one category per object."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from pycocotools import mask as run_lengths  # type: ignore[import-untyped]
+
+from hqtrack.runs.results import FrameRecord
+from hqtrack.runs.targets import Target
+
+
+def coco_parts(
+    targets: Sequence[Target], records: Callable[[], Iterable[FrameRecord]]
+) -> Iterator[str]:
+    """The file in parts, so that memory does not grow with the video.
+
+    ``records`` gives the frames anew each time. An image's id is its frame's number, a category's
+    id its object's; an annotation has the object's mask in COCO's run lengths, its area, its box
+    [x, y, width, height] and as score the confidence. Frames without an object have none.
+    """
+    categories = [{"id": target.number, "name": target.name} for target in targets]
+    yield f'{{"categories": {json.dumps(categories)},\n"images": [\n'
+    yield from _joined(_image(record) for record in records())
+    yield '],\n"annotations": [\n'
+    yield from _joined(_annotations(records()))
+    yield "]}\n"
+
+
+def _joined(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
+    separator = ""
+    for entry in entries:
+        yield separator + json.dumps(entry)
+        separator = ",\n"
+    yield "\n"
+
+
+def _image(record: FrameRecord) -> dict[str, Any]:
+    height, width = record.size
+    return {"id": record.number, "file_name": record.name, "width": width, "height": height}
+
+
+def _annotations(records: Iterable[FrameRecord]) -> Iterator[dict[str, Any]]:
+    number = 0
+    for record in records:
+        for seen in record.objects:
+            if seen.counts is None:
+                continue
+            number += 1
+            mask = {"size": list(record.size), "counts": seen.counts}
+            yield {
+                "id": number,
+                "image_id": record.number,
+                "category_id": seen.number,
+                "segmentation": mask,
+                "area": seen.area,
+                "bbox": run_lengths.toBbox(mask).tolist(),
+                "iscrowd": 0,
+                "score": seen.confidence,
+            }

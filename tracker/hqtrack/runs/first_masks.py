@@ -1,0 +1,215 @@
+"""First masks of objects: read from files, or made from boxes and points by HQ-SAM or GrabCut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack import weights
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.runs.targets import Box, MaskFile, Points, Prompt, Target, describe
+from hqtrack.types import Image, Masks
+from hqtrack.video import read_labels
+
+if TYPE_CHECKING:  # torch comes with it: not before it is needed
+    from hqsam import HQSam, ImageEmbedding
+
+VARIANTS = ("vit_h", "vit_l", "vit_b", "vit_tiny")
+"""Of HQ-SAM, the best first."""
+
+_GRABCUT_ROUNDS = 5
+_GRABCUT_SIDE = 320
+_LEAST_FILLED = 0.2
+
+
+class Prompted(Protocol):
+    """Makes a mask from a box or points."""
+
+    @property
+    def name(self) -> str:
+        """Who makes the masks."""
+
+    def masks(self, image: Image, prompts: Sequence[Box | Points]) -> Masks:
+        """One mask per prompt, [N,H,W]; all points and a part of every box lie in the image."""
+
+
+class GrabCut:
+    """Colours inside a box against those around it (Rother et al., 2004), by OpenCV."""
+
+    name = "GrabCut"
+
+    def masks(self, image: Image, prompts: Sequence[Box | Points]) -> Masks:
+        """See ``Prompted.masks``; raises InputError for points, which take HQ-SAM."""
+        return np.array([self._mask(image, box) for box in boxes_only(prompts)], np.bool_)
+
+    def _mask(self, image: Image, prompt: Box) -> NDArray[np.bool_]:
+        height, width = image.shape[:2]
+        left, top = max(round(prompt.left), 0), max(round(prompt.top), 0)
+        right, bottom = (
+            min(round(prompt.right) + 1, width),
+            min(round(prompt.bottom) + 1, height),
+        )
+        # a margin of half the box tells enough about the background
+        across, down = (right - left + 1) // 2, (bottom - top + 1) // 2
+        x, y = max(left - across, 0), max(top - down, 0)
+        part = image[y : bottom + down, x : right + across]
+        inside = _grabcut(part, (left - x, top - y, right - x, bottom - y))
+        mask = np.zeros((height, width), np.bool_)
+        mask[y : y + part.shape[0], x : x + part.shape[1]] = inside
+        return mask
+
+
+class HQSamMasks:
+    """Masks by HQ-SAM, loaded when it is first asked."""
+
+    def __init__(self, variant: str, directory: Path | None, device: str | None) -> None:
+        self.name = f"HQ-SAM {variant}"
+        self._variant = variant
+        self._directory = directory
+        self._device = device
+        self._model: HQSam | None = None
+
+    def masks(self, image: Image, prompts: Sequence[Box | Points]) -> Masks:
+        """See ``Prompted.masks``."""
+        if self._model is None:
+            from hqsam import build_hqsam
+            from hqtrack.build import choose_device
+
+            file = weights.find(f"hqsam_{self._variant}", self._directory)
+            model = build_hqsam(self._variant, weights.load(file))
+            self._model = model.to(choose_device(self._device))
+        return prompted_masks(self._model, image, prompts)
+
+
+def prompted_masks(model: HQSam, image: Image, prompts: Sequence[Box | Points]) -> Masks:
+    """One mask [N,H,W] per prompt from HQ-SAM, the image encoded once; see ``Prompted.masks``."""
+    import torch
+
+    embedding = model.embed(torch.tensor(np.ascontiguousarray(image)))
+    masks = [_prompted_mask(model, embedding, prompt) for prompt in prompts]
+    return np.array(masks, np.bool_)
+
+
+def _prompted_mask(
+    model: HQSam, embedding: ImageEmbedding, prompt: Box | Points
+) -> NDArray[np.bool_]:
+    import torch
+
+    if isinstance(prompt, Box):
+        prediction = model.predict(embedding, boxes=torch.tensor([prompt], dtype=torch.float64))
+    else:
+        points = torch.tensor([prompt.places], dtype=torch.float64)
+        prediction = model.predict(embedding, points=points, labels=torch.ones(points.shape[:2]))
+    found = model.to_image(prediction.logits, embedding) > 0
+    mask: NDArray[np.bool_] = found[0, 0].cpu().numpy()
+    return mask
+
+
+def boxes_only(prompts: Iterable[Prompt]) -> list[Box]:
+    """The boxes among the prompts; raises InputError where there are points."""
+    prompts = list(prompts)
+    if any(isinstance(prompt, Points) for prompt in prompts):
+        raise InputError(
+            "points become masks by HQ-SAM, whose weights are not here: run `hqtrack weights "
+            "download hqsam_vit_b`, or give a box or a mask"
+        )
+    return [prompt for prompt in prompts if isinstance(prompt, Box)]
+
+
+def best_variant(directory: Path | None) -> str | None:
+    """The best HQ-SAM whose weights are there, None where there are none."""
+    for variant in VARIANTS:
+        try:
+            weights.find(f"hqsam_{variant}", directory)
+        except MissingFileError:
+            continue
+        return variant
+    return None
+
+
+def first_masks(image: Image, targets: Sequence[Target], prompted: Prompted) -> Masks:
+    """The masks [N,H,W] of these objects on the frame on which they start.
+
+    Raises InputError, which names the object, where a prompt does not fit the frame or yields
+    nothing.
+    """
+    for target in targets:
+        _check_inside(target, image.shape[1], image.shape[0])
+    files = {target.prompt.path for target in targets if isinstance(target.prompt, MaskFile)}
+    label_maps = {path: read_labels(path) for path in files}
+    for path, labels in label_maps.items():
+        if labels.shape != image.shape[:2]:
+            raise InputError(
+                f"{path} is {labels.shape[1]}x{labels.shape[0]} and the image is "
+                f"{image.shape[1]}x{image.shape[0]}: draw the mask on the frame at its full size"
+            )
+    asked = [target.prompt for target in targets if not isinstance(target.prompt, MaskFile)]
+    made = iter(prompted.masks(image, asked) if asked else ())
+    masks = [
+        label_maps[target.prompt.path] == target.prompt.label
+        if isinstance(target.prompt, MaskFile)
+        else next(made)
+        for target in targets
+    ]
+    for target, mask in zip(targets, masks, strict=True):
+        if not mask.any():
+            raise InputError(
+                f"object {target.name} ({describe(target.prompt)}): {prompted.name} finds nothing "
+                "there; give another prompt, or a mask"
+            )
+    return np.array(masks, np.bool_)
+
+
+def _check_inside(target: Target, width: int, height: int) -> None:
+    prompt = target.prompt
+    if isinstance(prompt, Box):
+        inside = prompt.right >= 0 and prompt.bottom >= 0
+        inside = inside and prompt.left <= width - 1 and prompt.top <= height - 1
+    elif isinstance(prompt, Points):
+        inside = all(0 <= x <= width - 1 and 0 <= y <= height - 1 for x, y in prompt.places)
+    else:
+        return
+    if not inside:
+        raise InputError(
+            f"object {target.name}: {describe(prompt)} lies outside the frame, which is "
+            f"{width}x{height} pixels"
+        )
+
+
+def _grabcut(image: Image, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """The object in the box (left, top, right, bottom, the last two exclusive) of the image.
+
+    The whole box where there is nothing around it, or where less than a fifth of it is left.
+    """
+    whole = np.zeros(image.shape[:2], np.bool_)
+    whole[box[1] : box[3], box[0] : box[2]] = True
+    if whole.all():
+        return whole
+    scale = min(1.0, _GRABCUT_SIDE / max(image.shape[:2]))
+    size = [max(2, round(side * scale)) for side in image.shape[1::-1]]
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    marks = cv2.resize(whole.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    marks = np.where(marks > 0, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    models = np.zeros((2, 1, 65))
+    cv2.setRNGSeed(0)
+    try:
+        cv2.grabCut(
+            cv2.cvtColor(small, cv2.COLOR_RGB2BGR),
+            marks,
+            (0, 0, 0, 0),
+            models[0],
+            models[1],
+            _GRABCUT_ROUNDS,
+            cv2.GC_INIT_WITH_MASK,
+        )
+    except cv2.error:  # too few pixels for its statistics
+        return whole
+    found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    grown = cv2.resize(found, image.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    mask = grown & whole
+    return mask if mask.sum() > _LEAST_FILLED * whole.sum() else whole

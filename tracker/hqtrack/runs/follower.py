@@ -1,0 +1,102 @@
+"""One video through a tracker: objects start on their frames, each frame gets its result."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from hqtrack.errors import InputError
+from hqtrack.runs.first_masks import Prompted, first_masks
+from hqtrack.runs.targets import Target
+from hqtrack.tracker import HQTracker, Step, Tracked, Tracker, last_step
+from hqtrack.types import Image, Masks, Scores
+from hqtrack.video.streams import Frame
+
+
+class Followed(NamedTuple):
+    """A frame and the objects that have started by then, in the order in which they did.
+
+    masks [N,H,W], empty where an object is not seen; confidence [N] in [0, 1], 1 on the frame on
+    which an object starts. step, of the objects that were there before, where the tracker tells.
+    """
+
+    frame: Frame
+    targets: tuple[Target, ...]
+    masks: Masks
+    confidence: Scores
+    step: Step | None = None
+
+
+class Follower:
+    """Shows a tracker one frame after the other and hands it objects where they start."""
+
+    def __init__(self, tracker: Tracker, targets: Iterable[Target], prompted: Prompted) -> None:
+        self._tracker = tracker
+        self._targets = list(targets)
+        self._prompted = prompted
+        self._known: tuple[Target, ...] = ()
+
+    @property
+    def pending(self) -> list[Target]:
+        """The objects that have not started yet."""
+        return [target for target in self._targets if target not in self._known]
+
+    def follow(self, frame: Frame) -> Followed:
+        """The next frame with its objects.
+
+        Where a new object lies over others it takes their pixels. Raises InputError for a frame
+        or a prompt that cannot be used.
+        """
+        return self._advance(self._tracker, frame)
+
+    def repeat(self, frame: Frame) -> Followed:
+        """Like ``follow``, and quicker: the masks are the coarse ones.
+
+        The tracker is where it would be: memory holds the coarse masks (HQTrack, pipeline).
+        """
+        coarse = self._tracker
+        if isinstance(coarse, HQTracker):
+            coarse = HQTracker(coarse.segmenter)
+        return self._advance(coarse, frame)
+
+    def _advance(self, tracker: Tracker, frame: Frame) -> Followed:
+        masks, confidence = _nothing(frame.image)
+        if self._known:
+            masks, confidence = tracker.track(frame.image)
+        new = tuple(target for target in self.pending if target.frame in (None, frame.number))
+        if new:
+            given = first_masks(frame.image, new, self._prompted)
+            add = tracker.add_objects if self._known else tracker.initialize
+            add(frame.image, given)
+            masks = np.concatenate([masks & ~given.any(axis=0), given])
+            confidence = np.concatenate([confidence, np.ones(len(new), np.float32)])
+            self._known += new
+        return Followed(frame, self._known, masks, confidence, last_step(tracker))
+
+
+def check_starts(
+    targets: Sequence[Target], start: int, every: int, total: int | None, live: bool
+) -> None:
+    """Raise InputError, which names the object, where one starts on a frame that is not read."""
+    for target in targets:
+        if target.frame is None:
+            continue
+        if live:
+            raise InputError(
+                f"object {target.name}: a live video has no frame {target.frame} to mark yet; "
+                "objects start on its first frame"
+            )
+        if total is not None and target.frame > total:
+            raise InputError(
+                f"object {target.name} starts on frame {target.frame}, and the video has {total}"
+            )
+        if target.frame < start or (target.frame - start) % every:
+            raise InputError(
+                f"object {target.name} starts on frame {target.frame}, which --start {start} "
+                f"--every {every} leaves out: mark it on one of {start}, {start + every}, "
+                f"{start + 2 * every}, ..."
+            )
+
+
+def _nothing(image: Image) -> Tracked:
+    return Tracked(np.zeros((0, *image.shape[:2]), np.bool_), np.zeros(0, np.float32))

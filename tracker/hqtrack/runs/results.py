@@ -1,0 +1,189 @@
+"""The folder of a run: label maps, a journal of what is done, and what is made of the journal.
+
+====================  ===================================================================
+file                  what
+====================  ===================================================================
+masks/NAME.png        label map of a frame, indexed, 16-bit above 255 objects
+frames.jsonl          the journal: what the run does, then a line per frame that is done
+masks.json            all masks as run lengths, a COCO data set
+summary.json          per object frames seen, mean area, mean confidence; see hqtrack.runs.summary
+overlay.mp4           masks and object numbers on the frames, where asked for
+====================  ===================================================================
+
+A frame is done when its line is whole, which is written after its label map. So a run can be
+killed at any time and goes on after the last frame that is done.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+
+from hqtrack.errors import InputError
+from hqtrack.masks import label_masks, masks_to_labels
+from hqtrack.runs.follower import Followed
+from hqtrack.types import Masks
+from hqtrack.video import read_labels, write_labels
+from hqtrack.video.run_lengths import encode_mask
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """What determines the masks of a run; equal ones give equal masks.
+
+    video: the source's address. start, every: which frames. tracker: preset and networks.
+    first_masks: who makes them. objects: a line for each, see ``hqtrack.runs.targets.describe``.
+    """
+
+    video: str
+    start: int
+    every: int
+    tracker: str
+    first_masks: str
+    objects: tuple[str, ...]
+
+
+class ObjectRecord(NamedTuple):
+    """An object on a frame; its area in pixels, and its run lengths in COCO's text, if any."""
+
+    number: int
+    area: int
+    confidence: float
+    counts: str | None
+
+
+class FrameRecord(NamedTuple):
+    """A frame that is done; size is (height, width), seconds the time that tracking took."""
+
+    number: int
+    name: str
+    size: tuple[int, int]
+    seconds: float
+    objects: tuple[ObjectRecord, ...]
+
+
+class Results:
+    """Keeps what is done in a folder; a context manager. One process at a time."""
+
+    def __init__(self, folder: Path, description: RunDescription) -> None:
+        """Go on where an equal run stopped, or begin.
+
+        Raises InputError where the folder holds another run or cannot be written.
+        """
+        self.folder = folder
+        self.last = 0
+        """Number of the last frame that is done, 0 before the first."""
+        self.count = 0
+        """How many frames are done."""
+        self._path = folder / "frames.jsonl"
+        self._masks = folder / "masks"
+        try:
+            self._masks.mkdir(parents=True, exist_ok=True)
+            if not self._path.exists() and any(self._masks.iterdir()):
+                raise InputError(f"{self._masks} holds files of others: give another --output")
+            self._journal = self._open(description)
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {folder} ({error.strerror}): give another --output"
+            ) from error
+
+    def write(self, followed: Followed, seconds: float) -> None:
+        """Keep a frame, which took so long: its label map first, then its line in the journal."""
+        frame, masks = followed.frame, followed.masks
+        numbering = np.array([0, *(target.number for target in followed.targets)])
+        labels = numbering[masks_to_labels(masks)]
+        write_labels(self._labels_path(frame.stem), labels)
+        areas = [int(np.count_nonzero(mask)) for mask in masks]
+        counts = [
+            encode_mask(mask) if area else None for mask, area in zip(masks, areas, strict=True)
+        ]
+        objects = tuple(
+            ObjectRecord(target.number, area, round(float(confidence), 4), count)
+            for target, area, confidence, count in zip(
+                followed.targets, areas, followed.confidence, counts, strict=True
+            )
+        )
+        height, width = frame.image.shape[:2]
+        record = FrameRecord(frame.number, frame.name, (height, width), round(seconds, 4), objects)
+        self._journal.write(json.dumps(record) + "\n")
+        self._journal.flush()
+        self.last = frame.number
+        self.count += 1
+
+    def stored_masks(self, stem: str, numbers: list[int]) -> Masks:
+        """The masks [N,H,W] of these objects as they are on disk for a frame that is done."""
+        return label_masks(read_labels(self._labels_path(stem)), numbers)
+
+    def records(self) -> Iterator[FrameRecord]:
+        """The frames that are done, in order, read one by one."""
+        with self._path.open(encoding="utf-8") as journal:
+            next(journal)
+            for line in journal:
+                yield _record(line)
+
+    def write_json(self, name: str, parts: Iterable[str]) -> None:
+        """Write a file of these parts in one step: the one before stays until it is whole."""
+        part = self.folder / f".{name}.part"
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
+        os.replace(part, self.folder / name)
+
+    def __enter__(self) -> "Results":
+        """The results themselves."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the journal."""
+        self._journal.close()
+
+    def _labels_path(self, stem: str) -> Path:
+        return self._masks / f"{stem}.png"
+
+    def _open(self, description: RunDescription) -> TextIO:
+        """The journal, cut after its last whole line, ready to append."""
+        header = {"run": json.loads(json.dumps(dataclasses.asdict(description)))}
+        journal = self._path.open("a+", encoding="utf-8")
+        try:
+            journal.seek(0)
+            first = journal.readline()
+            different = self._differences(header["run"], first) if first.endswith("\n") else []
+            end = journal.tell()
+            while first.endswith("\n") and (line := journal.readline()).endswith("\n"):
+                self.last = _record(line).number
+                self.count += 1
+                end = journal.tell()
+            if self.count and different:
+                raise InputError(
+                    f"{self.folder} holds another run (other {', '.join(different)}): give another "
+                    "--output, or delete it"
+                )
+            journal.truncate(end if self.count else 0)
+            journal.seek(0, os.SEEK_END)
+            if not self.count:
+                journal.write(json.dumps(header) + "\n")
+                journal.flush()
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def _differences(self, run: dict[str, Any], line: str) -> list[str]:
+        """What the first line of a journal says otherwise; InputError where it is none."""
+        try:
+            before = json.loads(line)["run"]
+            return [name for name, value in run.items() if before[name] != value]
+        except (ValueError, TypeError, KeyError):
+            raise InputError(
+                f"{self._path} is no journal of a run: give another --output"
+            ) from None
+
+
+def _record(line: str) -> FrameRecord:
+    number, name, (height, width), seconds, objects = json.loads(line)
+    records = tuple(ObjectRecord(*fields) for fields in objects)
+    return FrameRecord(number, name, (height, width), seconds, records)

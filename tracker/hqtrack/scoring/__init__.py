@@ -1,0 +1,1 @@
+"""Scores of trackers on annotated sequences, mosaics of sequences, and the measures of VOTS."""

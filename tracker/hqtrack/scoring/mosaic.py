@@ -1,0 +1,212 @@
+"""Several sequences side by side in one: many objects on real frames, with exact masks.
+
+Every tile of a grid shows one sequence, resized to the tile. A mosaic ends with its shortest
+sequence. Tiles can go blank for a while: they show a flat grey and their objects are absent; behind
+it the sequence goes on, so an object returns somewhere else than it was last seen.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.random import PCG64, Generator
+from numpy.typing import NDArray
+
+from hqtrack.errors import InputError
+from hqtrack.scoring.annotated import Annotated, AnnotatedFrame
+from hqtrack.types import Image, Masks
+
+SIZE = (480, 854)
+"""Height and width of a mosaic unless something else is asked for."""
+
+_MIN_TILE = 16
+_GREY = 127
+_ABSENCE = 11
+"""Frames; the toolkit measures the absence of objects that are absent for longer than ten."""
+
+
+class Grid(NamedTuple):
+    """How many tiles lie side by side, and how many on top of each other."""
+
+    columns: int
+    rows: int
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return self.columns * self.rows
+
+    def __str__(self) -> str:
+        """As it is written: COLUMNSxROWS."""
+        return f"{self.columns}x{self.rows}"
+
+
+class Tile(NamedTuple):
+    """A rectangle of the frame, in pixels: the first row and column, and those after the last."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def area(self) -> tuple[slice, slice]:
+        """What cuts it out of an array [H,W]."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def lay_out(grid: Grid, size: tuple[int, int]) -> list[Tile]:
+    """The tiles, row after row, which cover a frame of ``size`` (height, width).
+
+    They are equally large but for one pixel where the size cannot be divided. Raises InputError
+    where a tile would have a side of less than 16 pixels.
+    """
+    if size[0] < grid.rows * _MIN_TILE or size[1] < grid.columns * _MIN_TILE:
+        raise InputError(
+            f"{grid} tiles do not fit {size[1]}x{size[0]} pixels: a tile needs {_MIN_TILE}x"
+            f"{_MIN_TILE}; give a larger size or fewer tiles"
+        )
+    ys = [size[0] * row // grid.rows for row in range(grid.rows + 1)]
+    xs = [size[1] * column // grid.columns for column in range(grid.columns + 1)]
+    return [
+        Tile(ys[row], xs[column], ys[row + 1], xs[column + 1])
+        for row in range(grid.rows)
+        for column in range(grid.columns)
+    ]
+
+
+def deal(sequences: int, tiles: int) -> list[tuple[int, ...]]:
+    """Which sequence, counted from 0, each tile of each mosaic shows.
+
+    The sequences are dealt in turn until all are used equally often and the last mosaic is full.
+    """
+    mosaics = sequences // math.gcd(sequences, tiles)
+    return [
+        tuple((mosaic * tiles + tile) % sequences for tile in range(tiles))
+        for mosaic in range(mosaics)
+    ]
+
+
+def blank_schedule(seed: int, tiles: int, frames: int) -> NDArray[np.bool_]:
+    """Whether a tile is blank on a frame, [``frames``,``tiles``].
+
+    Each tile is blank once, for a quarter to a third of the frames and at least 11 of them, and
+    visible in the eighth of the frames at the beginning and at the end. The same seed gives the
+    same schedule. Raises InputError for less than 15 frames.
+    """
+    margin = max(frames // 8, 2)
+    shortest = max(frames // 4, _ABSENCE)
+    longest = max(frames // 3, shortest)
+    if frames < shortest + 2 * margin:
+        raise InputError(
+            f"{frames} frames are too few for tiles that go blank and come back: use sequences of "
+            f"{_ABSENCE + 4} or more"
+        )
+    rng = Generator(PCG64(seed))
+    blank = np.zeros((frames, tiles), np.bool_)
+    for tile in range(tiles):
+        length = min(int(rng.integers(shortest, longest + 1)), frames - 2 * margin)
+        start = int(rng.integers(margin, frames - margin - length + 1))
+        blank[start : start + length, tile] = True
+    return blank
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Sequences in the tiles of a grid; an ``Annotated``, whose frames are made when read.
+
+    A sequence that is shown twice is mirrored in its second tile, as in its fourth. The objects
+    are those of the tiles, in turn. ``blank_seed`` is that of the schedule of blank tiles; without
+    one there are none. ``size`` is (height, width).
+    """
+
+    name: str
+    sequences: tuple[Annotated, ...]
+    grid: Grid
+    size: tuple[int, int] = SIZE
+    blank_seed: int | None = None
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """1, 2, ..."""
+        return tuple(range(1, sum(len(shown.objects) for shown in self.sequences) + 1))
+
+    def __len__(self) -> int:
+        """The number of frames of the shortest sequence."""
+        return min(map(len, self.sequences))
+
+    def read(self) -> Iterator[AnnotatedFrame]:
+        """See ``Annotated.read``; InputError, too, where an object is too small for its tile."""
+        tiles = lay_out(self.grid, self.size)
+        mirrored = [self.sequences[:i].count(shown) % 2 for i, shown in enumerate(self.sequences)]
+        blank = np.zeros((len(self), len(tiles)), np.bool_)
+        if self.blank_seed is not None:
+            blank = blank_schedule(self.blank_seed, len(tiles), len(self))
+        together = zip(*(shown.read() for shown in self.sequences), strict=False)
+        for index, (frames, hidden) in enumerate(zip(together, blank, strict=False)):
+            image = np.full((*self.size, 3), _GREY, np.uint8)
+            masks = np.zeros((len(self.objects), *self.size), np.bool_)
+            first = 0
+            for tile, frame, flip, gone in zip(tiles, frames, mirrored, hidden, strict=True):
+                count = len(frame.masks)
+                if not gone:
+                    fitted = _fit(frame, tile, bool(flip))
+                    image[tile.area], masks[(slice(first, first + count), *tile.area)] = fitted
+                first += count
+            if index == 0:
+                self._check_visible(masks)
+            yield AnnotatedFrame(f"{index + 1:08d}", image, masks)
+
+    def _check_visible(self, masks: Masks) -> None:
+        shown = [sequence.name for sequence in self.sequences for _ in sequence.objects]
+        lost = {name for name, mask in zip(shown, masks, strict=True) if not mask.any()}
+        if lost:
+            raise InputError(
+                f"an object of {', '.join(sorted(lost))} is too small for a tile of {self.grid} in "
+                f"{self.size[1]}x{self.size[0]}: give a larger size or fewer tiles"
+            )
+
+
+def make_mosaics(
+    sequences: Sequence[Annotated],
+    grid: Grid,
+    size: tuple[int, int] = SIZE,
+    blank_seed: int | None = None,
+) -> list[Annotated]:
+    """Mosaics that together use each sequence equally often; see ``deal`` and ``Mosaic``.
+
+    The schedule of each mosaic is that of the next seed. Raises InputError where tiles would be
+    too small, or sequences too short to go blank.
+    """
+    lay_out(grid, size)
+    mosaics: list[Annotated] = []
+    for index, shown in enumerate(deal(len(sequences), grid.tiles)):
+        seed = None if blank_seed is None else blank_seed + index
+        name = f"{grid}_{'blank_' * (seed is not None)}{index + 1:02d}"
+        mosaics.append(Mosaic(name, tuple(sequences[i] for i in shown), grid, size, seed))
+    if blank_seed is not None:
+        for mosaic in mosaics:
+            blank_schedule(blank_seed, grid.tiles, len(mosaic))
+    return mosaics
+
+
+def _fit(frame: AnnotatedFrame, tile: Tile, mirrored: bool) -> tuple[Image, Masks]:
+    """Image and masks at the size of a tile."""
+    size = (tile.right - tile.left, tile.bottom - tile.top)
+    shrinks = size[0] < frame.image.shape[1]
+    image = cv2.resize(
+        frame.image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    masks = np.array(
+        [
+            cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+            for mask in frame.masks
+        ],
+        np.bool_,
+    )
+    if mirrored:
+        image, masks = image[:, ::-1], masks[:, :, ::-1]
+    return np.asarray(image, np.uint8), masks

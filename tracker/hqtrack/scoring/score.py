@@ -1,0 +1,156 @@
+"""How well and how fast a tracker follows annotated sequences."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TypeAlias
+
+import numpy as np
+
+from hqtrack.errors import InputError
+from hqtrack.measures import boundary_measure, region_similarity
+from hqtrack.progress import progress_on_stderr
+from hqtrack.records.record import Observed, Truth
+from hqtrack.scoring.annotated import Annotated, OnDisk
+from hqtrack.scoring.vots import Analysed, Tracks, VotsMeasures, analyse, join
+from hqtrack.tracker import Tracker, last_step
+from hqtrack.video import Sequence
+
+Observer: TypeAlias = Callable[[Observed], None]
+
+
+def _ignore(observed: Observed) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Score:
+    """Region similarity (J) and boundary measure (F) in [0, 1], VOTS measures, and speed.
+
+    ``seconds`` is the time spent inside ``track`` for ``frames`` frames: showing the first frame,
+    reading files and measuring are left out.
+    """
+
+    region: float
+    boundary: float
+    analysed: Analysed
+    frames: int
+    seconds: float
+
+    @property
+    def fps(self) -> float:
+        """Frames tracked per second."""
+        return self.frames / self.seconds
+
+    @cached_property
+    def vots(self) -> VotsMeasures:
+        """The measures of VOTS."""
+        return self.analysed.measures()
+
+
+def score_sequence(
+    tracker: Tracker,
+    sequence: Annotated,
+    advance: Callable[[], None] = lambda: None,
+    observe: Observer = _ignore,
+) -> Score:
+    """Track the objects of the first frame; mean of J and F over frames, then objects.
+
+    As in DAVIS, J and F leave out the first and the last frame, so the sequence needs at least
+    three; the measures of VOTS are over all of them. ``advance`` is called after each frame that
+    is tracked, ``observe`` with every frame that is shown. Raises InputError for images or label
+    maps that cannot be read or differ in size.
+    """
+    frames = enumerate(sequence.read(), start=1)
+    _, first = next(frames)
+    tracker.initialize(first.image, first.masks)
+    tracks = Tracks(first.masks)
+    sure = np.ones(len(first.masks), np.float32)
+    observe(Observed(1, first.name, first.image, sequence.objects, first.masks, sure))
+    regions, boundaries, seconds = [], [], 0.0
+    for number, frame in frames:
+        start = time.perf_counter()
+        tracked = tracker.track(frame.image)
+        seconds += time.perf_counter() - start
+        tracks.add(frame.masks, tracked.masks)
+        regions.append(region_similarity(tracked.masks, frame.masks))
+        boundaries.append(boundary_measure(tracked.masks, frame.masks))
+        compared = Truth(frame.masks, regions[-1], boundaries[-1])
+        shown = (number, frame.name, frame.image, sequence.objects)
+        observe(Observed(*shown, *tracked, last_step(tracker), compared))
+        advance()
+    region, boundary = (float(np.mean(each[:-1], dtype="f8")) for each in (regions, boundaries))
+    return Score(region, boundary, analyse(tracks), len(regions), seconds)
+
+
+def mean_score(scores: list[Score]) -> Score:
+    """The mean of J, F and VOTS measures over sequences, with all their frames and seconds."""
+    return Score(
+        region=float(np.mean([score.region for score in scores])),
+        boundary=float(np.mean([score.boundary for score in scores])),
+        analysed=join([score.analysed for score in scores]),
+        frames=sum(score.frames for score in scores),
+        seconds=sum(score.seconds for score in scores),
+    )
+
+
+def numbers(score: Score) -> dict[str, float | None]:
+    """The measures by the names that tables and JSON use; ADQ is None where nothing was absent."""
+    quality, accuracy, robustness, nre, dre, adq = score.vots
+    return {
+        "J": score.region,
+        "F": score.boundary,
+        "fps": score.fps,
+        "Quality": quality,
+        "accuracy": accuracy,
+        "robustness": robustness,
+        "NRE": nre,
+        "DRE": dre,
+        "ADQ": adq,
+    }
+
+
+def score_sequences(
+    tracker: Tracker,
+    sequences: Iterable[Annotated],
+    observer: Callable[[Annotated, ExitStack], Observer] = lambda *_: _ignore,
+) -> dict[str, Score]:
+    """The score of each sequence, by its name; progress on stderr. Errors as of score_sequence.
+
+    ``observer`` makes what observes a sequence; the stack it is given ends with the sequence.
+    """
+    scores = {}
+    with progress_on_stderr() as progress:
+        for sequence in sequences:
+            task = progress.add_task(sequence.name, total=len(sequence) - 1)
+            advance = partial(progress.advance, task)
+            with ExitStack() as stack:
+                observe = observer(sequence, stack)
+                scores[sequence.name] = score_sequence(tracker, sequence, advance, observe)
+    return scores
+
+
+def scorable(sequences: Iterable[Sequence]) -> list[Annotated]:
+    """Those with a mask on every frame; the others are named on stderr.
+
+    Raises InputError where none is left.
+    """
+    found: list[Annotated] = []
+    for sequence in sequences:
+        annotated = len(sequence.frames) - sequence.annotations.count(None)
+        if not sequence.fully_annotated:
+            reason = f"{annotated} of {len(sequence.frames)} frames have a mask"
+        elif len(sequence.frames) < 3:
+            reason = "the first and the last frame are left out, so it needs three or more"
+        elif not sequence.objects:
+            reason = "there is no object on its first mask"
+        else:
+            found.append(OnDisk(sequence))
+            continue
+        print(f"hqtrack: skipped {sequence.name}: {reason}", file=sys.stderr)
+    if not found:
+        raise InputError("nothing to score: no sequence has a mask on every frame")
+    return found

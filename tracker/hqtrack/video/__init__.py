@@ -1,0 +1,26 @@
+"""Frames and masks: files, folders, video files, streams, overlays."""
+
+from hqtrack.video.images import (
+    IMAGE_SUFFIXES,
+    list_images,
+    order_images,
+    read_frames,
+    read_image,
+    read_labels,
+    write_labels,
+)
+from hqtrack.video.sequences import Sequence, find_sequences, open_sequence, write_sequence
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Sequence",
+    "find_sequences",
+    "list_images",
+    "open_sequence",
+    "order_images",
+    "read_frames",
+    "read_image",
+    "read_labels",
+    "write_labels",
+    "write_sequence",
+]

@@ -1,0 +1,135 @@
+"""Images and label maps on disk."""
+
+import io
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.masks import check_next_image
+from hqtrack.types import Image, LabelMap
+from hqtrack.video.overlay import object_colours
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_PARTS = re.compile(r"\d+|\D+")
+
+
+def read_image(path: Path) -> Image:
+    """Read an image file as 8-bit RGB, decoded by OpenCV as in the published pipeline.
+
+    Grey becomes RGB, an alpha channel is dropped, palettes are looked up, 16 bits are scaled to 8.
+    An EXIF orientation is applied, as viewers and the VOT toolkit do, so that masks drawn on what
+    they show fit. Raises MissingFileError where there is no file, InputError where it is not a
+    complete image.
+    """
+    data = np.frombuffer(_read_bytes(path), np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if pixels is None:
+        raise InputError(f"cannot read {path} as an image: it is damaged or of an unknown format")
+    image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return image
+
+
+def read_frames(paths: Iterable[Path]) -> Iterator[Image]:
+    """Read images one after the other; InputError where one is not of the size of the first."""
+    size: tuple[int, ...] | None = None
+    for path in paths:
+        image = read_image(path)
+        size = size or image.shape[:2]
+        check_next_image(image, size, str(path))
+        yield image
+
+
+def read_labels(path: Path) -> LabelMap:
+    """Read a label map: a file with one number per pixel, indexed (palette) or grey, 8 or 16 bits.
+
+    Raises MissingFileError where there is no file, InputError where it is damaged or in colour.
+    """
+    data = _read_bytes(path)
+    try:
+        with PillowImage.open(io.BytesIO(data)) as picture:
+            mode, labels = picture.mode, np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(
+            f"cannot read {path} as a mask file: it is damaged or of an unknown format"
+        ) from error
+    if mode not in {"1", "L", "P", "I", "I;16", "I;16B"}:
+        raise InputError(
+            f"{path} is a colour image ({mode}): a mask file holds one object number per pixel; "
+            "save it as an indexed or grey PNG"
+        )
+    return labels.astype(np.int32)
+
+
+def write_labels(path: Path, labels: NDArray[np.integer]) -> None:
+    """Write a label map [H,W] as PNG: indexed with the colours of the objects, 16-bit above 255.
+
+    Raises InputError for labels outside 0 to 65535, OSError where the file cannot be written.
+    """
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest > 65535:
+        raise InputError(f"labels from {lowest} to {highest} do not fit a PNG: use 0 to 65535")
+    if highest > 255:
+        picture = PillowImage.fromarray(labels.astype(np.uint16))
+    else:
+        picture = PillowImage.fromarray(labels.astype(np.uint8), mode="P")
+        picture.putpalette([0, 0, 0, *object_colours(range(1, 256)).ravel().tolist()])
+    encoded = io.BytesIO()
+    picture.save(encoded, "PNG")
+    path.write_bytes(encoded.getvalue())
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files of a folder, numbers in their names taken as numbers (9 before 10).
+
+    Raises MissingFileError where there is no folder, InputError where it holds no image or two of
+    the same name.
+    """
+    check_folder(folder)
+    images = order_images(folder.iterdir())
+    if not images:
+        raise InputError(f"no images in {folder}; files that count: {', '.join(IMAGE_SUFFIXES)}")
+    return images
+
+
+def order_images(paths: Iterable[Path]) -> list[Path]:
+    """The images among the paths, numbers in their names taken as numbers (9 before 10).
+
+    Raises InputError where two have the same name.
+    """
+    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    images.sort(key=lambda path: _natural_order(path.stem))
+    for one, other in itertools.pairwise(images):
+        if one.stem == other.stem:
+            raise InputError(f"{one} and {other} are both there: which one is the frame?")
+    return images
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise MissingFileError(f"there is no file {path}; check the path") from None
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path} ({error.strerror}): give a file that you may read"
+        ) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Raise MissingFileError if there is no such path, InputError if it is not a folder."""
+    if not folder.exists():
+        raise MissingFileError(f"there is no folder {folder}; check the path")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give the folder that holds the files")
+
+
+def _natural_order(name: str) -> list[tuple[int, str]]:
+    """Sort key that compares runs of digits as numbers."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _PARTS.findall(name)]

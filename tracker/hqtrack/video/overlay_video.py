@@ -1,0 +1,117 @@
+"""A video with masks and object numbers drawn on it."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from hqtrack.errors import InputError
+from hqtrack.runs.follower import Followed
+from hqtrack.types import Image
+from hqtrack.video.overlay import draw_masks, object_colours
+
+_CODECS = {
+    "libx264": {"preset": "veryfast", "crf": "20"},
+    "mpeg4": {"qscale": "3"},
+}
+"""What the video is coded with: the first that FFmpeg has here."""
+
+
+class OverlayVideo:
+    """Writes frames with their masks to a video file, each for as long as in the original.
+
+    A context manager; whatever was written is playable once it is closed.
+    """
+
+    def __init__(self, path: Path, rate: Fraction) -> None:
+        """``rate``: frames per second of the original."""
+        self._path = path
+        self._rate = rate
+        self._container = av.open(path, "w")
+        self._stream: VideoStream | None = None
+        self._first = 0
+
+    def write(self, followed: Followed) -> None:
+        """Append a frame; frames come in order, all of one size."""
+        numbers = [target.number for target in followed.targets]
+        drawn = draw_masks(followed.frame.image, followed.masks, numbers)
+        _draw_numbers(drawn, followed)
+        picture = _even(drawn)
+        if self._stream is None:
+            self._first = followed.frame.number
+            self._stream = self._start(picture)
+        video_frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+        video_frame.pts = followed.frame.number - self._first
+        video_frame.time_base = 1 / self._rate
+        self._container.mux(self._stream.encode(video_frame))
+
+    def close(self) -> None:
+        """Write what is still under way and the end of the file."""
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def __enter__(self) -> "OverlayVideo":
+        """The video itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _start(self, picture: Image) -> VideoStream:
+        codec = next((name for name in _CODECS if name in av.codec.codecs_available), None)
+        if codec is None:
+            raise InputError(
+                f"cannot write {self._path}: the FFmpeg of PyAV has no {' or '.join(_CODECS)} "
+                "encoder; leave --overlay out, or install av from PyPI"
+            )
+        stream = self._container.add_stream(codec, rate=self._rate, options=_CODECS[codec])
+        if not isinstance(stream, VideoStream):
+            raise TypeError(f"{codec} codes no video")
+        stream.height, stream.width = picture.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = 1 / self._rate
+        return stream
+
+
+def _draw_numbers(image: Image, followed: Followed) -> None:
+    """Write the number of each object on the thickest part of its mask, into the image."""
+    scale = max(0.4, min(image.shape[:2]) / 1200)
+    thickness = max(1, round(2 * scale))
+    colours = object_colours(target.number for target in followed.targets)
+    for target, mask, colour in zip(followed.targets, followed.masks, colours, strict=True):
+        if not mask.any():
+            continue
+        text = str(target.number)
+        (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+        middle_x, middle_y = thickest_place(mask)
+        x, y, edge = middle_x - width // 2, middle_y + height // 2, 2 * thickness
+        image[max(y - height - edge, 0) : y + edge, max(x - edge, 0) : x + width + edge] = colour
+        ink = (0, 0, 0) if colour.mean() > 110 else (255, 255, 255)
+        cv2.putText(
+            image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA
+        )
+
+
+def thickest_place(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """About the pixel (x, y) of a mask [H,W], not empty, that lies farthest from its border."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    part = mask[y : y + height, x : x + width]
+    step = max(1, max(part.shape) // 64)
+    coarse = np.pad(part[::step, ::step].view(np.uint8), 1)
+    depth = cv2.distanceTransform(coarse, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return x + int(column) * step, y + int(row) * step
+
+
+def _even(image: Image) -> Image:
+    """The image, its last row and column doubled where their number is odd, as codecs need it."""
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return image

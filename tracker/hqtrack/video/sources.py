@@ -1,0 +1,116 @@
+"""Where frames come from: a file, a folder of images, a pattern, a camera or a stream."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.video.images import IMAGE_SUFFIXES, list_images, order_images, read_frames
+from hqtrack.video.streams import RATE, Camera, Frame, open_video
+
+_LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt")
+
+
+class Source(Protocol):
+    """A video that can be read from its first frame on, as often as asked unless it is live."""
+
+    @property
+    def name(self) -> str:
+        """What the results are called."""
+
+    @property
+    def address(self) -> str:
+        """What tells this video from others."""
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second."""
+
+    @property
+    def total(self) -> int | None:
+        """Number of frames, as far as the file tells."""
+
+    @property
+    def live(self) -> bool:
+        """Whether what is not read now is lost."""
+
+    def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
+        """Frame ``start``, counted from 1, and every ``every``-th after it; decoded when asked for.
+
+        Raises InputError where a frame cannot be read.
+        """
+
+
+def open_source(place: str | Path, *more: str | Path, but_not: Iterable[Path] = ()) -> Source:
+    """The source of frames at a place.
+
+    It is a video file, an image, a folder of images, a pattern (``*``) of images, the index of a
+    camera or an URL; several places are images. Images in ``but_not`` are no frames. Raises
+    MissingFileError where there is no such file, InputError where it cannot be read as what it
+    seems to be.
+    """
+    text, path = str(place), Path(place)
+    if more:
+        paths = _matching(map(Path, (place, *more)), f"{text} ...")
+        return _images(paths, but_not, path.parent, f"{path.resolve()} and {len(more)} more")
+    if path.is_dir():
+        return _images(list_images(path), but_not, path, str(path.resolve()))
+    if path.exists():
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return Images((path,), path.stem, str(path.resolve()))
+        return open_video(str(path.resolve()), path.stem)
+    if text.isdecimal():
+        return Camera(int(text))
+    if "://" in text:
+        live = text.split("://")[0].lower() in _LIVE_SCHEMES
+        return open_video(text, Path(text.split("?")[0]).stem or "stream", live)
+    if any(sign in text for sign in "*?["):
+        root = Path(path.anchor)
+        found = root.glob(str(path.relative_to(root)))
+        return _images(_matching(found, text), but_not, path.parent, str(path.absolute()))
+    raise MissingFileError(f"there is no file or folder {text}; check the path")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Image files in this order; a ``Source``."""
+
+    paths: tuple[Path, ...]
+    name: str
+    address: str
+    rate: Fraction = RATE
+    live: bool = False
+
+    @property
+    def total(self) -> int:
+        """Number of files."""
+        return len(self.paths)
+
+    def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
+        """See ``Source.read``; images that are left out are not decoded."""
+        numbers = range(start, self.total + 1, every)
+        paths = self.paths[start - 1 :: every]
+        for number, path, image in zip(numbers, paths, read_frames(paths), strict=True):
+            yield Frame(number, path.name, image)
+
+
+def _matching(paths: Iterable[Path], what: str) -> list[Path]:
+    images = order_images(paths)
+    if not images:
+        raise MissingFileError(
+            f"no image matches {what}; files that count: {', '.join(IMAGE_SUFFIXES)}"
+        )
+    return images
+
+
+def _images(paths: list[Path], but_not: Iterable[Path], folder: Path, address: str) -> Images:
+    """These images without others, called like their folder, or like the one above ``color``."""
+    excluded = {path.resolve() for path in but_not}
+    frames = tuple(path for path in paths if path.resolve() not in excluded)
+    if not frames:
+        raise InputError(f"{address} holds no image besides the mask: add the frames")
+    folder = folder.resolve()
+    name = folder.parent.name if folder.name == "color" else folder.name
+    return Images(frames, name or "images", address)

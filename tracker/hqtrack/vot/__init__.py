@@ -1,0 +1,1 @@
+"""The TraX process: what the VOT toolkit starts (``python -m hqtrack.vot``)."""

@@ -1,0 +1,296 @@
+"""A TraX session: requests of a client, answered with a tracker's masks.
+
+With ``hqtrack.evaluation.client``, its other side, the only importer of trax.
+"""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import trax  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from hqtrack.errors import InputError
+from hqtrack.masks import check_next_image
+from hqtrack.regions import MAX_RUNS, Region, to_mask, to_region
+from hqtrack.stages import Stage, StageClock
+from hqtrack.tracker import Tracked, Tracker
+from hqtrack.types import Image, Masks, Scores
+from hqtrack.video import read_image
+from hqtrack.vot.isolation import Channel
+from hqtrack.vot.provenance import Provenance, provenance, sign
+from hqtrack.vot.trace import Observer, Trace, Unobserved
+
+NO_CLIENT = """\
+hqtrack.vot talks to the VOT toolkit over standard input and output, and nobody is there.
+Let the toolkit start it:   vot evaluate --workspace WORKSPACE HQTrackLight
+or debug it by hand:        hqtrack debug --help
+or track without toolkit:   hqtrack run --help
+"""
+"""What is said to those who start a tracker process by hand."""
+
+_SILENCE_SECONDS = 60.0
+_REFUSAL_SECONDS = 5.0
+
+
+class Video:
+    """One video of a session: the objects of the client, and which of them the tracker knows.
+
+    The tracker takes no empty first mask; such an object stays in the session, reported empty.
+    """
+
+    def __init__(self, tracker: Tracker, image: Image, masks: Masks) -> None:
+        """Start with the masks [N,H,W] of the first image."""
+        self._tracker = tracker
+        self._size = image.shape[:2]
+        self._known = np.zeros(0, np.bool_)
+        self._tracked = self._known
+        self._take_in(image, masks)
+
+    def track(self, image: Image, new: Masks) -> Tracked:
+        """Follow the objects to the next image, and take in new ones [M,H,W] on it.
+
+        Where a new object lies over an old one, the new one wins. Raises InputError for an image
+        of another size.
+        """
+        check_next_image(image, self._size)
+        self._tracked = self._known
+        masks, confidence = self._follow(image)
+        if len(new):
+            given = self._take_in(image, new)
+            masks = np.concatenate([masks & ~new.any(axis=0), new])
+            confidence = np.concatenate([confidence, given])
+        return Tracked(masks, confidence)
+
+    def _follow(self, image: Image) -> Tracked:
+        """All objects so far on the next image."""
+        if self._known.size and self._known.all():
+            return self._tracker.track(image)
+        masks = np.zeros((len(self._known), *self._size), np.bool_)
+        confidence = np.zeros(len(self._known), np.float32)
+        if self._known.any():
+            masks[self._known], confidence[self._known] = self._tracker.track(image)
+        return Tracked(masks, confidence)
+
+    @property
+    def tracked(self) -> NDArray[np.bool_]:
+        """[N]: the objects that the tracker followed to the last image, in their order."""
+        return self._tracked
+
+    def first_answer(self, masks: Masks) -> Tracked:
+        """What is answered to the first image: the masks as they came."""
+        return Tracked(masks, self._known.astype(np.float32))
+
+    def _take_in(self, image: Image, masks: Masks) -> Scores:
+        seen = masks.any(axis=(1, 2))
+        if seen.any():
+            add = self._tracker.add_objects if self._known.any() else self._tracker.initialize
+            add(image, masks[seen])
+        self._known = np.concatenate([self._known, seen])
+        return np.asarray(seen, np.float32)
+
+
+class Server(Protocol):
+    """What is used of ``trax.Server``."""
+
+    def wait(self) -> Any:
+        """The next request: type, image, objects; raises trax.TraxException when broken."""
+
+    def status(self, objects: list[Any]) -> Any:
+        """Answer a request with one (region, properties) per object."""
+
+    def quit(self, reason: str | None = None) -> None:
+        """End the session."""
+
+
+def serve(
+    server: Server,
+    tracker: Tracker,
+    forward: Callable[[], None],
+    observer: Observer | None = None,
+    started: Callable[[Path], None] = lambda image: None,
+) -> bool:
+    """Answer requests until the client quits (True) or something goes wrong (False).
+
+    What goes wrong is printed and told to the client as the reason for the end. ``forward`` is
+    called before each message of ours, when other output may pass, and ``started`` for each new
+    video, with its first image. Raises trax.TraxException when
+    the client is gone or cannot be understood.
+    """
+    try:
+        _answer_requests(server, tracker, forward, observer or Unobserved(), started)
+        return True
+    except (trax.TraxException, BrokenPipeError):
+        raise
+    except Exception as error:
+        report(error)
+        forward()
+        server.quit(_one_line(error))
+        return False
+
+
+def _answer_requests(
+    server: Server,
+    tracker: Tracker,
+    forward: Callable[[], None],
+    observer: Observer,
+    started: Callable[[Path], None],
+) -> None:
+    video: Video | None = None
+    while True:
+        request = server.wait()
+        if request.type == trax.TraxStatus.QUIT:
+            return
+        path = Path(request.image["color"].path())
+        with observer.stage(Stage.READ):
+            image = read_image(path)
+            masks = _masks(request.objects or [], image)
+        with observer.stage(Stage.SELECT):
+            if request.type == trax.TraxStatus.INITIALIZE:
+                started(path)
+                video = Video(tracker, image, masks)
+                answer = video.first_answer(masks)
+            elif video is None:
+                raise InputError("the client sent a frame before it initialized a video")
+            else:
+                answer = _track(video, image, masks, path)
+        forward()
+        with observer.stage(Stage.ANSWER):
+            server.status(_objects(answer))
+        observer.answered(video.tracked)
+
+
+def _track(video: Video, image: Image, new: Masks, path: Path) -> Tracked:
+    """The answer to a frame; what is wrong with it is told with its path."""
+    try:
+        return video.track(image, new)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _masks(objects: list[Any], image: Image) -> Masks:
+    """The masks [N,H,W] of TraX objects."""
+    height, width = image.shape[:2]
+    regions = [Region(region.array(), *region.offset()) for region, _ in objects]
+    masks = [to_mask(region, height, width) for region in regions]
+    return np.array(masks, np.bool_).reshape(-1, height, width)
+
+
+def _objects(tracked: Tracked) -> list[Any]:
+    """TraX objects: a region and the confidence for each."""
+    regions = [_region(index, mask) for index, mask in enumerate(tracked.masks)]
+    return [
+        (trax.Mask.create(region.pixels, x=region.x, y=region.y), {"confidence": float(confidence)})
+        for region, confidence in zip(regions, tracked.confidence, strict=True)
+    ]
+
+
+def _region(index: int, mask: NDArray[np.bool_]) -> Region:
+    """The region of object ``index``; what had to be dropped from its mask is printed."""
+    region = to_region(mask)
+    if dropped := int(np.count_nonzero(mask) - np.count_nonzero(region.pixels)):
+        print(
+            f"hqtrack.vot: object {index}: {dropped} of {np.count_nonzero(mask)} pixels, the "
+            f"smallest specks, are left out: results hold no more than {MAX_RUNS} runs per mask",
+            file=sys.stderr,
+        )
+    return region
+
+
+def report(error: Exception) -> None:
+    """Print what went wrong; only bugs with a traceback."""
+    if isinstance(error, InputError):
+        print(f"hqtrack.vot: {error}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+
+
+def _one_line(error: Exception) -> str:
+    """The error as a reason that TraX can carry: one line, ASCII."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.encode("ascii", "replace").decode("ascii").replace('"', "'")
+
+
+def serve_client(name: str, build: Callable[[str], Tracker], channel: Channel) -> int:
+    """Greet the client with the tracker that ``build`` makes of its name, and serve it.
+
+    Where there is no tracker, the client is told why. Returns the exit status: 0 when the client
+    ended the session or went away, 1 when something went wrong, 2 when there is no client.
+    """
+    try:
+        tracker = build(name)
+        made_by = provenance(name, tracker)
+    except Exception as error:
+        report(error)
+        channel.forward()
+        _refuse(name, error, channel)
+        return 1
+    channel.forward()
+    try:
+        server = _greet(name)
+        if "TRAX" not in os.environ and not channel.client_speaks(_SILENCE_SECONDS):
+            print(NO_CLIENT, end="", file=sys.stderr)
+            return 2
+        with _observer(tracker) as observer:
+            done = serve(server, tracker, channel.forward, observer, partial(_sign, made_by))
+            return 0 if done else 1
+    except (trax.TraxException, BrokenPipeError) as error:
+        if not channel.client_gone():
+            print(
+                f"hqtrack.vot: cannot understand the TraX client: {error} "
+                "(paths of images must be ASCII)",
+                file=sys.stderr,
+            )
+            return 1
+        print("hqtrack.vot: the TraX client is gone", file=sys.stderr)
+        return 0
+
+
+def _sign(made_by: Provenance, image: Path) -> None:
+    """Leave the tracker's mark in the workspace; no reason to end the session if that fails."""
+    try:
+        sign(made_by, image)
+    except OSError as error:
+        print(f"hqtrack.vot: cannot note what makes this result: {error}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _observer(tracker: Tracker) -> Iterator[Observer]:
+    """A trace into the file that the environment variable HQTRACK_TRACE names, if it does."""
+    path = os.environ.get("HQTRACK_TRACE")
+    if path is None:
+        yield Unobserved()
+        return
+    with open(path, "w", encoding="utf-8") as file:
+        yield Trace(file, tracker, StageClock(_wait_for_device))
+
+
+def _wait_for_device() -> None:
+    # a tracker that uses a device has imported torch; the others should not have to
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def _greet(name: str) -> Any:
+    return trax.Server(
+        [trax.Region.MASK], [trax.Image.PATH], ["color"], tracker_name=name, multiobject=True
+    )
+
+
+def _refuse(name: str, error: Exception, channel: Channel) -> None:
+    """Tell the client why there is no tracker.
+
+    It is greeted first: of a tracker that ends before, the toolkit shows nothing.
+    """
+    with contextlib.suppress(trax.TraxException, BrokenPipeError):
+        server = _greet(name)
+        if channel.client_speaks(_REFUSAL_SECONDS):
+            server.wait()
+            server.quit(_one_line(error))

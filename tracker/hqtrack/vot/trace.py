@@ -1,0 +1,131 @@
+"""What a tracker process did with each frame, in a file, for ``hqtrack debug``."""
+
+import json
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import NamedTuple, Protocol, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.selection import Selection
+from hqtrack.stages import Stage, StageClock, watch
+from hqtrack.tracker import Step, Tracker, last_step
+from hqtrack.types import Masks
+from hqtrack.video.run_lengths import decode_mask, encode_mask
+
+
+class TracedFrame(NamedTuple):
+    """An answered frame.
+
+    ``seconds``: per stage. ``tracked``: indices of the objects that were followed. For these
+    ``coarse`` and ``proposed`` are the masks of VMOS and HQ-SAM (``hqtrack.video.run_lengths``),
+    ``refined`` whether the latter was chosen, and ``iou`` the IoU of the two, in [0, 1]; None where
+    the tracker does not tell or nothing was refined. ``memory``: the frames of long-term memory and
+    the one of short-term memory that were read, per group of objects.
+    """
+
+    seconds: dict[str, float]
+    tracked: list[int]
+    refined: list[bool] | None
+    iou: list[float] | None
+    coarse: list[str] | None
+    proposed: list[str] | None
+    memory: list[tuple[list[int], int]]
+
+
+class Observer(Protocol):
+    """Watches a session."""
+
+    def stage(self, stage: Stage) -> AbstractContextManager[None]:
+        """Called around a stage of the protocol."""
+
+    def answered(self, tracked: NDArray[np.bool_]) -> None:
+        """Called after each answer, with the objects [N] that were tracked, not given."""
+
+
+class Unobserved:
+    """An ``Observer`` that looks away."""
+
+    def stage(self, stage: Stage) -> AbstractContextManager[None]:
+        """Nothing."""
+        return nullcontext()
+
+    def answered(self, tracked: NDArray[np.bool_]) -> None:
+        """Nothing."""
+
+
+class Trace:
+    """An ``Observer`` that writes a line per answer; see ``TraceReader``."""
+
+    def __init__(self, file: TextIO, tracker: Tracker, clock: StageClock) -> None:
+        self._file = file
+        self._tracker = watch(tracker, clock)
+        self._clock = clock
+
+    def stage(self, stage: Stage) -> AbstractContextManager[None]:
+        """Put it under the clock."""
+        return self._clock.stage(stage)
+
+    def answered(self, tracked: NDArray[np.bool_]) -> None:
+        """Write the line."""
+        step = last_step(self._tracker) if tracked.any() else None
+        selection = None if step is None else step.selection
+        proposed = None if step is None else step.refined
+        frame = TracedFrame(
+            {str(stage): seconds for stage, seconds in self._clock.take().items()},
+            np.flatnonzero(tracked).tolist(),
+            None if selection is None else selection.refined.tolist(),
+            None if selection is None else selection.iou.tolist(),
+            None if step is None else list(map(encode_mask, step.coarse)),
+            None if proposed is None else list(map(encode_mask, proposed)),
+            [] if step is None else [(list(read[0]), read[1]) for read in step.memory],
+        )
+        print(json.dumps(frame._asdict()), file=self._file, flush=True)
+
+
+class TraceReader:
+    """Reads a trace while it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+
+    def read(self, timeout: float) -> TracedFrame | None:
+        """The next frame, None if it is not there within so many seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            if self._path.exists():
+                with self._path.open(encoding="utf-8") as file:
+                    file.seek(self._position)
+                    line = file.readline()
+                if line.endswith("\n"):
+                    self._position += len(line)
+                    return TracedFrame(**json.loads(line))
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.002)
+
+
+def _step(traced: TracedFrame, coarse: list[str], size: tuple[int, ...]) -> Step:
+    """The step of the tracker, of all objects up to the last one tracked."""
+    from hqtrack.memory import MemoryFrames  # brings torch, which debugging itself can do without
+
+    count = max(traced.tracked) + 1
+
+    def spread(encoded: list[str]) -> Masks:
+        masks = np.zeros((count, *size), np.bool_)
+        masks[traced.tracked] = [decode_mask(text, size[0], size[1]) for text in encoded]
+        return masks
+
+    coarse_masks = spread(coarse)
+    selection = proposed = None
+    if traced.proposed is not None and traced.refined is not None and traced.iou is not None:
+        proposed = spread(traced.proposed)
+        refined, iou = np.zeros(count, np.bool_), np.zeros(count, np.float32)
+        refined[traced.tracked], iou[traced.tracked] = traced.refined, traced.iou
+        chosen = np.where(refined[:, None, None], proposed, coarse_masks)
+        selection = Selection(chosen, refined, iou)
+    memory = tuple(MemoryFrames(tuple(long), short) for long, short in traced.memory)
+    return Step(coarse_masks, proposed, selection, memory)

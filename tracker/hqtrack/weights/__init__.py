@@ -1,0 +1,25 @@
+"""The known checkpoints: where they lie, how they are fetched, checked and read."""
+
+from hqtrack.weights.checkpoints import (
+    KNOWN,
+    PUBLISHED,
+    Checkpoint,
+    fetch,
+    find,
+    folder,
+    known,
+    load,
+    verify,
+)
+
+__all__ = [
+    "KNOWN",
+    "PUBLISHED",
+    "Checkpoint",
+    "fetch",
+    "find",
+    "folder",
+    "known",
+    "load",
+    "verify",
+]

@@ -1,0 +1,1 @@
+"""Layouts of training data on disk, and what is read from them."""

@@ -1,0 +1,177 @@
+"""How datasets lie on disk; every reader lists files and opens no image."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.video import list_images, order_images
+from training.data import coco
+from training.data.sources import Annotated, MaskedImage, Video
+
+DAVIS_LISTS = ("2017/train.txt", "2016/train.txt", "480p/train.txt")
+"""Where DAVIS names its training sequences, below ImageSets; the first that is there counts."""
+
+PAIRS = (("images", "masks"), ("im", "gt"))
+"""Names of the two folders of stills and of their masks."""
+
+
+class Found(NamedTuple):
+    """What a folder holds, and what of it was left out and why."""
+
+    videos: Sequence[Video] = ()
+    stills: Sequence[Annotated] = ()
+    skipped: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How to tell that a path has this layout, and how to read it.
+
+    Attributes:
+        shape: for people, in a word or two.
+        fits: whether the path looks like it.
+        read: lists what is there; raises InputError where files are missing.
+    """
+
+    shape: str
+    fits: Callable[[Path], bool]
+    read: Callable[[Path], Found]
+
+
+def read_davis(folder: Path) -> Found:
+    """DAVIS 2016 or 2017 at 480p: its training sequences only.
+
+    Without a list of those, all sequences.
+    """
+    images, masks = folder / "JPEGImages/480p", folder / "Annotations/480p"
+    lists = [folder / "ImageSets" / name for name in DAVIS_LISTS]
+    listed = next((path for path in lists if path.is_file()), None)
+    names = _listed(listed) if listed else _folders(images)
+    return Found([_video(name, images / name, masks / name) for name in names])
+
+
+def _listed(path: Path) -> list[str]:
+    """Names of sequences, one per line; DAVIS 2016 has the paths of image and mask there."""
+    words = (line.split()[0] for line in path.read_text().splitlines() if line.strip())
+    names = [Path(word).parent.name if "/" in word else word for word in words]
+    if not names:
+        raise InputError(f"{path} is empty: it names the training sequences, one per line")
+    return sorted(set(names))
+
+
+def read_youtube_vos(folder: Path) -> Found:
+    """YouTube-VOS: of each video the frames that have a mask."""
+    if (folder / "train").is_dir():
+        folder = folder / "train"
+    images, masks = folder / "JPEGImages", folder / "Annotations"
+    names = _folders(masks)
+    if (folder / "meta.json").is_file():
+        names = sorted(coco.load(folder / "meta.json", "videos")["videos"])
+    videos = [_video(name, images / name, masks / name, dense=False) for name in names]
+    return _without_short(videos)
+
+
+def read_sequences(folder: Path) -> Found:
+    """NAME/color and NAME/masks, as everywhere in this project; every frame with its mask."""
+    names = [name for name in _folders(folder) if (folder / name / "color").is_dir()]
+    return _without_short(
+        [_video(name, folder / name / "color", folder / name / "masks") for name in names]
+    )
+
+
+def read_stills(folder: Path) -> Found:
+    """Images and their masks in two folders, or NAME.jpg beside NAME.png."""
+    for images, masks in PAIRS:
+        if (folder / images).is_dir():
+            return Found(stills=_pairs(folder / images, folder / masks))
+    found = list(folder.iterdir())
+    photos = [path for path in found if path.suffix.lower() in (".jpg", ".jpeg")]
+    masks_beside = [path for path in found if path.suffix.lower() == ".png"]
+    return Found(stills=_matched(order_images(photos), order_images(masks_beside), folder))
+
+
+def read_coco(path: Path) -> Found:
+    """A COCO annotations file and its images, or the folder of both."""
+    return Found(stills=(read := coco.read(path)).stills, skipped=read.skipped)
+
+
+def _beside(folder: Path) -> bool:
+    """Whether there is a photo with a mask beside it."""
+    return any(path.with_suffix(".png").is_file() for path in folder.glob("*.jpg"))
+
+
+LAYOUTS = {
+    "davis": Layout("JPEGImages/480p/NAME", lambda p: (p / "JPEGImages/480p").is_dir(), read_davis),
+    "youtube-vos": Layout(
+        "[train/]JPEGImages/NAME",
+        lambda p: any((p / sub / "JPEGImages").is_dir() for sub in ("train", "")),
+        read_youtube_vos,
+    ),
+    "coco": Layout("annotations/instances_*.json", coco.fits, read_coco),
+    "stills": Layout(
+        "images/ with masks/, im/ with gt/, or NAME.jpg with NAME.png",
+        lambda p: (
+            any((p / one).is_dir() and (p / two).is_dir() for one, two in PAIRS) or _beside(p)
+        ),
+        read_stills,
+    ),
+    "sequences": Layout("NAME/color", lambda p: any(p.glob("*/color/")), read_sequences),
+}
+"""Tried in this order."""
+
+
+def _folders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise MissingFileError(f"there is no folder {folder}: the dataset is not complete")
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if not names:
+        raise InputError(f"{folder} is empty: the dataset is not complete")
+    return names
+
+
+def _video(name: str, images: Path, masks: Path, dense: bool = True) -> Video:
+    """The frames of a video that have masks; all of them must where they are dense."""
+    frames = list_images(images)
+    if dense:
+        return Video(name, tuple(_matched(frames, list_images(masks), images)))
+    place = {path.stem: index for index, path in enumerate(frames)}
+    drawn = list_images(masks)
+    _complain([path for path in drawn if path.stem not in place], "image", images)
+    annotated = [MaskedImage(frames[place[mask.stem]], mask) for mask in drawn]
+    gaps = np.diff([place[mask.stem] for mask in drawn])
+    return Video(name, tuple(annotated), int(np.median(gaps)) if len(gaps) else 1)
+
+
+def _pairs(images: Path, masks: Path) -> list[MaskedImage]:
+    return _matched(list_images(images), list_images(masks), images)
+
+
+def _matched(images: list[Path], masks: list[Path], folder: Path) -> list[MaskedImage]:
+    """Each image with the mask of the same stem; InputError where either is alone."""
+    if not images:
+        raise InputError(f"no images in {folder}")
+    by_stem = {path.stem: path for path in masks}
+    _complain([path for path in images if path.stem not in by_stem], "mask", folder)
+    stems = {path.stem for path in images}
+    _complain([path for path in masks if path.stem not in stems], "image", folder)
+    return [MaskedImage(path, by_stem[path.stem]) for path in images]
+
+
+def _complain(alone: list[Path], lack: str, folder: Path) -> None:
+    if alone:
+        raise InputError(
+            f"{alone[0]} has no {lack}, as {len(alone)} of the files for {folder}: the dataset is "
+            "half written; copy it again or remove what is alone"
+        )
+
+
+def _without_short(videos: Iterable[Video]) -> Found:
+    """Leave out what cannot show a change."""
+    videos = list(videos)
+    kept = [video for video in videos if len(video.frames) > 1]
+    short = len(videos) - len(kept)
+    return Found(kept, skipped=[f"{short} videos with one annotated frame"] if short else [])

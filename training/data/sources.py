@@ -1,0 +1,177 @@
+"""What clips are cut from: images with the masks of their objects, read when they are needed."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from pycocotools import mask as run_lengths  # type: ignore[import-untyped]
+
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.types import Image, LabelMap
+from hqtrack.video import read_image
+
+
+class Annotated(Protocol):
+    """An image on disk with the masks of its objects."""
+
+    @property
+    def image(self) -> Path:
+        """The file of the image."""
+
+    def read(self) -> tuple[Image, LabelMap]:
+        """The image [H,W,3] and its label map [H,W].
+
+        Raises InputError, naming the file, where one is damaged or their sizes differ.
+        """
+
+
+@dataclass(frozen=True)
+class MaskedImage:
+    """An image and the file with its label map or mask, see `read_objects`."""
+
+    image: Path
+    mask: Path
+
+    def read(self) -> tuple[Image, LabelMap]:
+        """See `Annotated`."""
+        image, labels = read_image(self.image), read_objects(self.mask)
+        _check_sizes(self.image, image, labels, str(self.mask))
+        return image, labels
+
+
+@dataclass(frozen=True)
+class Outlined:
+    """An image and its instances as COCO writes them: polygons or run lengths, largest first.
+
+    `size` is the (height, width) that the instances were drawn for.
+    """
+
+    image: Path
+    size: tuple[int, int]
+    instances: tuple[Any, ...]
+
+    def read(self) -> tuple[Image, LabelMap]:
+        """See `Annotated`; instance k is label k + 1 and covers larger ones."""
+        image = read_image(self.image)
+        labels = np.zeros(self.size, np.int32)
+        for number, outline in enumerate(self.instances, start=1):
+            labels[_filled(outline, self.size, self.image)] = number
+        _check_sizes(self.image, image, labels, f"its entry in the annotations of {self.image}")
+        return image, labels
+
+
+@dataclass(frozen=True)
+class Video:
+    """The annotated frames of a video, in order.
+
+    Attributes:
+        name: of its folder.
+        frames: at least 2.
+        spacing: frames of the video from one annotated frame to the next, usually 1.
+    """
+
+    name: str
+    frames: tuple[MaskedImage, ...]
+    spacing: int = 1
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Videos or stills of one place.
+
+    Attributes:
+        name: where they lie.
+        layout: how they lie there, a key of `training.data.layouts.LAYOUTS`.
+        videos: empty for a dataset of stills.
+        stills: empty for a dataset of videos.
+        skipped: what was left out and why, for people.
+        share: how often it is drawn from, relative to other datasets of its kind.
+    """
+
+    name: str
+    layout: str
+    videos: tuple[Video, ...] = ()
+    stills: tuple[Annotated, ...] = ()
+    skipped: tuple[str, ...] = ()
+    share: float = 1.0
+
+    @property
+    def images(self) -> Sequence[Annotated]:
+        """All stills, all frames of the videos."""
+        return [*self.stills, *(frame for video in self.videos for frame in video.frames)]
+
+
+def read_objects(path: Path) -> LabelMap:
+    """Read the mask file of an image: label map [H,W], 0 = background.
+
+    An indexed (palette) file holds object numbers; 255 beside others is void, taken as background.
+    A grey file, also one saved with three equal channels, holds object numbers too unless its
+    largest value is 255: then it is the mask of one object, which is what is brighter than 127.
+
+    Raises MissingFileError where there is no file, InputError where it is damaged or coloured.
+    """
+    mode, values = _decode(path)
+    if values.ndim == 3:
+        colours = values[..., : 1 if mode == "LA" else 3]
+        if (colours != colours[..., :1]).any():
+            raise InputError(
+                f"{path} is a colour image ({mode}): a mask file holds one object number per "
+                "pixel; save it as an indexed or grey PNG"
+            )
+        values = colours[..., 0]
+    labels: LabelMap = values.astype(np.int32)
+    if labels.max(initial=0) != 255:
+        return labels
+    if mode == "P" and ((labels > 0) & (labels < 255)).any():
+        return np.where(labels == 255, 0, labels)
+    return (labels > 127).astype(np.int32)
+
+
+def _decode(path: Path) -> tuple[str, NDArray[Any]]:
+    """Pillow's name for the kind of image, and its values."""
+    try:
+        with PillowImage.open(path) as picture:
+            return picture.mode, np.asarray(picture)
+    except FileNotFoundError:
+        raise MissingFileError(f"there is no file {path}; check the path") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(
+            f"cannot read {path} as a mask file: it is damaged or of an unknown format; "
+            "copy it again or remove it with its image"
+        ) from error
+
+
+def _filled(outline: Any, size: tuple[int, int], image: Path) -> NDArray[np.bool_]:
+    """The mask [H,W] of a COCO segmentation: polygons, or run lengths, compressed or not."""
+    try:
+        if isinstance(outline, list):
+            runs = run_lengths.merge(run_lengths.frPyObjects(outline, *size))
+        elif isinstance(outline["counts"], list):
+            runs = run_lengths.frPyObjects(outline, *size)
+        else:
+            runs = outline
+        with warnings.catch_warnings():
+            # of numpy 2, about pycocotools' own array class
+            warnings.simplefilter("ignore", DeprecationWarning)
+            mask: NDArray[np.bool_] = run_lengths.decode(runs).astype(bool)
+    except Exception as error:  # pycocotools raises bare ones
+        raise InputError(
+            f"an instance of {image} has no usable segmentation ({error}): correct it in the "
+            "annotations"
+        ) from error
+    if mask.shape != size:
+        raise InputError(f"an instance of {image} is {mask.shape}, its image {size}: correct it")
+    return mask
+
+
+def _check_sizes(path: Path, image: Image, labels: LabelMap, masks: str) -> None:
+    if image.shape[:2] != labels.shape:
+        drawn, taken = (f"{shape[1]}x{shape[0]}" for shape in (labels.shape, image.shape))
+        raise InputError(
+            f"{path} is {taken}, {masks} is {drawn}: make masks of the size of their image"
+        )

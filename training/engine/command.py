@@ -1,0 +1,27 @@
+"""What the commands of training have in common."""
+
+import sys
+from collections.abc import Callable
+
+import cv2
+import torch
+
+from hqtrack.errors import InputError
+from training.engine.processes import World, join_processes
+from training.engine.trainer import DivergedError
+
+
+def in_processes(name: str, device: str | None, threads: int, run: Callable[[World], None]) -> int:
+    """Run a training, in one process or as one of those of `torchrun`; the exit status.
+
+    What a user can repair is told on standard error, after the command's name, with status 2.
+    """
+    cv2.setNumThreads(1)
+    torch.set_num_threads(threads)
+    try:
+        with join_processes(device) as world:
+            run(world)
+    except (InputError, DivergedError) as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,135 @@
+"""The processes of a training, one or those that `torchrun` starts, and how they stop together."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.sharedctypes import RawValue
+from types import FrameType
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from hqtrack.build import choose_device
+from training.engine.task import Batch
+
+PATIENCE = timedelta(hours=2)
+"""How long processes wait for the first one while it saves or measures."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class World:
+    """This process (`rank`) among the `size` processes of the training, and its device."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes, shows and measures."""
+        return self.rank == 0
+
+    def take(self, batch: Batch) -> Batch:
+        """The batch on the device."""
+        return type(batch)(*(part.to(self.device, non_blocking=True) for part in batch))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of the processes' float tensors, in place; every process has to call it."""
+        if self.size > 1:
+            dist.all_reduce(values)
+            values /= self.size
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether one of the processes says so; every process has to call it."""
+        share = torch.tensor(float(flag), device=self.device)
+        return self.mean(share).item() > 0 if self.size > 1 else flag
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def join_processes(device: str | None = None) -> Iterator[World]:
+    """Join the processes that `torchrun` started; without it, be the only one.
+
+    Takes the name of a device, by default a GPU where there is one. Under `torchrun` "cuda" means
+    one GPU per process; they talk through nccl, on CPUs through gloo.
+    """
+    chosen = choose_device(device)
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(chosen)
+        return
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield World(chosen, dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()
+
+
+class Stop:
+    """Whether this process was asked to stop."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """Note the signal; the next one of its kind acts as it usually does."""
+        self.asked = True
+        signal.signal(
+            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        )
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[Stop]:
+    """Within the block Ctrl-C and SIGTERM ask to stop, once; a second one stops at once."""
+    stop = Stop()
+    before = {number: signal.signal(number, stop.ask) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Helpers:
+    """Keeps Ctrl-C and SIGTERM from the processes that load data, as long as they are needed.
+
+    A signal to the whole group would otherwise end them before the training has saved.
+    """
+
+    def __init__(self) -> None:
+        self._dismissed = RawValue("b", 0)
+
+    def start(self, number: int) -> None:
+        """Called in helper `number` as it starts."""
+        for each in SIGNALS:
+            signal.signal(each, self._handle)
+
+    def dismiss(self) -> None:
+        """From now on a signal ends them."""
+        self._dismissed.value = 1
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._dismissed.value:
+            os._exit(0)
+
+
+def choose_bf16(choice: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16; "auto" does where a GPU computes in it."""
+    if choice == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return choice == "on"

@@ -1,0 +1,1 @@
+"""Training of HQ-SAM (``python -m training.hqsam``)."""

@@ -1,0 +1,1 @@
+"""Training of VMOS (``python -m training.vmos``)."""

@@ -1,0 +1,7 @@
+"""``python -m training.vmos``."""
+
+import sys
+
+from training.vmos.train import main
+
+sys.exit(main())

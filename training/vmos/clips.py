@@ -1,0 +1,309 @@
+"""Training clips, each a pure function of its number: real video, animated stills, generated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from hqtrack import synthetic
+from hqtrack.errors import InputError
+from hqtrack.types import Image, LabelMap
+from training.data.sources import Dataset
+from training.vmos import warp
+
+SMALLEST = 40
+"""Pixels that an object has on the first frame; smaller ones become background."""
+
+TRIES = 20
+"""Draws for a clip that has an object; so many in vain are an error."""
+
+
+class Clip(NamedTuple):
+    """Frames [B,F,3,h,w] float32, normalised, and their labels [B,F,h,w] int64."""
+
+    frames: Tensor
+    labels: Tensor
+
+
+class RawClip(NamedTuple):
+    """A clip as it is loaded, and what `training.vmos.augment` shall do to it; batched, [B,...].
+
+    Attributes:
+        frames: [F,h,w,3] uint8 RGB.
+        labels: [F,h,w] uint8.
+        colour: [3,4] float32, an affine map of colours (red, green, blue, 1).
+        flip: bool, whether to mirror left and right.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    colour: Tensor
+    flip: Tensor
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """What the clips are made of.
+
+    Attributes:
+        size: height and width, a multiple of the network's coarse stride plus 1.
+        frames: frames per clip.
+        video: share of clips from real video; of the rest, `generated` come from the generator.
+        generated: see `video`.
+        hidden: share of clips in which something is painted over and comes back.
+        max_gap: most frames of the video between two frames of the clip.
+        widest: largest side of what a clip from video shows, relative to the frame's short side; at
+            more than 1 there is a black margin.
+        zoom: standard deviation of the logarithm of how much larger a clip from video shows its
+            last frame than its first, with as much turning as that many radians.
+        objects: identities to choose from.
+    """
+
+    size: int = 97
+    frames: int = 3
+    video: float = 0.4
+    generated: float = 0.15
+    hidden: float = 0.0
+    max_gap: int = 6
+    widest: float = 1.1
+    zoom: float = 0.0
+    objects: int = 10
+
+
+class Clips(TorchDataset[RawClip]):
+    """An endless supply: clip number i is the same for the same seed, in any process.
+
+    Raises InputError where a share of the clips has no dataset to come from, and, when a clip is
+    asked for, where a file is damaged or no object is found in `TRIES` draws.
+    """
+
+    def __init__(self, config: ClipConfig, datasets: Sequence[Dataset], seed: int) -> None:
+        self.config = config
+        self.videos = [dataset for dataset in datasets if dataset.videos]
+        self.stills = [dataset for dataset in datasets if dataset.stills]
+        self.seed = seed
+        _check(config, bool(self.videos), bool(self.stills))
+
+    def __getitem__(self, index: int) -> RawClip:
+        rng = np.random.default_rng((self.seed, index))
+        kind = rng.random()
+        for _ in range(TRIES):
+            images, labels = self._draw(rng, kind)
+            if rng.random() < self.config.hidden:
+                images, labels = warp.hide(rng, images, labels)
+            labels = self._assign(rng, labels)
+            if labels[0].any():
+                break
+        else:
+            raise InputError(
+                f"{TRIES} clips drawn in a row have no object of {SMALLEST} pixels: "
+                "check the masks, or train on larger clips"
+            )
+        return RawClip(
+            torch.from_numpy(np.ascontiguousarray(images)),
+            torch.from_numpy(labels.astype(np.uint8)),
+            torch.from_numpy(warp.colour_map(rng, 0.3)),
+            torch.tensor(rng.random() < 0.5),
+        )
+
+    def _draw(self, rng: Generator, kind: float) -> tuple[Image, LabelMap]:
+        """Images [F,h,w,3] and label maps [F,h,w] of a clip; `kind` in [0, 1) says where from."""
+        video = self.config.video
+        if kind >= video + (1 - video) * self.config.generated:
+            return self._from_stills(rng)
+        if kind >= video:
+            return self._generated(rng)
+        images, labels = self._from_video(rng)
+        if self.stills and rng.random() < 0.5:
+            return self._add_cutout(rng, images, labels)
+        return images, labels
+
+    def _from_video(self, rng: Generator) -> tuple[Image, LabelMap]:
+        """Frames of one video, some frames apart, cropped alike around the object."""
+        dataset = _choose(rng, self.videos)
+        video = dataset.videos[rng.integers(len(dataset.videos))]
+        longest = max(1, self.config.max_gap // video.spacing)
+        gaps = rng.integers(1, longest + 1, self.config.frames - 1)
+        offsets = np.concatenate([[0], np.cumsum(gaps)])
+        offsets = np.minimum(offsets, len(video.frames) - 1)
+        start = rng.integers(len(video.frames) - offsets[-1])
+        picked = [video.frames[start + offset] for offset in offsets]
+        if rng.random() < 0.5:
+            picked.reverse()
+        pairs = [frame.read() for frame in picked]
+        crop = self._crop(rng, pairs[0][1], rng.uniform(0.3, self.config.widest))
+        zoom, turn = rng.normal(0, self.config.zoom, 2)
+        seen = []
+        for (image, labels), share in zip(pairs, np.linspace(0, 1, len(pairs)), strict=True):
+            target = self._middle + rng.normal(0, 1.5, 2)
+            wobble = warp.affine(
+                self._middle, (target[0], target[1]), share * turn, float(np.exp(share * zoom)), 0.0
+            )
+            move = _compose(wobble, crop)
+            seen.append(warp.sample(image, labels, move, self._shape))
+        return _stack(seen)
+
+    def _from_stills(self, rng: Generator) -> tuple[Image, LabelMap]:
+        """One image with its instances, moved as a whole, and cut-outs of others moved over it."""
+        image, labels = self._still(rng)
+        labels = _keep(rng, labels, int(rng.integers(0, 3)))
+        crop = self._crop(rng, labels, rng.uniform(0.4, 1.0))
+        size = self.config.size
+        seen = []
+        for dx, dy, angle, zoom, shear in warp.motion(rng, self.config.frames, size, 0.35):
+            move = warp.affine(
+                (size / 2, size / 2),
+                (size / 2 + dx, size / 2 + dy),
+                0.5 * angle,
+                float(np.exp(zoom)),
+                shear,
+            )
+            field = warp.deformation(rng, self._shape, 0.8)
+            seen.append(
+                warp.sample(
+                    image, labels, _compose(move, crop), self._shape, field, cv2.BORDER_REFLECT
+                )
+            )
+        images, label_maps = _stack(seen)
+        for _ in range(rng.integers(1, 4)):
+            images, label_maps = self._add_cutout(rng, images, label_maps)
+        return images, label_maps
+
+    def _add_cutout(
+        self, rng: Generator, images: Image, labels: LabelMap
+    ) -> tuple[Image, LabelMap]:
+        """Paste one instance of a still over all frames, moving and deforming."""
+        image, instances = self._still(rng)
+        mask = _keep(rng, instances, 1)
+        if not mask.any():
+            return images, labels
+        rows, columns = np.nonzero(mask)
+        extent = max(np.ptp(rows), np.ptp(columns)) + 1
+        size = self.config.size
+        scale = size * rng.uniform(0.2, 0.7) / extent
+        start = rng.uniform(0.15, 0.85, 2) * size
+        angle = rng.normal(0, 0.3)
+        flip = rng.choice([-1.0, 1.0])
+        label = int(labels.max()) + 1
+        unlabelled = rng.random() < 0.15
+        images, labels = images.copy(), labels.copy()
+        centre = (float(columns.mean()), float(rows.mean()))
+        for frame, pose in enumerate(warp.motion(rng, len(images), size, 0.7)):
+            dx, dy, turn, zoom, shear = pose
+            move = warp.affine(
+                centre,
+                (start[0] + dx, start[1] + dy),
+                angle + turn,
+                scale * float(np.exp(zoom)),
+                shear,
+            )
+            move[:, 0] *= flip
+            move[:, 2] = np.array((start[0] + dx, start[1] + dy)) - move[:, :2] @ centre
+            field = warp.deformation(rng, self._shape, 0.02 * size)
+            picture, cut = warp.sample(image, mask, move, self._shape, field)
+            inside = cut > 0
+            images[frame][inside] = picture[inside]
+            labels[frame][inside] = 0 if unlabelled else label
+        return images, labels
+
+    def _generated(self, rng: Generator) -> tuple[Image, LabelMap]:
+        """Frames of a generated sequence, never one of the reserved seeds."""
+        sequence = synthetic.generate(
+            int(rng.integers(synthetic.RESERVED_SEED)),
+            frames=self.config.frames,
+            size=self._shape,
+            objects=int(rng.integers(1, 6)),
+        )
+        return sequence.images, sequence.masks
+
+    def _still(self, rng: Generator) -> tuple[Image, LabelMap]:
+        dataset = _choose(rng, self.stills)
+        return dataset.stills[rng.integers(len(dataset.stills))].read()
+
+    def _crop(self, rng: Generator, labels: LabelMap, share: float) -> warp.Affine:
+        """Map a square of `share` of the short side onto the clip, mostly around the object."""
+        height, width = labels.shape
+        side = share * min(height, width)
+        rows, columns = np.nonzero(labels)
+        centre = rng.uniform(0, 1, 2) * (width, height)
+        if len(rows):
+            pixel = rng.integers(len(rows))
+            centre = np.array((columns[pixel], rows[pixel]), np.float64)
+            centre += rng.normal(0, 0.2 * side, 2)
+            extent = max(np.ptp(rows), np.ptp(columns))
+            side = max(side, rng.uniform(0.6, 1.2) * extent)
+        scale = self.config.size / side
+        low, high = side / 2, np.maximum(np.array((width, height)) - side / 2, side / 2)
+        centre = np.clip(centre, low, high)
+        return warp.affine((centre[0], centre[1]), self._middle, rng.normal(0, 0.05), scale, 0.0)
+
+    def _assign(self, rng: Generator, labels: LabelMap) -> LabelMap:
+        """Give the objects of the first frame random identities; drop all others."""
+        counts = np.bincount(labels[0].ravel(), minlength=int(labels.max()) + 1)
+        present = [k for k in range(1, len(counts)) if counts[k] >= SMALLEST]
+        chosen = rng.permutation(present)[: self.config.objects].astype(np.int64)
+        table = np.zeros(len(counts), np.int32)
+        table[chosen] = rng.permutation(self.config.objects)[: len(chosen)] + 1
+        return table[labels]
+
+    @property
+    def _middle(self) -> tuple[float, float]:
+        return self.config.size / 2, self.config.size / 2
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self.config.size, self.config.size
+
+
+def _check(config: ClipConfig, videos: bool, stills: bool) -> None:
+    """Whether there is something to make every kind of clip of."""
+    if not 0 <= config.video <= 1 or not 0 <= config.generated <= 1:
+        raise InputError(
+            f"shares of {config.video} from video and {config.generated} generated: "
+            "give numbers from 0 to 1"
+        )
+    if not 1 <= config.objects <= 255:
+        raise InputError(f"clips with {config.objects} identities: give 1 to 255")
+    if config.video and not videos:
+        raise InputError(
+            f"a share of {config.video} of the clips comes from video, but no dataset has any: "
+            "give one, or a share of 0"
+        )
+    if config.video < 1 and config.generated < 1 and not stills:
+        raise InputError(
+            "some of the clips come from stills, but no dataset has any: give one, or a share "
+            "of 1 of generated clips"
+        )
+
+
+def _choose(rng: Generator, datasets: Sequence[Dataset]) -> Dataset:
+    """One of the datasets, by their shares."""
+    shares = np.array([dataset.share for dataset in datasets])
+    return datasets[rng.choice(len(datasets), p=shares / shares.sum())]
+
+
+def _keep(rng: Generator, labels: LabelMap, most: int) -> LabelMap:
+    """Keep up to `most` objects of those that are neither specks nor nearly everything."""
+    counts = np.bincount(labels.ravel())
+    fit = [k for k in range(1, len(counts)) if 0.004 < counts[k] / labels.size < 0.6]
+    kept = rng.permutation(fit)[:most].astype(np.int64)
+    table = np.zeros(len(counts), np.int32)
+    table[kept] = np.arange(1, len(kept) + 1)
+    return table[labels]
+
+
+def _compose(second: warp.Affine, first: warp.Affine) -> warp.Affine:
+    """The affine map that applies `first`, then `second`."""
+    return np.column_stack(
+        [second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]]
+    )
+
+
+def _stack(seen: Sequence[tuple[Image, LabelMap]]) -> tuple[Image, LabelMap]:
+    return np.stack([image for image, _ in seen]), np.stack([labels for _, labels in seen])

@@ -1,0 +1,98 @@
+"""Training a VMOS: what it learns from a clip, how it is judged, what it may start from."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Generator, nn
+
+from hqtrack.masks import label_masks
+from hqtrack.measures import region_similarity
+from hqtrack.segmenter import SegmenterConfig, VideoObjectSegmenter
+from hqtrack.tracker import HQTracker
+from hqtrack.types import Image
+from training.data.sources import Video
+from training.engine.task import Chances, Losses
+from training.vmos.augment import augment
+from training.vmos.clips import RawClip
+from training.vmos.pictures import draw_clip
+from training.vmos.rollout import LossConfig, Prediction, roll_out
+from vmos import VMOS
+
+
+class VMOSTask:
+    """Following objects through clips; see `training.engine.task.Task`.
+
+    Args:
+        model: what learns.
+        loss: what is penalised, and what memory holds.
+        segmenter: how held-out videos are tracked.
+        held_out: videos with masks on every frame that `evaluate` tracks.
+        encoder_ratio: learning rate of the encoder, relative to that of the rest.
+        checkpointing: see `roll_out`.
+    """
+
+    def __init__(
+        self,
+        model: VMOS,
+        loss: LossConfig,
+        segmenter: SegmenterConfig,
+        held_out: Sequence[Video] = (),
+        encoder_ratio: float = 1.0,
+        checkpointing: bool = False,
+    ) -> None:
+        self.model = model.train()
+        self.loss_config = loss
+        self.segmenter = segmenter
+        self.held_out = held_out
+        self.encoder_ratio = encoder_ratio
+        self.checkpointing = checkpointing
+
+    def configuration(self) -> dict[str, Any]:
+        """The sizes of the network."""
+        return {"network": "vmos", **asdict(self.model.config)}
+
+    def rate_scale(self, parameter: str) -> float:
+        """The encoder learns at `encoder_ratio` of the rate."""
+        return self.encoder_ratio if parameter.startswith("encoder.") else 1.0
+
+    def loss(self, batch: RawClip, chances: Chances) -> Losses:
+        """Loss of following the objects of the first frames, see `roll_out`."""
+        return self._roll_out(self.model, batch, chances.step).losses
+
+    @torch.no_grad()
+    def sample(self, model: nn.Module, batch: RawClip) -> Image:
+        """The frames of the first clip with their true labels, below with the predicted ones."""
+        first = RawClip(*(part[:1] for part in batch))
+        clip = augment(first)
+        predicted = self._roll_out(cast(VMOS, model), first, Generator().manual_seed(0)).labels
+        truth = clip.labels[0].cpu()
+        return draw_clip(clip.frames[0], truth, torch.cat([truth[:1], predicted[0].cpu()]))
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """J of tracking the held-out videos, by name, and its mean; nothing without any.
+
+        As in DAVIS the first and the last frame are left out.
+        """
+        tracker = HQTracker(VideoObjectSegmenter(cast(VMOS, model), self.segmenter))
+        scores = {f"held_out/{video.name}": _track(tracker, video) for video in self.held_out}
+        return {"held_out_J": float(np.mean(list(scores.values()))), **scores} if scores else {}
+
+    def _roll_out(self, model: VMOS, batch: RawClip, generator: Generator) -> Prediction:
+        with torch.autocast(batch.frames.device.type, enabled=False):
+            clip = augment(batch)
+        return roll_out(model, clip, self.loss_config, generator, self.checkpointing)
+
+
+def _track(tracker: HQTracker, video: Video) -> float:
+    image, labels = video.frames[0].read()
+    objects = np.unique(labels[labels > 0]).tolist()
+    tracker.initialize(image, label_masks(labels, objects))
+    scores = []
+    for frame in video.frames[1:]:
+        image, labels = frame.read()
+        masks = label_masks(labels, objects)
+        scores.append(region_similarity(tracker.track(image).masks, masks))
+    return float(np.mean(scores[:-1] or scores))
