@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import calibration, floor, growth, objects, report, tensors
+from benchmarks import calibration, growth, objects, report, roofline, tensors
 from benchmarks.growth import Point, Points
 from benchmarks.tensors import Phase
 from hqtrack.bench.measure import FrameCost, spread, watch_frames
@@ -108,11 +108,11 @@ def test_the_floor_is_work_over_rate() -> None:
     stages = dict.fromkeys(Stage, spread([50.0]))
     cost = FrameCost(times, times, stages, times, None, None)
     phases = {name: Phase(0, 0, 10**9) for name in ("encode", "propagate", "memorize")}
-    found = floor.shares(phases, cost, rate=1e11)
+    found = roofline.shares(phases, cost, rate=1e11)
     assert found["propagate"] == (2 * 10**9, 20.0, 50.0)
     assert found["SAM-encode"].flop == 0
     assert found["frame"] == (3 * 10**9, 30.0, 200.0)
-    assert floor.product_rate(torch.device("cpu"), torch.float32, rounds=2) > 1e6
+    assert roofline.product_rate(torch.device("cpu"), torch.float32, rounds=2) > 1e6
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_floor_is_work_over_rate() -> None:
     [
         ("calibration", ("--rounds", "0"), "--rounds 0"),
         ("objects", ("--objects", "0", "--preset", "light"), "at least 1"),
-        ("floor", ("--preset", "light"), "full preset"),
+        ("roofline", ("--preset", "light"), "full preset"),
         ("history", ("nowhere",), "no folder nowhere"),
     ],
 )

@@ -35,7 +35,7 @@ class Points(Dataset):
 
 
 class Line:
-    """See `training.engine.task.Task`; what a step does depends on both kinds of chances."""
+    """See `training.engine.task.Task`; what a step does depends on both kinds of generators."""
 
     def __init__(self, width=1):
         with torch.random.fork_rng(devices=[]):
@@ -45,12 +45,12 @@ class Line:
     def configuration(self):
         return {"network": "line", "width": self.model[0].out_features}
 
-    def rate_scale(self, parameter):
+    def learning_rate_scale(self, parameter):
         return 0.1 if parameter.startswith("1.") else 1.0
 
-    def loss(self, batch, chances):
-        noise = torch.stack([torch.randn(1, generator=each) for each in chances.samples])
-        common = torch.randn((), generator=chances.step)
+    def loss(self, batch, generators):
+        noise = torch.stack([torch.randn(1, generator=each) for each in generators.samples])
+        common = torch.randn((), generator=generators.step)
         loss = ((self.model(batch.x) - batch.y + 0.1 * noise + 0.1 * common) ** 2).mean()
         return Losses(loss, {"J": loss.detach()})
 
@@ -63,5 +63,5 @@ class Line:
 
 def make_trainer(world=CPU, width=1, **changes):
     """Always the same weights to start from."""
-    settings = Settings(steps=10, batch=4, rate=0.05, warm_up=2, workers=0, save_every=100)
+    settings = Settings(steps=10, batch=4, learning_rate=0.05, warm_up=2, workers=0, save_every=100)
     return Trainer(Line(width), replace(settings, **changes), world)

@@ -16,7 +16,7 @@ from training.vmos.task import VMOSTask
 
 
 def two_steps(world: World) -> dict[str, torch.Tensor]:
-    """The gradients of the first step; the weights and chances after the second."""
+    """The gradients of the first step; the weights and generators after the second."""
     config = ClipConfig(size=49, frames=4, video=0.0, generated=1.0, objects=3)
     clips = Clips(config, [], seed=0)
     # nothing that rounding can turn: no hardest pixels, no predicted labels in memory

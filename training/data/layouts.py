@@ -10,7 +10,7 @@ import numpy as np
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.video import list_images, order_images
 from training.data import coco
-from training.data.sources import Annotated, MaskedImage, Video
+from training.data.sources import Annotated, AnnotatedVideo, MaskedImage
 
 DAVIS_LISTS = ("2017/train.txt", "2016/train.txt", "480p/train.txt")
 """Where DAVIS names its training sequences, below ImageSets; the first that is there counts."""
@@ -22,7 +22,7 @@ PAIRS = (("images", "masks"), ("im", "gt"))
 class Found(NamedTuple):
     """What a folder holds, and what of it was left out and why."""
 
-    videos: Sequence[Video] = ()
+    videos: Sequence[AnnotatedVideo] = ()
     stills: Sequence[Annotated] = ()
     skipped: Sequence[str] = ()
 
@@ -133,17 +133,17 @@ def _folders(folder: Path) -> list[str]:
     return names
 
 
-def _video(name: str, images: Path, masks: Path, dense: bool = True) -> Video:
+def _video(name: str, images: Path, masks: Path, dense: bool = True) -> AnnotatedVideo:
     """The frames of a video that have masks; all of them must where they are dense."""
     frames = list_images(images)
     if dense:
-        return Video(name, tuple(_matched(frames, list_images(masks), images)))
+        return AnnotatedVideo(name, tuple(_matched(frames, list_images(masks), images)))
     place = {path.stem: index for index, path in enumerate(frames)}
     drawn = list_images(masks)
     _complain([path for path in drawn if path.stem not in place], "image", images)
     annotated = [MaskedImage(frames[place[mask.stem]], mask) for mask in drawn]
     gaps = np.diff([place[mask.stem] for mask in drawn])
-    return Video(name, tuple(annotated), int(np.median(gaps)) if len(gaps) else 1)
+    return AnnotatedVideo(name, tuple(annotated), int(np.median(gaps)) if len(gaps) else 1)
 
 
 def _pairs(images: Path, masks: Path) -> list[MaskedImage]:
@@ -169,7 +169,7 @@ def _complain(alone: list[Path], lack: str, folder: Path) -> None:
         )
 
 
-def _without_short(videos: Iterable[Video]) -> Found:
+def _without_short(videos: Iterable[AnnotatedVideo]) -> Found:
     """Leave out what cannot show a change."""
     videos = list(videos)
     kept = [video for video in videos if len(video.frames) > 1]

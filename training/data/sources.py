@@ -66,7 +66,7 @@ class Outlined:
 
 
 @dataclass(frozen=True)
-class Video:
+class AnnotatedVideo:
     """The annotated frames of a video, in order.
 
     Attributes:
@@ -95,7 +95,7 @@ class Dataset:
 
     name: str
     layout: str
-    videos: tuple[Video, ...] = ()
+    videos: tuple[AnnotatedVideo, ...] = ()
     stills: tuple[Annotated, ...] = ()
     skipped: tuple[str, ...] = ()
     share: float = 1.0

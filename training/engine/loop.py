@@ -59,11 +59,11 @@ def train(trainer: Trainer[Batch], dataset: Dataset[Any], folder: RunFolder) -> 
     InputError where the folder cannot be written.
     """
     settings, world = trainer.settings, trainer.world
-    if world.leads:
+    if world.is_main:
         folder.open(trainer.step)
     meter = Meter(world)
     progress = progress_on_stderr()
-    progress.disable = not world.leads
+    progress.disable = not world.is_main
     bar = progress.add_task("steps", total=settings.steps, completed=trainer.step)
     with stopping_on_signals() as stop, loading(trainer, dataset) as batches, progress:
         for batch in meter.timed(batches):
@@ -73,13 +73,13 @@ def train(trainer: Trainer[Batch], dataset: Dataset[Any], folder: RunFolder) -> 
             if trainer.step % settings.log_every == 0:
                 row = meter.row(trainer.scheduler.optimizer.param_groups[0]["lr"])
                 progress.update(bar, description=_described(row))
-                if world.leads:
+                if world.is_main:
                     folder.log(trainer.step, row)
-            if world.leads:
+            if world.is_main:
                 _write(trainer, folder, batch, last)
             if last:
                 break
-    if world.leads:
+    if world.is_main:
         folder.close()
     world.wait()
 
@@ -123,7 +123,7 @@ class Meter:
         """Note the losses of a step."""
         self.losses.append(Losses(losses.total.detach(), losses.parts))
 
-    def row(self, rate: float) -> dict[str, float]:
+    def row(self, learning_rate: float) -> dict[str, float]:
         """What was noted since the last row, over all processes; every process has to call it."""
         names = ["loss", *self.losses[0].parts]
         table = [torch.stack([row.total, *row.parts.values()]).float() for row in self.losses]
@@ -131,7 +131,7 @@ class Meter:
         now = time.monotonic()
         row = dict(zip(names, (round(mean, 4) for mean in means), strict=True))
         row |= {
-            "rate": rate,
+            "learning_rate": learning_rate,
             "steps_per_second": round(len(self.losses) / (now - self.since), 4),
             "waiting": round(self.waited / (now - self.since), 4),
             "seconds": round(now - self.started),

@@ -31,7 +31,7 @@ class World:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes, shows and measures."""
         return self.rank == 0
 

@@ -27,7 +27,7 @@ class Losses(NamedTuple):
     parts: Mapping[str, Tensor]
 
 
-class Chances(NamedTuple):
+class Generators(NamedTuple):
     """Random numbers that depend on the seed and the position alone; generators on the CPU.
 
     Attributes:
@@ -49,10 +49,10 @@ class Task(Protocol[Seen]):
     def configuration(self) -> dict[str, Any]:
         """What the weights belong to, as plain values; a checkpoint of another is refused."""
 
-    def rate_scale(self, parameter: str) -> float:
+    def learning_rate_scale(self, parameter: str) -> float:
         """The learning rate of the parameter of this name, relative to that of the run."""
 
-    def loss(self, batch: Seen, chances: Chances) -> Losses:
+    def loss(self, batch: Seen, generators: Generators) -> Losses:
         """The losses of a batch, on the model's device."""
 
     def sample(self, model: nn.Module, batch: Seen) -> Image:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from hqtrack.errors import InputError
 from training.engine.processes import World
-from training.engine.task import Batch, Chances, Losses, Task
+from training.engine.task import Batch, Generators, Losses, Task
 
 MOST_SKIPPED = 10
 """Steps in a row whose gradient is not finite before training gives up."""
@@ -35,13 +35,13 @@ class Settings:
         batch: samples per step, over all processes.
         optimizer: "adamw", or "muon", which takes matrices and kernels along the nearest
             orthogonal matrix to their momentum and leaves all else to AdamW.
-        rate: learning rate after `warm_up` steps.
-        last_rate: learning rate in the end.
+        learning_rate: learning rate after `warm_up` steps.
+        last_learning_rate: learning rate in the end.
         power: exponent of the polynomial decay.
         weight_decay: of matrices and kernels; norms, scales and biases have none.
         clip: largest norm of the gradient.
         average: decay of the exponential moving average of the weights.
-        seed: of all chances.
+        seed: of all random generators.
         bf16: compute in bfloat16 where it is safe.
         workers: processes that load data, for each process of the training.
         save_every: steps between checkpoints.
@@ -53,8 +53,8 @@ class Settings:
     steps: int
     batch: int = 4
     optimizer: Literal["adamw", "muon"] = "adamw"
-    rate: float = 1e-3
-    last_rate: float = 2e-5
+    learning_rate: float = 1e-3
+    last_learning_rate: float = 2e-5
     power: float = 0.9
     warm_up: int = 50
     weight_decay: float = 0.03
@@ -73,14 +73,14 @@ SchedulerFactory: TypeAlias = Callable[[Optimizer, Settings], Scheduler]
 
 
 def polynomial(optimizer: Optimizer, settings: Settings) -> Scheduler:
-    """Linear warm-up, then polynomial decay to the last rate."""
+    """Linear warm-up, then polynomial decay to the last learning rate."""
     return PolyLRScheduler(
         optimizer,
         settings.steps,
         power=settings.power,
-        lr_min=settings.last_rate,
+        lr_min=settings.last_learning_rate,
         warmup_t=settings.warm_up,
-        warmup_lr_init=settings.rate / max(settings.warm_up, 1),
+        warmup_lr_init=settings.learning_rate / max(settings.warm_up, 1),
         t_in_epochs=False,
     )
 
@@ -93,8 +93,8 @@ class _Forward(nn.Module):
         self.model = task.model
         self.loss = task.loss
 
-    def forward(self, batch: Any, chances: Chances) -> Losses:
-        return self.loss(batch, chances)
+    def forward(self, batch: Any, generators: Generators) -> Losses:
+        return self.loss(batch, generators)
 
 
 class Trainer(Generic[Batch]):
@@ -120,7 +120,7 @@ class Trainer(Generic[Batch]):
         self.forward = DistributedDataParallel(forward) if world.size > 1 else forward
         self.average = ModelEmaV3(task.model, decay=settings.average, use_warmup=True)
         self.optimizer = make_optimizer(
-            settings, parameter_groups(task.model, settings.weight_decay, task.rate_scale)
+            settings, parameter_groups(task.model, settings.weight_decay, task.learning_rate_scale)
         )
         self.scheduler = scheduler(self.optimizer, settings)
         self.step = 0
@@ -137,7 +137,7 @@ class Trainer(Generic[Batch]):
         batch = self.world.take(batch)
         device = self.world.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.settings.bf16):
-            losses: Losses = self.forward(batch, self.chances(len(batch[0])))
+            losses: Losses = self.forward(batch, self.generators(len(batch[0])))
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         norm = nn.utils.clip_grad_norm_(self.task.model.parameters(), self.settings.clip)
@@ -157,11 +157,11 @@ class Trainer(Generic[Batch]):
         self.samples += self.settings.batch
         return losses
 
-    def chances(self, count: int) -> Chances:
-        """The chances of this process's `count` samples of the present step."""
+    def generators(self, count: int) -> Generators:
+        """The generators of this process's `count` samples of the present step."""
         first = self.samples + self.world.rank * count
         seed = self.settings.seed
-        return Chances(
+        return Generators(
             _generator(seed, 0, self.step),
             [_generator(seed, 1, number) for number in range(first, first + count)],
         )
@@ -216,21 +216,21 @@ class Trainer(Generic[Batch]):
 def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> Optimizer:
     """The optimizer of these `parameter_groups`.
 
-    Muon's steps are scaled to the size of AdamW's, so that rates carry over.
+    Muon's steps are scaled to the size of AdamW's, so that learning rates carry over.
     """
     if settings.optimizer == "muon":
-        return Muon(groups, settings.rate, nesterov=True, betas=(0.9, 0.99))
-    return torch.optim.AdamW(groups, settings.rate)
+        return Muon(groups, settings.learning_rate, nesterov=True, betas=(0.9, 0.99))
+    return torch.optim.AdamW(groups, settings.learning_rate)
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float, rate_scale: Callable[[str], float]
+    model: nn.Module, weight_decay: float, learning_rate_scale: Callable[[str], float]
 ) -> list[dict[str, Any]]:
     """What the optimizer shall learn, by learning rate and weight decay, see `Settings`."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((rate_scale(name), parameter.ndim > 1), []).append(parameter)
+            groups.setdefault((learning_rate_scale(name), parameter.ndim > 1), []).append(parameter)
     return [
         {"params": groups[key], "lr_scale": key[0], "weight_decay": weight_decay * key[1]}
         for key in sorted(groups, reverse=True)

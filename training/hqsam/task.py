@@ -13,7 +13,7 @@ from hqsam import HQSam
 from hqtrack.types import Image
 from hqtrack.video.overlay import draw_masks
 from training.data.sources import Annotated
-from training.engine.task import Chances, Losses
+from training.engine.task import Generators, Losses
 from training.hqsam.data import Examples
 from training.hqsam.losses import Candidates, mask_loss, random_points
 from training.hqsam.measures import MEASURES, measure
@@ -55,15 +55,15 @@ class HQSamTask:
         """The image encoder that the tensors belong to."""
         return {"network": "hqsam", "variant": self.variant}
 
-    def rate_scale(self, parameter: str) -> float:
+    def learning_rate_scale(self, parameter: str) -> float:
         """All learn at the same rate."""
         return 1.0
 
-    def loss(self, batch: Examples, chances: Chances) -> Losses:
+    def loss(self, batch: Examples, generators: Generators) -> Losses:
         """Cross entropy and dice, of the same weight, of the HQ token's mask alone."""
         batch = Examples(*batch)
         views, prompts, points = [], [], []
-        for n, generator in enumerate(chances.samples):
+        for n, generator in enumerate(generators.samples):
             view = jittered(*_example(batch, n), self.side, self.jitter, generator)
             views.append(view)
             prompts.append(draw_prompt(view.target, generator))

@@ -4,7 +4,7 @@ SAM stays as it is; the 25 tensors that HQ-SAM adds to it learn.
 
 A run is a folder with the newest checkpoint, the log, TensorBoard events and a sample picture.
 Started again with the same arguments it goes on where it stopped, with the same samples and the
-same chances. Under `torchrun` several processes share the work. The defaults are the published
+same generators. Under `torchrun` several processes share the work. The defaults are the published
 recipe.
 """
 
@@ -47,7 +47,7 @@ EPOCHS = 12
 PUBLISHED = Settings(
     steps=0,
     batch=32,
-    rate=1e-3,
+    learning_rate=1e-3,
     warm_up=0,
     weight_decay=0.0,
     clip=math.inf,
@@ -64,9 +64,9 @@ MOST_INSPECTED = 1000
 
 HELP = {
     "batch": "samples per step, over all processes",
-    "rate": "learning rate, a tenth of it in the end",
+    "learning_rate": "learning rate, a tenth of it in the end",
     "average": "decay of the moving average of the weights, 0 for none",
-    "seed": "of new tensors, samples and chances",
+    "seed": "of new tensors, samples and random generators",
     "workers": "processes that read images, for each process of the training",
     "save_every": "steps between checkpoints",
     "log_every": "steps between lines of the log",
@@ -205,13 +205,13 @@ def try_out(args: argparse.Namespace, world: World) -> None:
     """Look through the data and take a few steps; InputError where data cannot be used."""
     datasets = open_stills(args.data)
     reports = [inspect_dataset(data, sys.maxsize, args.most or MOST_INSPECTED) for data in datasets]
-    if world.leads:
+    if world.is_main:
         print("\n".join(str(report) for report in reports))
     if any(report.problems or report.empty for report in reports):
         raise InputError("some of the data cannot be used, see above: correct or remove it first")
     trainer, objects = prepare(args, datasets, world)
     taken = dry_run(trainer, objects, args.dry_run)
-    if world.leads:
+    if world.is_main:
         sam = cast(HQSamTask, trainer.task).model.sam
         size = sum(parameter.numel() for parameter in sam.parameters())
         print(f"HQ-SAM {args.variant}: {size:,} parameters; those in training:\n{taken}")
@@ -239,9 +239,9 @@ def write_checkpoint(sam: HQSam, file: Path) -> None:
 def run(args: argparse.Namespace, world: World) -> None:
     """Train, or what is asked for instead."""
     if args.evaluate or args.export:
-        if world.leads and args.evaluate:
+        if world.is_main and args.evaluate:
             evaluate(args, world.device)
-        elif world.leads:
+        elif world.is_main:
             write_checkpoint(trained_sam(args), args.export)
         return
     if args.dry_run:
@@ -249,7 +249,7 @@ def run(args: argparse.Namespace, world: World) -> None:
         return
     trainer, objects = prepare(args, open_stills(args.data), world)
     folder = RunFolder(args.run)
-    if resume(trainer, folder) and world.leads:
+    if resume(trainer, folder) and world.is_main:
         print(f"{folder.checkpoint}: going on from step {trainer.step}")
     train(trainer, objects, folder)
 

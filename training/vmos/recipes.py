@@ -34,9 +34,21 @@ BOTH_STAGES = {
 
 RECIPES: dict[str, dict[str, Any]] = {
     "stage1": BOTH_STAGES
-    | {"steps": 100_000, "rate": 4e-4, "last_rate": 2e-5, "weight_decay": 0.03, "video": 0.0},
+    | {
+        "steps": 100_000,
+        "learning_rate": 4e-4,
+        "last_learning_rate": 2e-5,
+        "weight_decay": 0.03,
+        "video": 0.0,
+    },
     "stage2": BOTH_STAGES
-    | {"steps": 150_000, "rate": 2e-4, "last_rate": 1e-5, "weight_decay": 0.07, "video": 1.0}
+    | {
+        "steps": 150_000,
+        "learning_rate": 2e-4,
+        "last_learning_rate": 1e-5,
+        "weight_decay": 0.07,
+        "video": 1.0,
+    }
     | {"encoder_ratio": 0.1},
 }
 """The stages of the HQTrack report as defaults of the options.
@@ -52,14 +64,14 @@ HELP = {
     "steps": "steps of the whole run",
     "batch": "clips per step, over all processes",
     "optimizer": "how weights move, see Settings",
-    "rate": "highest learning rate",
-    "last_rate": "learning rate in the end",
+    "learning_rate": "highest learning rate",
+    "last_learning_rate": "learning rate in the end",
     "power": "exponent of the polynomial decay",
     "warm_up": "steps until the highest learning rate",
     "weight_decay": "of matrices and kernels",
     "clip": "largest norm of the gradient",
     "average": "decay of the moving average of the weights",
-    "seed": "of clips and chances",
+    "seed": "of clips and random generators",
     "workers": "processes that load clips",
     "save_every": "steps between checkpoints",
     "log_every": "steps between lines of the log",

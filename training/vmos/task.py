@@ -13,8 +13,8 @@ from hqtrack.measures import region_similarity
 from hqtrack.segmenter import SegmenterConfig, VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.types import Image
-from training.data.sources import Video
-from training.engine.task import Chances, Losses
+from training.data.sources import AnnotatedVideo
+from training.engine.task import Generators, Losses
 from training.vmos.augment import augment
 from training.vmos.clips import RawClip
 from training.vmos.pictures import draw_clip
@@ -39,7 +39,7 @@ class VMOSTask:
         model: VMOS,
         loss: LossConfig,
         segmenter: SegmenterConfig,
-        held_out: Sequence[Video] = (),
+        held_out: Sequence[AnnotatedVideo] = (),
         encoder_ratio: float = 1.0,
         checkpointing: bool = False,
     ) -> None:
@@ -54,13 +54,13 @@ class VMOSTask:
         """The sizes of the network."""
         return {"network": "vmos", **asdict(self.model.config)}
 
-    def rate_scale(self, parameter: str) -> float:
+    def learning_rate_scale(self, parameter: str) -> float:
         """The encoder learns at `encoder_ratio` of the rate."""
         return self.encoder_ratio if parameter.startswith("encoder.") else 1.0
 
-    def loss(self, batch: RawClip, chances: Chances) -> Losses:
+    def loss(self, batch: RawClip, generators: Generators) -> Losses:
         """Loss of following the objects of the first frames, see `roll_out`."""
-        return self._roll_out(self.model, batch, chances.step).losses
+        return self._roll_out(self.model, batch, generators.step).losses
 
     @torch.no_grad()
     def sample(self, model: nn.Module, batch: RawClip) -> Image:
@@ -86,7 +86,7 @@ class VMOSTask:
         return roll_out(model, clip, self.loss_config, generator, self.checkpointing)
 
 
-def _track(tracker: HQTracker, video: Video) -> float:
+def _track(tracker: HQTracker, video: AnnotatedVideo) -> float:
     image, labels = video.frames[0].read()
     objects = np.unique(labels[labels > 0]).tolist()
     tracker.initialize(image, label_masks(labels, objects))

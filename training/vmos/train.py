@@ -2,7 +2,7 @@
 
 A run is a folder with the newest checkpoint, the log, TensorBoard events and a sample picture.
 Started again with the same arguments it goes on where it stopped, with the same clips and the same
-chances. Under `torchrun` several processes share the work.
+generators. Under `torchrun` several processes share the work.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import torch
 
 from hqtrack.errors import InputError
 from training.data.datasets import inspect_dataset, open_datasets
-from training.data.sources import Dataset, Video
+from training.data.sources import AnnotatedVideo, Dataset
 from training.engine.command import in_processes
 from training.engine.dry_run import dry_run
 from training.engine.loop import resume, train
@@ -146,7 +146,7 @@ def _pick(kind: type[Configuration], options: Mapping[str, Any]) -> Configuratio
 
 def split(
     datasets: Sequence[Dataset], held_out: Collection[str]
-) -> tuple[list[Dataset], list[Video]]:
+) -> tuple[list[Dataset], list[AnnotatedVideo]]:
     """The datasets without the videos of these names, and those videos.
 
     Raises InputError where there is none of a name, unless it is one of `HELD_OUT`.
@@ -174,7 +174,7 @@ def inspect(datasets: Sequence[Dataset], objects: int, tell: Tell) -> None:
 
 def run(args: argparse.Namespace, world: World) -> None:
     """Train, or only try to."""
-    tell: Tell = print if world.leads else _tell_nobody
+    tell: Tell = print if world.is_main else _tell_nobody
     datasets = open_datasets(args.data)
     trainer, clips = prepare(args, world, datasets, tell)
     if args.dry_run:

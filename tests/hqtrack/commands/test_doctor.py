@@ -13,7 +13,7 @@ import torch
 from hqtrack.cli import main
 from hqtrack.commands import doctor
 from hqtrack.commands import doctor_checks as examination
-from hqtrack.commands.doctor_checks import Finding, Verdict
+from hqtrack.commands.doctor_checks import CheckResult, Verdict
 from hqtrack.errors import InputError
 
 OK, WARNING, BROKEN = Verdict.OK, Verdict.WARNING, Verdict.BROKEN
@@ -38,7 +38,7 @@ def answering(monkeypatch, returncode=0, stdout="", stderr=""):
 
 def test_this_machine_tracks_over_trax():
     [finding] = examination.check_trax()
-    assert finding == Finding("TraX", OK, "a tracker process started and tracked two frames")
+    assert finding == CheckResult("TraX", OK, "a tracker process started and tracked two frames")
 
 
 def test_a_tracker_process_that_fails(monkeypatch):
@@ -215,11 +215,11 @@ def test_codecs(monkeypatch):
 
 
 def check_fine():
-    yield Finding("disk", OK, "roomy")
+    yield CheckResult("disk", OK, "roomy")
 
 
 def check_weak():
-    yield Finding("shm", WARNING, "small", "make it larger")
+    yield CheckResult("shm", WARNING, "small", "make it larger")
 
 
 def check_shared_things():

@@ -12,9 +12,9 @@ import pytest
 from hqtrack.cli import main
 from hqtrack.commands.evaluate import time_left
 from hqtrack.errors import InputError
-from hqtrack.evaluation.cluster import Post, cluster_posts, local_posts
+from hqtrack.evaluation.cluster import WorkerSpec, cluster_workers, local_workers
 from hqtrack.evaluation.store import store
-from hqtrack.evaluation.worker import Order, Outcome, Worker
+from hqtrack.evaluation.worker import Job, Outcome, Worker
 from hqtrack.evaluation.workspace import find_tasks, find_trackers, open_workspace
 from tests.helpers.workspaces import (
     copied,
@@ -152,7 +152,7 @@ class TestWorker:
         workspace = small_workspace(tmp_path, (9,), objects=1)
         (workspace / "stack.yaml").write_text(REALTIME)
         faulty(workspace, "slow", after=None)
-        outcome = Worker(workspace, ["FirstMask"], {}).run(Order("FirstMask", "realtime", "s0"))
+        outcome = Worker(workspace, ["FirstMask"], {}).run(Job("FirstMask", "realtime", "s0"))
         assert not outcome.error
         times = [float(line) for line in outcome.files["s0_001_time.value"].decode().split()]
         # 0.1 s at 30 frames per second: each answer counts for the two or three frames after it,
@@ -165,20 +165,20 @@ class TestWorker:
     def test_real_time_with_late_objects_is_refused_by_the_toolkit(self, tmp_path: Path) -> None:
         workspace = small_workspace(tmp_path, (4,), objects=2)
         (workspace / "stack.yaml").write_text(REALTIME)
-        outcome = Worker(workspace, ["FirstMask"], {}).run(Order("FirstMask", "realtime", "s0"))
+        outcome = Worker(workspace, ["FirstMask"], {}).run(Job("FirstMask", "realtime", "s0"))
         assert "new objects is not supported in realtime" in outcome.error
 
     def test_an_error_of_the_toolkit_is_an_outcome(
         self, workspace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         worker = Worker(workspace, ["FirstMask"], {})
-        task = worker._tasks[Order("FirstMask", "baseline", "s0")]
+        task = worker._tasks[Job("FirstMask", "baseline", "s0")]
 
         def broken(*_: object) -> None:
             raise AssertionError("no late objects")
 
         monkeypatch.setattr(type(task.experiment), "execute", broken)
-        outcome = worker.run(Order("FirstMask", "baseline", "s0"))
+        outcome = worker.run(Job("FirstMask", "baseline", "s0"))
         assert outcome.error == "AssertionError: no late objects"
         assert "broken" in outcome.log
         assert not outcome.files
@@ -259,22 +259,22 @@ class TestBadInput:
     )
     def test_devices_that_a_cluster_does_not_have(self, devices: str, message: str) -> None:
         with pytest.raises(InputError, match=message):
-            cluster_posts(devices, {"GPU": 2.0, "CPU": 4.0}, 9)
+            cluster_workers(devices, {"GPU": 2.0, "CPU": 4.0}, 9)
 
 
 def test_a_cluster_gives_a_worker_per_gpu() -> None:
-    posts = cluster_posts(None, {"GPU": 3.0, "CPU": 8.0}, 2)
-    assert posts == [Post(1, 1, {"HQTRACK_DEVICE": "cuda"})] * 2
-    assert cluster_posts(None, {"CPU": 8.0}, 2) == [Post(1, 0, {"HQTRACK_DEVICE": "cpu"})]
+    specs = cluster_workers(None, {"GPU": 3.0, "CPU": 8.0}, 2)
+    assert specs == [WorkerSpec(1, 1, {"HQTRACK_DEVICE": "cuda"})] * 2
+    assert cluster_workers(None, {"CPU": 8.0}, 2) == [WorkerSpec(1, 0, {"HQTRACK_DEVICE": "cpu"})]
 
 
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("hqtrack.compute.threads.usable_cores", lambda: 8)
-    posts = local_posts("cpu,cpu,cpu", 2)
-    assert [post.environment["OMP_NUM_THREADS"] for post in posts] == ["4", "4"]
+    specs = local_workers("cpu,cpu,cpu", 2)
+    assert [spec.environment["OMP_NUM_THREADS"] for spec in specs] == ["4", "4"]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert local_posts("cpu", 2)[0].environment["OMP_NUM_THREADS"] == "1"
+    assert local_workers("cpu", 2)[0].environment["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize(

@@ -3,36 +3,36 @@ from collections import deque
 import pytest
 
 from hqtrack.evaluation.dispatch import dispatch
-from hqtrack.evaluation.worker import Order, Outcome
+from hqtrack.evaluation.worker import Job, Outcome
 
-A, B, C = (Order("tracker", "baseline", name) for name in "abc")
+A, B, C = (Job("tracker", "baseline", name) for name in "abc")
 FINE, FAILED = Outcome({}, {}), Outcome({}, {}, "failed")
 
 
 class FakePool:
     """Workers that are done in the order in which they started; some of them fail."""
 
-    def __init__(self, workers: int, failing: set[tuple[int, Order]], lost: set[int]) -> None:
+    def __init__(self, workers: int, failing: set[tuple[int, Job]], lost: set[int]) -> None:
         self._workers = set(range(workers))
         self._failing = failing
         self._lost = lost
-        self._running: deque[tuple[int, Order]] = deque()
-        self.started: list[tuple[int, Order]] = []
+        self._running: deque[tuple[int, Job]] = deque()
+        self.started: list[tuple[int, Job]] = []
 
     def workers(self) -> set[int]:
         return self._workers
 
-    def start(self, worker: int, order: Order) -> None:
+    def start(self, worker: int, job: Job) -> None:
         assert worker not in [number for number, _ in self._running]
-        self._running.append((worker, order))
-        self.started.append((worker, order))
+        self._running.append((worker, job))
+        self.started.append((worker, job))
 
     def wait(self) -> tuple[int, Outcome]:
-        worker, order = self._running.popleft()
+        worker, job = self._running.popleft()
         if worker in self._lost:
             self._workers -= {worker}
             return worker, FAILED
-        return worker, FAILED if (worker, order) in self._failing else FINE
+        return worker, FAILED if (worker, job) in self._failing else FINE
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ class FakePool:
 )
 def test_who_runs_what(
     workers: int,
-    failing: set[tuple[int, Order]],
+    failing: set[tuple[int, Job]],
     lost: set[int],
-    started: list[tuple[int, Order]],
-    failed: list[Order],
+    started: list[tuple[int, Job]],
+    failed: list[Job],
 ) -> None:
     pool = FakePool(workers, failing, lost)
     outcomes = dict(dispatch([A, B, C], pool))
     assert pool.started == started
     assert set(outcomes) == {A, B, C}
-    assert [order for order, outcome in sorted(outcomes.items()) if outcome.error] == failed
+    assert [job for job, outcome in sorted(outcomes.items()) if outcome.error] == failed

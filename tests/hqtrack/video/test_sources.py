@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.video.sources import open_source
-from hqtrack.video.streams import Camera, Video
+from hqtrack.video.streams import Camera, EncodedVideo
 from tests.helpers.video_files import pictures, write_video
 
 
@@ -80,7 +80,7 @@ def test_an_image_of_another_size_is_named(folder):
 
 def test_a_video_file_a_camera_and_streams(tmp_path, monkeypatch):
     source = open_source(str(write_video(tmp_path / "my clip.mp4", pictures(2))))
-    assert isinstance(source, Video)
+    assert isinstance(source, EncodedVideo)
     assert (source.name, source.address) == ("my clip", str(tmp_path / "my clip.mp4"))
     assert open_source("2") == Camera(2)
     opened = []
@@ -96,7 +96,7 @@ def test_a_video_file_a_camera_and_streams(tmp_path, monkeypatch):
 def test_a_file_named_like_a_number_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("7").write_bytes(write_video(tmp_path / "a.mp4", pictures(2)).read_bytes())
-    assert isinstance(open_source("7"), Video)
+    assert isinstance(open_source("7"), EncodedVideo)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from hqtrack.baseline import FirstMask
 from hqtrack.errors import InputError
 from hqtrack.tracker import Tracked
 from hqtrack.types import Image, Masks
-from hqtrack.vot.session import Video, serve
+from hqtrack.vot.session import JoinedVideo, serve
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = (20, 30)
@@ -60,7 +60,7 @@ class Recorder(FirstMask):
 class TestVideo:
     def test_objects_keep_their_order_and_empty_ones_stay(self) -> None:
         tracker = Recorder()
-        video = Video(tracker, IMAGE, np.array([ONE, EMPTY, TWO]))
+        video = JoinedVideo(tracker, IMAGE, np.array([ONE, EMPTY, TWO]))
         masks, confidence = video.track(IMAGE, np.zeros((0, *SIZE), np.bool_))
         assert np.array_equal(masks, [ONE, EMPTY, TWO])
         assert confidence.tolist() == [1, 0, 1]
@@ -68,7 +68,7 @@ class TestVideo:
 
     def test_later_objects_join_on_the_image_just_tracked(self) -> None:
         tracker = Recorder()
-        video = Video(tracker, IMAGE, np.array([ONE, TWO]))
+        video = JoinedVideo(tracker, IMAGE, np.array([ONE, TWO]))
         masks, confidence = video.track(IMAGE, np.array([EMPTY, THREE]))
         assert np.array_equal(masks, [ONE, TWO & ~THREE, EMPTY, THREE])
         assert confidence.tolist() == [1, 1, 0, 1]
@@ -80,14 +80,14 @@ class TestVideo:
 
     def test_the_tracker_starts_with_the_first_object_that_is_seen(self) -> None:
         tracker = Recorder()
-        video = Video(tracker, IMAGE, np.array([EMPTY]))
+        video = JoinedVideo(tracker, IMAGE, np.array([EMPTY]))
         assert not video.track(IMAGE, np.zeros((0, *SIZE), np.bool_)).masks.any()
         masks, _ = video.track(IMAGE, np.array([ONE]))
         assert np.array_equal(masks, [EMPTY, ONE])
         assert tracker.calls == [("initialize", 1)]
 
     def test_an_image_of_another_size_is_refused_even_without_objects(self) -> None:
-        video = Video(Recorder(), IMAGE, np.array([EMPTY]))
+        video = JoinedVideo(Recorder(), IMAGE, np.array([EMPTY]))
         with pytest.raises(InputError, match="30x20"):
             video.track(IMAGE[:-1], np.zeros((0, *SIZE), np.bool_))
 

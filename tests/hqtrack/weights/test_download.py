@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from hqtrack.errors import InputError
 from hqtrack.weights import download as module
-from hqtrack.weights.download import DownloadError, DriveFile, HubFile, Source, download
+from hqtrack.weights.download import DownloadError, DriveFile, HubFile, Remote, download
 from tests.helpers.server import FileServer, serve
 
 CONTENT = bytes(range(256)) * 16000
@@ -60,7 +60,7 @@ def check(path: Path) -> None:
 
 @both
 def test_the_whole_file_and_nothing_else_is_left(
-    server: FileServer, tmp_path: Path, source: Source
+    server: FileServer, tmp_path: Path, source: Remote
 ) -> None:
     path = tmp_path / "new" / "file.bin"
     download(source, path, check)
@@ -122,7 +122,7 @@ def test_a_lie_is_not_kept(server: FileServer, tmp_path: Path, behaviour: str) -
         pytest.param(HUB, id="hub", marks=pytest.mark.slow),
     ],
 )
-def test_offline(server: FileServer, tmp_path: Path, source: Source) -> None:
+def test_offline(server: FileServer, tmp_path: Path, source: Remote) -> None:
     server.address = "http://127.0.0.1:9"
     with pytest.raises(DownloadError, match=r"get file\.bin by hand from https://") as error:
         download(source, tmp_path / "file.bin", check)

@@ -1,4 +1,4 @@
-"""The engine with a small task: position, chances, resuming, saving, giving up."""
+"""The engine with a small task: position, generators, resuming, saving, giving up."""
 
 import json
 import multiprocessing
@@ -63,7 +63,7 @@ def test_rate_rises_in_a_line_and_falls_to_the_last(step, rate):
     one, other = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
     groups = [{"params": [one]}, {"params": [other], "lr_scale": 0.1}]
     optimizer = torch.optim.AdamW(groups, lr=1.0)
-    settings = Settings(steps=100, rate=1.0, last_rate=0.1, warm_up=4)
+    settings = Settings(steps=100, learning_rate=1.0, last_learning_rate=0.1, warm_up=4)
     polynomial(optimizer, settings).step_update(step)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(rate)
     assert optimizer.param_groups[1]["lr"] == pytest.approx(0.1 * rate)
@@ -72,7 +72,7 @@ def test_rate_rises_in_a_line_and_falls_to_the_last(step, rate):
 def test_groups_by_rate_and_weight_decay_without_what_is_frozen():
     task = Line()
     task.model[0].bias.requires_grad_(False)
-    groups = parameter_groups(task.model, 0.03, task.rate_scale)
+    groups = parameter_groups(task.model, 0.03, task.learning_rate_scale)
     first, second = task.model
     assert [(group["lr_scale"], group["weight_decay"]) for group in groups] == [
         (1.0, 0.03),
@@ -85,7 +85,7 @@ def test_groups_by_rate_and_weight_decay_without_what_is_frozen():
 
 
 def test_muon_goes_along_an_orthogonal_matrix_and_goes_on_exactly():
-    settings = Settings(steps=1, rate=0.01, optimizer="muon")
+    settings = Settings(steps=1, learning_rate=0.01, optimizer="muon")
     gradients = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
 
     def walk(weight, steps, state=None):
@@ -117,7 +117,7 @@ def test_samples_and_their_chances_do_not_depend_on_the_process():
     second.world = World(torch.device("cpu"), rank=1, size=2)
     assert list(one.numbers())[1] == [4, 5, 6, 7]
     assert list(second.numbers())[1] == [6, 7]
-    whole, half = one.chances(4), second.chances(2)
+    whole, half = one.generators(4), second.generators(2)
     assert half.step.initial_seed() == whole.step.initial_seed()
     seeds = [each.initial_seed() for each in whole.samples]
     assert [each.initial_seed() for each in half.samples] == seeds[2:]
@@ -224,7 +224,7 @@ def test_train_leaves_log_checkpoint_picture_and_scores(tmp_path):
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [5, 10, 10]
-    assert {"loss", "J", "rate", "steps_per_second", "waiting"} <= set(rows[0])
+    assert {"loss", "J", "learning_rate", "steps_per_second", "waiting"} <= set(rows[0])
     assert 0 <= rows[0]["waiting"] <= 1
     assert set(rows[2]) == {"step", "held_out"}
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 10

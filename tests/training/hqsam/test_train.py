@@ -131,24 +131,24 @@ def test_only_the_image_encoder_runs_in_bfloat16():
 
 
 def test_half_batches_give_the_gradient_of_the_whole():
-    """What several processes rely on: chances go with the samples, the loss is their mean."""
+    """What several processes rely on: generators go with the samples, the loss is their mean."""
     run = trainer()
-    chances = run.chances(2)
-    states = [generator.get_state() for generator in chances.samples]
-    run.task.loss(batch(), chances).total.backward()
+    generators = run.generators(2)
+    states = [generator.get_state() for generator in generators.samples]
+    run.task.loss(batch(), generators).total.backward()
     wanted = [parameter.grad for parameter in run.task.model.parameters()]
     run.task.model.zero_grad()
     for n in range(2):
-        chances.samples[n].set_state(states[n])
+        generators.samples[n].set_state(states[n])
         part = Examples(*(tensor[n : n + 1] for tensor in batch()))
-        share = chances._replace(samples=chances.samples[n : n + 1])
+        share = generators._replace(samples=generators.samples[n : n + 1])
         (run.task.loss(part, share).total / 2).backward()
     for gradient, parameter in zip(wanted, run.task.model.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, gradient, atol=1e-6, rtol=1e-3)
 
 
 def test_overfitting_lifts_the_hq_mask_far_above_frozen_sam():
-    run = trainer(steps=40, rate=3e-3)
+    run = trainer(steps=40, learning_rate=3e-3)
     for _ in range(40):
         run.advance(batch())
     for image, matte in PICTURES:

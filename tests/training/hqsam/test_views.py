@@ -18,7 +18,7 @@ from training.hqsam.views import (
 SIDE = 64
 
 
-def chances(seed=0):
+def generators(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
@@ -40,28 +40,28 @@ def test_the_whole_image_is_padded_below():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_jittered_view_has_the_object_where_the_pixels_show_it(seed):
-    view = jittered(*scene(), SIDE, Jitter(), chances(seed))
+    view = jittered(*scene(), SIDE, Jitter(), generators(seed))
     assert view.pixels.shape == (3, SIDE, SIDE)
     assert view.target.amax() > 0.5
     assert ((view.pixels[0] > 190) == (view.target[0] > 0.95)).float().mean() > 0.98
 
 
 def test_jitter_is_a_function_of_the_chances():
-    one, same, other = (jittered(*scene(), SIDE, Jitter(), chances(n)) for n in (3, 3, 4))
+    one, same, other = (jittered(*scene(), SIDE, Jitter(), generators(n)) for n in (3, 3, 4))
     assert torch.equal(one.pixels, same.pixels)
     assert not torch.equal(one.pixels, other.pixels)
 
 
 def test_mirrored():
     jitter = Jitter(low=1, high=1, mirrored=1)
-    view = jittered(*scene(), SIDE, jitter, chances())
+    view = jittered(*scene(), SIDE, jitter, generators())
     assert tight_box(object_pixels(view.target)).tolist() == [16, 12, 31, 19]
 
 
 def test_an_object_that_is_never_hit_gets_the_whole_image():
     image, matte = scene()
     matte.zero_()[0, 0] = 255
-    view = jittered(image, matte, SIDE, Jitter(low=20, high=20, mirrored=0, tries=2), chances())
+    view = jittered(image, matte, SIDE, Jitter(low=20, high=20, mirrored=0, tries=2), generators())
     assert view.pixels.equal(whole(image, matte, SIDE).pixels)
 
 
@@ -72,7 +72,7 @@ def target(area=slice(8, 40)):
 
 
 def test_all_kinds_of_prompts_are_drawn_and_lie_in_the_object():
-    prompts = [draw_prompt(target(), chances(seed)) for seed in range(30)]
+    prompts = [draw_prompt(target(), generators(seed)) for seed in range(30)]
     boxes, points, masks = (
         [prompt.value for prompt in prompts if prompt.kind is kind] for kind in Kind
     )
@@ -88,14 +88,14 @@ def test_all_kinds_of_prompts_are_drawn_and_lie_in_the_object():
 def test_no_points_from_an_object_of_nine_pixels():
     small = torch.zeros(1, SIDE, SIDE)
     small[:, :3, :3] = 1
-    kinds = {draw_prompt(small, chances(seed)).kind for seed in range(20)}
+    kinds = {draw_prompt(small, generators(seed)).kind for seed in range(20)}
     assert kinds == {Kind.BOX, Kind.MASK}
 
 
 def test_noise_touches_the_boundary_only():
     whole_side = torch.zeros(1, 256, 256)
     whole_side[:, 40:200, 40:200] = 1
-    mask = noised(whole_side, chances())
+    mask = noised(whole_side, generators())
     clean = (whole_side[:, 1::4, 1::4] * 255).float()
     changed = (mask != clean)[0]
     assert set(mask.unique().tolist()) == {0.0, 255.0}

@@ -42,7 +42,7 @@ def raw(frames=3, count=2):
 
 
 def rolled(model, config, frames=3, **options):
-    """Always by the same chances."""
+    """Always by the same generators."""
     generator = torch.Generator().manual_seed(0)
     return roll_out(model.train(), augment(raw(frames)), config, generator, **options).losses
 
@@ -140,7 +140,9 @@ def test_a_clip_is_learned_by_heart():
         torch.manual_seed(0)
         model = initialise(build_vmos(TINY))
     task = VMOSTask(model, LossConfig(hardest=1.0, transport=0.0), LIGHT_SEGMENTER)
-    settings = Settings(140, batch=1, rate=2e-2, last_rate=5e-3, warm_up=10, weight_decay=0.0)
+    settings = Settings(
+        140, batch=1, learning_rate=2e-2, last_learning_rate=5e-3, warm_up=10, weight_decay=0.0
+    )
     learner = Trainer(task, settings, CPU)
     scores = [learner.advance(clip).parts["J"].item() for _ in range(settings.steps)]
     assert scores[0] < 0.5
@@ -202,10 +204,24 @@ def test_evaluation_tracks_held_out_videos(tmp_path):
 
 def test_recipes_are_the_stages_of_the_report_and_flags_override_them():
     one = parse(["--run", "r", "--recipe", "stage1"])
-    numbers = (one.steps, one.rate, one.last_rate, one.weight_decay, one.video, one.encoder_ratio)
+    numbers = (
+        one.steps,
+        one.learning_rate,
+        one.last_learning_rate,
+        one.weight_decay,
+        one.video,
+        one.encoder_ratio,
+    )
     assert numbers == (100_000, 4e-4, 2e-5, 0.03, 0.0, 1.0)
     two = parse(["--run", "r", "--recipe", "stage2", "--weight-decay", "0.05"])
-    numbers = (two.steps, two.rate, two.last_rate, two.weight_decay, two.video, two.encoder_ratio)
+    numbers = (
+        two.steps,
+        two.learning_rate,
+        two.last_learning_rate,
+        two.weight_decay,
+        two.video,
+        two.encoder_ratio,
+    )
     assert numbers == (150_000, 2e-4, 1e-5, 0.05, 1.0, 0.1)
     for args in (one, two):
         assert (args.size, args.frames, args.memory_gap, args.power) == (465, 5, 2, 0.9)

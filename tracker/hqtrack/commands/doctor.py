@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 
 from hqtrack.commands import doctor_checks as examination
-from hqtrack.commands.doctor_checks import Finding, Verdict, one_line
+from hqtrack.commands.doctor_checks import CheckResult, Verdict, one_line
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (
     examination.check_python,
     examination.check_torch,
     examination.check_toolkit,
@@ -39,13 +39,13 @@ def run(args: argparse.Namespace) -> int:
     return 0 if sound else 1
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[CheckResult]:
     """All findings, one after the other."""
     for check in CHECKS:
         try:
             yield from check()
         except Exception as error:  # a diagnosis is needed most where nothing works
             name = check.__name__.removeprefix("check_").replace("_", " ")
-            yield Finding(
+            yield CheckResult(
                 name, Verdict.BROKEN, one_line(error), "report this as an issue, with all lines"
             )

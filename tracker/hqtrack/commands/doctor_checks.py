@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What was looked at, how it stands, what was found, and what to do unless it is fine."""
 
     check: str
@@ -53,36 +53,38 @@ class Finding:
         return f"{line}\n         -> {self.remedy}" if self.remedy else line
 
 
-def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Iterator[Finding]:
+def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Iterator[CheckResult]:
     """The interpreter."""
     found = f"{'.'.join(map(str, version))} at {sys.executable}"
     if (3, 11) <= version[:2] <= (3, 13):
-        yield Finding("Python", Verdict.OK, found)
+        yield CheckResult("Python", Verdict.OK, found)
     else:
-        yield Finding("Python", Verdict.BROKEN, found, "install hqtrack with Python 3.11 to 3.13")
+        yield CheckResult(
+            "Python", Verdict.BROKEN, found, "install hqtrack with Python 3.11 to 3.13"
+        )
 
 
-def check_torch() -> Iterator[Finding]:
+def check_torch() -> Iterator[CheckResult]:
     """PyTorch and the GPU."""
     try:
         import torch
 
         torch.ones(2, 2) @ torch.ones(2, 2)
     except Exception as error:
-        yield Finding(
+        yield CheckResult(
             "PyTorch", Verdict.BROKEN, one_line(error), "install it again: pip install torch"
         )
         return
     threads = torch.get_num_threads()
-    yield Finding("PyTorch", Verdict.OK, f"{torch.__version__}, {threads} CPU threads")
+    yield CheckResult("PyTorch", Verdict.OK, f"{torch.__version__}, {threads} CPU threads")
     driver = _driver()
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         torch.ones(2, 2, device="cuda").sum().item()
         memory = f"{properties.total_memory / 2**30:.0f} GiB"
-        yield Finding("GPU", Verdict.OK, f"{properties.name}, {memory}, driver {driver}")
+        yield CheckResult("GPU", Verdict.OK, f"{properties.name}, {memory}, driver {driver}")
     elif driver:
-        yield Finding(
+        yield CheckResult(
             "GPU",
             Verdict.WARNING,
             f"driver {driver} is here, but PyTorch (built for CUDA {torch.version.cuda}) cannot "
@@ -90,23 +92,23 @@ def check_torch() -> Iterator[Finding]:
             "update the driver, or install the build of PyTorch that fits it (pytorch.org)",
         )
     else:
-        yield Finding("GPU", Verdict.OK, "none with an NVIDIA driver; the CPU computes")
+        yield CheckResult("GPU", Verdict.OK, "none with an NVIDIA driver; the CPU computes")
 
 
-def check_toolkit() -> Iterator[Finding]:
+def check_toolkit() -> Iterator[CheckResult]:
     """The VOT toolkit and what it stands on."""
     attributee = _version("attributee")
     verdict = Verdict.BROKEN if attributee in (None, "0.1.10") else Verdict.OK
     remedy = "" if verdict is Verdict.OK else "pip install attributee==0.1.9"
     found = attributee or "not installed"
-    yield Finding("attributee", verdict, f"{found} (0.1.10 breaks the toolkit)", remedy)
+    yield CheckResult("attributee", verdict, f"{found} (0.1.10 breaks the toolkit)", remedy)
     done = _python("-c", "import vot")
     toolkit = f"{_version('vot-toolkit') or 'not installed'}"
     if done.returncode == 0:
-        yield Finding("vot-toolkit", Verdict.OK, toolkit)
+        yield CheckResult("vot-toolkit", Verdict.OK, toolkit)
     else:
         reason = (done.stderr.strip() or "it ended without a word").splitlines()[-1]
-        yield Finding(
+        yield CheckResult(
             "vot-toolkit",
             Verdict.BROKEN,
             f"{toolkit}; it cannot be imported: {reason}",
@@ -114,7 +116,7 @@ def check_toolkit() -> Iterator[Finding]:
         )
 
 
-def check_trax() -> Iterator[Finding]:
+def check_trax() -> Iterator[CheckResult]:
     """The tracker process of hqtrack.vot: a video of three frames, as the toolkit asks for it."""
     with tempfile.TemporaryDirectory(prefix="hqtrack-") as folder:
         image = Path(folder, "frame.png")
@@ -132,11 +134,11 @@ def check_trax() -> Iterator[Finding]:
         )
     answers = re.findall(r"@@TRAX:state .*", done.stdout)
     if done.returncode == 0 and len(answers) == 3 and all(mask in answer for answer in answers):
-        yield Finding("TraX", Verdict.OK, "a tracker process started and tracked two frames")
+        yield CheckResult("TraX", Verdict.OK, "a tracker process started and tracked two frames")
         return
     said = [line for line in done.stderr.splitlines() if line.strip()]
     reason = said[-1] if said else f"{len(answers)} of 3 answers, exit status {done.returncode}"
-    yield Finding(
+    yield CheckResult(
         "TraX",
         Verdict.BROKEN,
         f"a tracker process did not answer: {reason}",
@@ -145,7 +147,7 @@ def check_trax() -> Iterator[Finding]:
     )
 
 
-def check_weights() -> Iterator[Finding]:
+def check_weights() -> Iterator[CheckResult]:
     """The checkpoints, the small ones read through."""
     for name, checkpoint in weights.KNOWN.items():
         label = f"weights {name}"
@@ -153,17 +155,17 @@ def check_weights() -> Iterator[Finding]:
         if not path.is_file():
             if checkpoint.source is None:
                 remedy = "they are part of hqtrack: install it again"
-                yield Finding(label, Verdict.BROKEN, f"{path} is missing", remedy)
+                yield CheckResult(label, Verdict.BROKEN, f"{path} is missing", remedy)
             elif name in weights.PUBLISHED:
                 remedy = f"for the full tracker: hqtrack weights download {name}"
-                yield Finding(label, Verdict.WARNING, f"not in {path.parent}", remedy)
+                yield CheckResult(label, Verdict.WARNING, f"not in {path.parent}", remedy)
             else:
-                yield Finding(label, Verdict.OK, "not here; needed only instead of hqsam_vit_h")
+                yield CheckResult(label, Verdict.OK, "not here; needed only instead of hqsam_vit_h")
             continue
         size = path.stat().st_size
         if size > _READ_THROUGH:
             found = f"{path}, {size / 1e9:.1f} GB; `hqtrack weights verify {name}` reads them"
-            yield Finding(label, Verdict.OK, found)
+            yield CheckResult(label, Verdict.OK, found)
             continue
         try:
             weights.verify(name)
@@ -171,29 +173,29 @@ def check_weights() -> Iterator[Finding]:
             remedy = f"delete {path}, then: hqtrack weights download {name}"
             if checkpoint.source is None:
                 remedy = "install hqtrack again"
-            yield Finding(label, Verdict.BROKEN, one_line(error), remedy)
+            yield CheckResult(label, Verdict.BROKEN, one_line(error), remedy)
         else:
-            yield Finding(label, Verdict.OK, f"{path}, whole")
+            yield CheckResult(label, Verdict.OK, f"{path}, whole")
 
 
-def check_video() -> Iterator[Finding]:
+def check_video() -> Iterator[CheckResult]:
     """Reading and writing of videos."""
     import av
 
     missing = {"h264", "hevc", "libx264"} - av.codec.codecs_available
     found = f"PyAV {av.__version__}"
     if missing:
-        yield Finding(
+        yield CheckResult(
             "video",
             Verdict.WARNING,
             f"{found} without {', '.join(sorted(missing))}",
             "pip install --force-reinstall av",
         )
     else:
-        yield Finding("video", Verdict.OK, f"{found} with H.264 and H.265")
+        yield CheckResult("video", Verdict.OK, f"{found} with H.264 and H.265")
 
 
-def check_disk() -> Iterator[Finding]:
+def check_disk() -> Iterator[CheckResult]:
     """Free space and write access; hqtrack cannot do without temporary files."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     set_to = "set {} to a folder with room in which you may write"
@@ -204,7 +206,7 @@ def check_disk() -> Iterator[Finding]:
     yield examine_folder("temporary files", temporary, set_to.format("TMPDIR"), needed=True)
 
 
-def examine_folder(name: str, folder: Path, remedy: str, needed: bool = False) -> Finding:
+def examine_folder(name: str, folder: Path, remedy: str, needed: bool = False) -> CheckResult:
     """Whether the folder, or the one in which it would be made, takes files and has room."""
     worst = Verdict.BROKEN if needed else Verdict.WARNING
     parents = (folder.absolute(), *folder.absolute().parents)
@@ -214,31 +216,31 @@ def examine_folder(name: str, folder: Path, remedy: str, needed: bool = False) -
             file.write(b"hqtrack")
             file.flush()
     except OSError as error:
-        return Finding(name, worst, f"cannot write to {folder}: {error.strerror}", remedy)
+        return CheckResult(name, worst, f"cannot write to {folder}: {error.strerror}", remedy)
     free = shutil.disk_usage(existing).free
     found = f"{folder}, {free / 1e9:.1f} GB free"
     if free >= _LITTLE:
-        return Finding(name, Verdict.OK, found)
+        return CheckResult(name, Verdict.OK, found)
     verdict = worst if free < _TOO_LITTLE else Verdict.WARNING
-    return Finding(name, verdict, found, f"free some space, or {remedy}")
+    return CheckResult(name, verdict, found, f"free some space, or {remedy}")
 
 
-def check_shared_memory(folder: Path = Path("/dev/shm")) -> Iterator[Finding]:
+def check_shared_memory(folder: Path = Path("/dev/shm")) -> Iterator[CheckResult]:
     """The shared memory that processes of PyTorch pass tensors through."""
     if not folder.is_dir():
-        yield Finding("shared memory", Verdict.OK, f"no {folder} on this system")
+        yield CheckResult("shared memory", Verdict.OK, f"no {folder} on this system")
         return
     free = shutil.disk_usage(folder).free
     found = f"{free / 1e6:.0f} MB free in {folder}"
     if free < _SHARED_MEMORY:
-        yield Finding(
+        yield CheckResult(
             "shared memory",
             Verdict.WARNING,
             found,
             "give a container more: docker run --shm-size=1g, or remove what is left in it",
         )
     else:
-        yield Finding("shared memory", Verdict.OK, found)
+        yield CheckResult("shared memory", Verdict.OK, found)
 
 
 def _driver() -> str | None:

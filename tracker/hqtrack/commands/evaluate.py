@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from hqtrack.evaluation.cluster import RayPool, cluster_posts, connected, local_posts
+from hqtrack.evaluation.cluster import RayPool, cluster_workers, connected, local_workers
 from hqtrack.evaluation.dispatch import dispatch
 from hqtrack.evaluation.findings import State, examine, print_findings
 from hqtrack.evaluation.store import check_writable, results_of, store
-from hqtrack.evaluation.worker import Order, Outcome, order_of
+from hqtrack.evaluation.worker import Job, Outcome, job_of
 from hqtrack.evaluation.workspace import Task, find_tasks, find_trackers, open_workspace
 
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     logs = args.workspace / "logs"
     findings = list(examine(tasks, logs))
     todo = [f.task for f in findings if f.state in (State.MISSING, State.CORRUPT)]
-    reasons: dict[Order, str] = {}
+    reasons: dict[Job, str] = {}
     if todo:
         for task in todo:
             check_writable(Path(results_of(task)))
@@ -51,27 +51,27 @@ def run(args: argparse.Namespace) -> int:
         reasons = _evaluate(args, todo)
         findings = list(examine(tasks, logs))
     for index, finding in enumerate(findings):
-        reason = reasons.get(order_of(finding.task), finding.detail)
+        reason = reasons.get(job_of(finding.task), finding.detail)
         findings[index] = finding._replace(detail=reason)
     print_findings(findings)
     return 0 if all(finding.state.usable for finding in findings) else 1
 
 
-def _evaluate(args: argparse.Namespace, todo: Sequence[Task]) -> dict[Order, str]:
+def _evaluate(args: argparse.Namespace, todo: Sequence[Task]) -> dict[Job, str]:
     """Run the tasks and store their results; why they failed, for those that did."""
-    by_order = {order_of(task): task for task in todo}
-    reasons: dict[Order, str] = {}
+    by_job = {job_of(task): task for task in todo}
+    reasons: dict[Job, str] = {}
     local = args.address is None
-    posts = local_posts(args.devices, len(todo)) if local else []
-    with connected(args.address, len(posts)) as ray:
+    specs = local_workers(args.devices, len(todo)) if local else []
+    with connected(args.address, len(specs)) as ray:
         if not local:
-            posts = cluster_posts(args.devices, ray.cluster_resources(), len(todo))
-        pool = RayPool(ray, args.workspace, args.trackers, posts, local)
+            specs = cluster_workers(args.devices, ray.cluster_resources(), len(todo))
+        pool = RayPool(ray, args.workspace, args.trackers, specs, local)
         with _Display(todo) as display:
-            for order, outcome in dispatch(list(by_order), pool):
-                task = by_order[order]
+            for job, outcome in dispatch(list(by_job), pool):
+                task = by_job[job]
                 if outcome.error:
-                    reasons[order] = outcome.error
+                    reasons[job] = outcome.error
                 store(task, outcome, args.workspace)
                 display.done(task, outcome)
     return reasons

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from hqtrack.compute.threads import threads_for
 from hqtrack.errors import InputError
-from hqtrack.evaluation.worker import Order, Outcome, Worker
+from hqtrack.evaluation.worker import Job, Outcome, Worker
 
 _CONNECT_SECONDS = 5.0
 
 
-class Post(NamedTuple):
+class WorkerSpec(NamedTuple):
     """What a worker needs: Ray's resources, and the environment of the trackers it starts."""
 
     cpus: float
@@ -26,25 +26,30 @@ class RayPool:
     """A ``hqtrack.evaluation.dispatch.Pool`` of Ray actors."""
 
     def __init__(
-        self, ray: Any, workspace: Path, trackers: Sequence[str], posts: Sequence[Post], local: bool
+        self,
+        ray: Any,
+        workspace: Path,
+        trackers: Sequence[str],
+        specs: Sequence[WorkerSpec],
+        local: bool,
     ) -> None:
-        """A worker per post. A lost one is replaced if it was ``local``; else its machine may be
+        """A worker per spec. A lost one is replaced if it was ``local``; else its machine may be
         what was lost, and with it the place for another.
         """
         self._ray = ray
         self._arguments = (workspace.absolute(), list(trackers))
-        self._posts = posts
+        self._specs = specs
         self._local = local
-        self._actors = {number: self._hire(number) for number in range(len(posts))}
+        self._actors = {number: self._hire(number) for number in range(len(specs))}
         self._running: dict[Any, int] = {}
 
     def workers(self) -> set[int]:
         """Those that were not lost."""
         return set(self._actors)
 
-    def start(self, worker: int, order: Order) -> None:
-        """Let an idle worker run the order."""
-        self._running[self._actors[worker].run.remote(order)] = worker
+    def start(self, worker: int, job: Job) -> None:
+        """Start the job on an idle worker."""
+        self._running[self._actors[worker].run.remote(job)] = worker
 
     def wait(self) -> tuple[int, Outcome]:
         """Wait for the next worker to be done."""
@@ -59,11 +64,11 @@ class RayPool:
             return worker, Outcome({}, {}, f"the worker was lost: {_reason(error)}", str(error))
 
     def _hire(self, number: int) -> Any:
-        post = self._posts[number]
-        options = {"num_cpus": post.cpus, "num_gpus": post.gpus, "scheduling_strategy": "SPREAD"}
+        spec = self._specs[number]
+        options = {"num_cpus": spec.cpus, "num_gpus": spec.gpus, "scheduling_strategy": "SPREAD"}
         actor = self._ray.remote(Worker).options(**options)
         # each has a resident tracker of its own
-        environment = {**post.environment, "HQTRACK_WORKER": str(number)}
+        environment = {**spec.environment, "HQTRACK_WORKER": str(number)}
         return actor.remote(*self._arguments, environment)
 
 
@@ -120,7 +125,7 @@ def _check_answers(address: str) -> None:
         ) from error
 
 
-def local_posts(devices: str | None, tasks: int) -> list[Post]:
+def local_workers(devices: str | None, tasks: int) -> list[WorkerSpec]:
     """The workers on this machine: one per device, no more than there are tasks.
 
     Those on the CPU share its cores. Raises InputError for a device that does not exist.
@@ -135,7 +140,9 @@ def local_posts(devices: str | None, tasks: int) -> list[Post]:
             choose_device(name)
     names = names[:tasks]
     threads = str(threads_for(len(names)))
-    return [Post(1, 0, {"HQTRACK_DEVICE": name, "OMP_NUM_THREADS": threads}) for name in names]
+    return [
+        WorkerSpec(1, 0, {"HQTRACK_DEVICE": name, "OMP_NUM_THREADS": threads}) for name in names
+    ]
 
 
 def _all_devices() -> list[str]:
@@ -144,7 +151,9 @@ def _all_devices() -> list[str]:
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
 
 
-def cluster_posts(devices: str | None, resources: dict[str, float], tasks: int) -> list[Post]:
+def cluster_workers(
+    devices: str | None, resources: dict[str, float], tasks: int
+) -> list[WorkerSpec]:
     """The workers in a cluster with these resources: by default one per GPU.
 
     Raises InputError for devices that it does not have.
@@ -164,4 +173,4 @@ def cluster_posts(devices: str | None, resources: dict[str, float], tasks: int) 
             f"--devices asks for {names.count('cuda')} GPUs and {len(names)} CPU cores, and the "
             f"cluster has {gpus} and {cpus}: give fewer"
         )
-    return [Post(1, name == "cuda", {"HQTRACK_DEVICE": name}) for name in names[:tasks]]
+    return [WorkerSpec(1, name == "cuda", {"HQTRACK_DEVICE": name}) for name in names[:tasks]]

@@ -4,20 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hqtrack.evaluation.worker import Order, Outcome
+from hqtrack.evaluation.worker import Job, Outcome
 
 ATTEMPTS = 2
-"""An order that failed is given to another worker once."""
+"""A job that failed is given to another worker once."""
 
 
 class Pool(Protocol):
-    """Workers, known by number, each with one order at a time."""
+    """Workers, known by number, each with one job at a time."""
 
     def workers(self) -> set[int]:
-        """Those that can take orders; a lost one may be replaced under its number, or not."""
+        """Those that can take jobs; a lost one may be replaced under its number, or not."""
 
-    def start(self, worker: int, order: Order) -> None:
-        """Let an idle worker run the order."""
+    def start(self, worker: int, job: Job) -> None:
+        """Start the job on an idle worker."""
 
     def wait(self) -> tuple[int, Outcome]:
         """Wait for the next worker to be done; the outcome says so where it was lost."""
@@ -25,18 +25,18 @@ class Pool(Protocol):
 
 @dataclass
 class _Job:
-    """An order and the workers that failed it, once for each time."""
+    """A job and the workers that failed it, once for each time."""
 
-    order: Order
+    job: Job
     failed_by: list[int] = field(default_factory=list)
 
 
-def dispatch(orders: Sequence[Order], pool: Pool) -> Iterator[tuple[Order, Outcome]]:
-    """Run the orders, first come first served; give the outcome of each when it is final.
+def dispatch(jobs: Sequence[Job], pool: Pool) -> Iterator[tuple[Job, Outcome]]:
+    """Run the jobs, first come first served; give the outcome of each when it is final.
 
-    An order that failed goes to another worker, where there is one, before any that has not run.
+    A job that failed goes to another worker, where there is one, before any that has not run.
     """
-    pending = [_Job(order) for order in orders]
+    pending = [_Job(job) for job in jobs]
     running: dict[int, _Job] = {}
     while pending or running:
         workers = pool.workers()
@@ -45,10 +45,10 @@ def dispatch(orders: Sequence[Order], pool: Pool) -> Iterator[tuple[Order, Outco
             if job is not None:
                 pending.remove(job)
                 running[worker] = job
-                pool.start(worker, job.order)
+                pool.start(worker, job.job)
         if not running:
             for job in pending:
-                yield job.order, Outcome({}, {}, "no worker is left to run it")
+                yield job.job, Outcome({}, {}, "no worker is left to run it")
             return
         worker, outcome = pool.wait()
         job = running.pop(worker)
@@ -57,7 +57,7 @@ def dispatch(orders: Sequence[Order], pool: Pool) -> Iterator[tuple[Order, Outco
             if len(job.failed_by) < ATTEMPTS:
                 pending.insert(0, job)
                 continue
-        yield job.order, outcome
+        yield job.job, outcome
 
 
 def _next(worker: int, pending: Sequence[_Job], alone: bool) -> _Job | None:

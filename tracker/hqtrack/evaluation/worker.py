@@ -18,7 +18,7 @@ from vot.workspace import LocalStorage  # type: ignore[import-untyped]
 from hqtrack.evaluation.workspace import Task, find_tasks, find_trackers, open_workspace
 
 
-class Order(NamedTuple):
+class Job(NamedTuple):
     """A task by its names: reference of the tracker, experiment, sequence."""
 
     tracker: str
@@ -27,7 +27,7 @@ class Order(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of an order.
+    """What came of a job.
 
     ``files``: the content of each file of results; ``signed``: what the tracker wrote of itself.
     ``error`` is empty when the results are there; ``log`` is what the tracker printed, where the
@@ -40,9 +40,9 @@ class Outcome(NamedTuple):
     log: str = ""
 
 
-def order_of(task: Task) -> Order:
+def job_of(task: Task) -> Job:
     """The names of a task."""
-    return Order(task.tracker.reference, task.experiment.identifier, task.sequence.name)
+    return Job(task.tracker.reference, task.experiment.identifier, task.sequence.name)
 
 
 class Worker:
@@ -55,11 +55,11 @@ class Worker:
         _repair_realtime()
         opened = open_workspace(workspace)
         tasks = find_tasks(opened, find_trackers(opened, trackers))
-        self._tasks = {order_of(task): task for task in tasks}
+        self._tasks = {job_of(task): task for task in tasks}
 
-    def run(self, order: Order) -> Outcome:
+    def run(self, job: Job) -> Outcome:
         """Run the sequence; the results are handed back, nothing is stored in the workspace."""
-        task = self._tasks[order]
+        task = self._tasks[job]
         with tempfile.TemporaryDirectory(prefix="hqtrack-") as folder:
             os.environ["HQTRACK_WORKSPACE"] = folder
             tracker = copy.copy(task.tracker)
@@ -72,7 +72,7 @@ class Worker:
                 error, log = str(failure), str(failure.log or "")
             except Exception as failure:  # the toolkit lets assertions and others of its own pass
                 error, log = _last_line(failure), traceback.format_exc()
-            results = Path(folder) / "results" / order.tracker / order.experiment / order.sequence
+            results = Path(folder) / "results" / job.tracker / job.experiment / job.sequence
             return Outcome(_content(results), _content(Path(folder) / "logs"), error, log)
 
 

@@ -41,7 +41,7 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Video:
+class EncodedVideo:
     """A video file or a stream, decoded by FFmpeg; a ``Source``."""
 
     address: str
@@ -119,7 +119,7 @@ class Camera:
             camera.release()
 
 
-def open_video(address: str, name: str, live: bool = False) -> Video:
+def open_video(address: str, name: str, live: bool = False) -> EncodedVideo:
     """A video file or stream, looked into.
 
     Raises InputError where it is no video, or of a kind that cannot be decoded here.
@@ -127,7 +127,7 @@ def open_video(address: str, name: str, live: bool = False) -> Video:
     with _open(address) as container:
         stream = container.streams.video[0]
         rate = stream.average_rate or stream.guessed_rate or RATE
-        return Video(address, name, Fraction(rate), _count(container, stream), live)
+        return EncodedVideo(address, name, Fraction(rate), _count(container, stream), live)
 
 
 def newest(frames: Iterator[Frame]) -> Iterator[Frame]:

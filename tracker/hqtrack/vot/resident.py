@@ -30,7 +30,7 @@ _LAST_CALL_SECONDS = 0.2
 _MESSAGE_BYTES = 4096
 
 
-class Client(NamedTuple):
+class HandedClient(NamedTuple):
     """A client that was handed over: who did it, its descriptors 0, 1 and 2, its environment."""
 
     connection: socket.socket
@@ -52,11 +52,11 @@ class Reception:
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        self._taken: queue.Queue[Client] = queue.Queue()
+        self._taken: queue.Queue[HandedClient] = queue.Queue()
         self._free = threading.Semaphore()
         threading.Thread(target=self._receive, daemon=True).start()
 
-    def next(self, timeout: float) -> Client | None:
+    def next(self, timeout: float) -> HandedClient | None:
         """The next client, None if there was none for so many seconds."""
         try:
             return self._taken.get(timeout=timeout)
@@ -80,9 +80,9 @@ class Reception:
         data, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE_BYTES, 3)
         if not self._free.acquire(blocking=False):
             send(connection, BUSY)
-            Client(connection, descriptors, {}).close()
+            HandedClient(connection, descriptors, {}).close()
             return
-        client = Client(connection, descriptors, json.loads(data))
+        client = HandedClient(connection, descriptors, json.loads(data))
         send(connection, TAKEN, os.getpid())
         self._taken.put(client)
 
@@ -113,7 +113,9 @@ def stay(preset: str, listener: socket.socket, idle: float) -> None:
         _serve(client, PRESETS[preset], tracker, printed)
 
 
-def _serve(client: Client, name: str, tracker: Callable[[str], "Tracker"], printed: int) -> int:
+def _serve(
+    client: HandedClient, name: str, tracker: Callable[[str], "Tracker"], printed: int
+) -> int:
     """Serve a client with the tracker of this name; the exit status of a process of its own."""
     over = threading.Event()
     threading.Thread(target=_leave_with, args=(client.connection, over), daemon=True).start()

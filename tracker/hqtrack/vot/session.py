@@ -39,7 +39,7 @@ _SILENCE_SECONDS = 60.0
 _REFUSAL_SECONDS = 5.0
 
 
-class Video:
+class JoinedVideo:
     """One video of a session: the objects of the client, and which of them the tracker knows.
 
     The tracker takes no empty first mask; such an object stays in the session, reported empty.
@@ -142,7 +142,7 @@ def _answer_requests(
     observer: Observer,
     started: Callable[[Path], None],
 ) -> None:
-    video: Video | None = None
+    video: JoinedVideo | None = None
     while True:
         request = server.wait()
         if request.type == trax.TraxStatus.QUIT:
@@ -154,7 +154,7 @@ def _answer_requests(
         with observer.stage(Stage.SELECT):
             if request.type == trax.TraxStatus.INITIALIZE:
                 started(path)
-                video = Video(tracker, image, masks)
+                video = JoinedVideo(tracker, image, masks)
                 answer = video.first_answer(masks)
             elif video is None:
                 raise InputError("the client sent a frame before it initialized a video")
@@ -166,7 +166,7 @@ def _answer_requests(
         observer.answered(video.tracked)
 
 
-def _track(video: Video, image: Image, new: Masks, path: Path) -> Tracked:
+def _track(video: JoinedVideo, image: Image, new: Masks, path: Path) -> Tracked:
     """The answer to a frame; what is wrong with it is told with its path."""
     try:
         return video.track(image, new)

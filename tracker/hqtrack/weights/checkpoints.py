@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.files import shipped
-from hqtrack.weights.download import DriveFile, HubFile, Source, download
+from hqtrack.weights.download import DriveFile, HubFile, Remote, download
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most of these functions need none of it
     from torch import Tensor
@@ -27,7 +27,7 @@ class Checkpoint:
     name: str
     file: str
     licence: str
-    source: Source | None
+    source: Remote | None
     build: Callable[[Mapping[str, "Tensor"]], object]
 
     def path(self, directory: Path | str | None = None) -> Path:

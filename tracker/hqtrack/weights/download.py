@@ -23,7 +23,7 @@ class DownloadError(OSError):
     """A file could not be fetched; the message says how to get it by hand."""
 
 
-class Source(Protocol):
+class Remote(Protocol):
     """Where a file can be had."""
 
     @property
@@ -101,7 +101,7 @@ class HubFile:
         os.replace(found, target)
 
 
-def download(source: Source, path: Path, check: Callable[[Path], None]) -> None:
+def download(source: Remote, path: Path, check: Callable[[Path], None]) -> None:
     """Fetch a file unless it is there; at `path` there is never less than the whole file.
 
     Of several processes one fetches and the others wait. What arrives is moved into place once
@@ -137,7 +137,7 @@ def _lock(path: Path) -> AbstractContextManager[object]:
         ) from error
 
 
-def _fetch(source: Source, target: Path, check: Callable[[Path], None]) -> None:
+def _fetch(source: Remote, target: Path, check: Callable[[Path], None]) -> None:
     by_hand = f"get {target.name} by hand from {source.page} and put it into {target.parent.parent}"
     try:
         source.fetch(target)

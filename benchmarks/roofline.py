@@ -1,6 +1,6 @@
-"""How near a frame comes to what the device could do: `python -m benchmarks.floor`.
+"""How near a frame comes to what the device could do: `python -m benchmarks.roofline`.
 
-The floor of a frame is its convolutions and matrix products at the rate that one large matrix
+The roofline of a frame is its convolutions and matrix products at the rate that one large matrix
 product reaches on the same device in the same type. With --profile the operators that take longest
 are printed and a trace is written, which a browser shows at chrome://tracing.
 """
@@ -43,7 +43,7 @@ class Share(NamedTuple):
     """Operations, the milliseconds that they would take at best, and those they took."""
 
     flop: int
-    floor: float
+    roofline: float
     ms: float
 
 
@@ -92,22 +92,22 @@ def main() -> None:
     check_record(args)
     setup = setup_of(args)
     if setup.preset != "full" or args.frames < 1:
-        raise InputError("the floor is known for the full preset, and --frames is at least 1")
+        raise InputError("the roofline is known for the full preset, and --frames is at least 1")
     limit_threads()
     networks = load_networks(setup)
     described, facts = describe(setup, networks), machine(networks.device)
-    finish = begin(args, "floor", described, facts)
+    finish = begin(args, "roofline", described, facts)
     rate = product_rate(networks.device, networks.acceleration.dtype)
     found = shares(compute(setup), measure_frames(setup, networks, args.frames, warmup=5), rate)
     frame = found["frame"]
     finish(
-        {"fps": 1000 / frame.ms, "share of the floor": frame.floor / frame.ms},
+        {"fps": 1000 / frame.ms, "share of the roofline": frame.roofline / frame.ms},
         {"rate": rate, **{name: share._asdict() for name, share in found.items()}},
     )
-    table = Table(*("stage", "TFLOP", "floor, ms", "ms", "share"), title="share of the floor")
-    for name, (flop, floor, ms) in found.items():
-        share = f"{floor / ms:.0%}" if ms else ""
-        table.add_row(name, f"{flop / 1e12:.2f}", f"{floor:.1f}", f"{ms:.1f}", share)
+    table = Table(*("stage", "TFLOP", "roofline, ms", "ms", "share"), title="share of the roofline")
+    for name, (flop, roofline, ms) in found.items():
+        share = f"{roofline / ms:.0%}" if ms else ""
+        table.add_row(name, f"{flop / 1e12:.2f}", f"{roofline:.1f}", f"{ms:.1f}", share)
     console = Console()
     console.print(table)
     console.print(f"{1000 / frame.ms:.1f} fps; a matrix product reaches {rate / 1e12:.2f} TFLOP/s")
