@@ -48,6 +48,16 @@ _HOMES = {
 }
 
 
+def version() -> str:
+    """The installed version; a checkout that is only on the path has none."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("hqtrack")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
 def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from hqtrack import version
 from hqtrack.errors import InputError
-from hqtrack.version import version
 
 _COMMANDS = {
     "run": "follow objects through a video",

@@ -1,7 +1,25 @@
 """How far a command has come, shown on stderr."""
 
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
+
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 def progress_on_stderr() -> Progress:
@@ -13,3 +31,67 @@ def progress_on_stderr() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=Console(stderr=True))
+
+
+@contextmanager
+def pace_on_stderr(total: int | None) -> Iterator[Callable[[], None]]:
+    """Show how many frames of ``total`` are done, frames per second and the time left.
+
+    A terminal gets a bar, anything else a line every ten seconds. Call what it gives after each
+    frame.
+    """
+    if not sys.stderr.isatty():
+        lines = _Lines(total)
+        try:
+            yield lines.advance
+        finally:
+            lines.end()
+        return
+    first = SpinnerColumn() if total is None else BarColumn(None, table_column=Column(ratio=1))
+    columns: list[ProgressColumn] = [first, _CountColumn(), _SpeedColumn()]
+    if total is not None:
+        columns.append(TimeRemainingColumn(compact=True))
+    with Progress(*columns, console=Console(stderr=True), expand=total is not None) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)
+
+
+class _Lines:
+    """Plain lines; the speed is that since the line before."""
+
+    def __init__(self, total: int | None) -> None:
+        self._total = total
+        self._done = self._done_before = 0
+        self._before = time.monotonic()
+
+    def advance(self) -> None:
+        self._done += 1
+        if time.monotonic() - self._before >= _SECONDS_BETWEEN_LINES:
+            self.end()
+
+    def end(self) -> None:
+        """Say how far it is, unless that was said."""
+        if self._done == self._done_before:
+            return
+        now = time.monotonic()
+        fps = (self._done - self._done_before) / max(now - self._before, 1e-9)
+        line = f"frame {self._done}"
+        if self._total:
+            line += f" of {self._total}"
+        line += f", {fps:.1f} fps"
+        if self._total and self._done < self._total:
+            line += f", {(self._total - self._done) / fps:.0f} s left"
+        print(line, file=sys.stderr)
+        self._before, self._done_before = now, self._done
+
+
+class _CountColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        total = "" if task.total is None else f"/{task.total:.0f}"
+        return Text(f"{task.completed:.0f}{total}")
+
+
+class _SpeedColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("- fps" if speed is None else f"{speed:.1f} fps")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hqtrack.errors import InputError
-from hqtrack.pace import pace_on_stderr
+from hqtrack.progress import pace_on_stderr
 from hqtrack.records.record import Heading, Observed, Recorder
 from hqtrack.runs.choice import TrackerChoice
 from hqtrack.runs.coco import coco_parts

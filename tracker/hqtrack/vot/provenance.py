@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from hqtrack import weights
+from hqtrack import version, weights
 from hqtrack.tracker import HQTracker, Tracker
-from hqtrack.version import version
 
 _SUFFIX = ".made.jsonl"
 

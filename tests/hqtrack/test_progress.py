@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hqtrack.pace import pace_on_stderr
+from hqtrack.progress import pace_on_stderr
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_nothing_is_said_of_nothing(capsys):
 
 PROGRAM = """
 import sys, time
-from hqtrack.pace import pace_on_stderr
+from hqtrack.progress import pace_on_stderr
 total = int(sys.argv[1]) or None
 with pace_on_stderr(total) as advance:
     for _ in range(1200):
