@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 install: .venv/installed
 
-# The virtual environment is made again when what it should hold has changed.
+# Updates the virtual environment if a file that defines its content has changed.
 .venv/installed: setup.py setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
@@ -23,19 +23,20 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# About ten minutes on two cores; `hqtrack bench` alone takes half a minute.
+# Takes about ten minutes on two cores; `hqtrack bench` alone takes half a minute.
 bench: install
 	$(BIN)/hqtrack bench
 	$(BIN)/python -m benchmarks.calibration
 	$(BIN)/python -m benchmarks.objects
 	$(BIN)/python -m benchmarks.memory
 
-# The table in README.md; SEQUENCES is a folder of annotated sequences, 20 minutes on two cores.
+# Updates the table in README.md from the annotated sequences in SEQUENCES. Takes 20 minutes on two
+# cores.
 SEQUENCES ?= ../shared/data/sequences
 results: install
 	$(BIN)/python -m benchmarks.quality --data $(SEQUENCES)
 
-# Into site/.
+# Builds the site into site/.
 docs: .venv/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 

@@ -1,6 +1,6 @@
-"""Follow the objects of a mask through a video: ``python examples/track.py VIDEO MASK.png``.
+"""Track the objects of a label map through a video: ``python examples/track.py VIDEO MASK.png``.
 
-Prints for each frame how many pixels each object has and how sure the tracker is of it.
+Prints the area in pixels and the confidence of each object for each frame.
 """
 
 import sys
@@ -14,7 +14,7 @@ from hqtrack.video import read_labels
 
 
 def main(video: str, mask: str) -> None:
-    """Follow every number of the label map ``mask``, drawn on the first frame of ``video``."""
+    """Track every number of ``mask``, the label map of the first frame of ``video``."""
     labels = read_labels(Path(mask))
     numbers = np.unique(labels[labels > 0]).tolist()
     frames = open_source(video, but_not=[Path(mask)]).read()
