@@ -1,4 +1,5 @@
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hqtrack.vot import handover
+from hqtrack.files import shipped
+from hqtrack.vot import handover, process
 from hqtrack.vot.handover import Message, Unavailable, idle_seconds, private_folder, receive, send
 from tests.helpers.workspaces import evaluate, registry, small_workspace
 from tests.hqtrack.evaluation.test_faults import RESIDENT, all_gone, processes, sockets  # noqa: F401
@@ -64,10 +66,97 @@ def test_other_settings_are_another_resident() -> None:
     assert key("light", {"LD_LIBRARY_PATH": "/a:"}) == key("light", {"LD_LIBRARY_PATH": "/a"})
 
 
+PACKAGES = {"hqtrack": "tracker", "hqsam": "models", "vmos": "models"}
+KEYS_BEFORE_AND_AFTER = """
+import os, sys
+from hqtrack.files import shipped
+from hqtrack.vot import handover, process
+assert handover.__file__.startswith(os.environ["PYTHONPATH"]), handover.__file__
+for path in sys.argv[1:]:
+    before = handover._key("light", {})
+    os.utime(path, ns=(1, 1))
+    assert handover._key("light", {}) == handover._key("light", {})
+    print(handover._key("light", {}) != before)
+"""
+
+
+def test_other_code_is_another_resident(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    for package, where in PACKAGES.items():
+        shutil.copytree(root / where / package, tmp_path / package)
+    nested = tmp_path / "vmos" / "nested"
+    nested.mkdir()
+    modules = [
+        tmp_path / "hqtrack" / "segmenter.py",
+        tmp_path / "hqtrack" / "vot" / "session.py",
+        tmp_path / "hqsam" / "sam.py",
+        tmp_path / "vmos" / "vmos.py",
+        nested / "__init__.py",
+    ]
+    modules[-1].touch()
+    ended = subprocess.run(
+        [sys.executable, "-c", KEYS_BEFORE_AND_AFTER, *map(str, modules)],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.split() == ["True"] * len(modules)
+
+
+@pytest.mark.parametrize("package", ["no_such_package", "empty_package"])
+def test_without_its_source_files_there_is_no_resident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    (tmp_path / "empty_package").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(handover, "_PACKAGES", ("hqtrack", package))
+    with pytest.raises(Unavailable, match=f"no source file of {package} is found"):
+        handover._key("light", {})
+
+
+def test_other_weights_are_another_resident(tmp_path: Path) -> None:
+    file = tmp_path / "light.safetensors"
+    missing = handover._key("light", {}, [file])
+    file.write_bytes(b"some weights")
+    os.utime(file, ns=(1, 1))
+    some = handover._key("light", {}, [file])
+    file.write_bytes(b"some longer weights")
+    os.utime(file, ns=(1, 1))
+    longer = handover._key("light", {}, [file])
+    os.utime(file, ns=(2, 2))
+    later = handover._key("light", {}, [file])
+    assert len({handover._key("light", {}), missing, some, longer, later}) == 5
+
+
+def test_the_resident_is_that_of_the_weights_of_its_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(process, "hand_over", lambda *arguments: asked.append(arguments) or 0)
+    monkeypatch.setattr(process, "can_have_client", lambda: True)
+    monkeypatch.setenv("TRAX", "1")
+    monkeypatch.delenv("HQTRACK_RESIDENT", raising=False)
+    monkeypatch.setenv("HQTRACK_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HQTRACK_REFINER", "vit_b")
+    assert process.main(["--preset", "full"]) == 0
+    assert process.main(["--preset", "light"]) == 0
+    files = [tmp_path / "save_step_42000.pth", tmp_path / "sam_hq_vit_b.pth"]
+    assert asked == [("full", 60.0, files), ("light", 60.0, [shipped("light.safetensors")])]
+
+
+LIGHT = """
+import os, sys, hqtrack.vot.process
+from hqtrack import weights
+hqtrack.vot.handover._key("light", os.environ, weights.used_by("HQTrackLight"))
+print(*{"numpy", "torch", "trax", "cv2"} & set(sys.modules))
+"""
+
+
 def test_the_light_process_imports_nothing_heavy() -> None:
-    code = "import sys, hqtrack.vot; print(*{'numpy', 'torch', 'trax', 'cv2'} & set(sys.modules))"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.stdout == "\n"
+    ended = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("\n", "")
 
 
 @pytest.mark.usefixtures("sockets")

@@ -21,8 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -60,9 +61,10 @@ def idle_seconds(environment: Mapping[str, str], default: float) -> float:
         return default
 
 
-def hand_over(preset: str, idle: float) -> int:
+def hand_over(preset: str, idle: float, weights: Sequence[Path] = ()) -> int:
     """Let a resident tracker of this preset serve our client; return its exit status.
 
+    A resident that was loaded before one of the files of ``weights`` changed is another one.
     Raises Unavailable, and then nothing was said to the client.
     """
     _let_watchdog_wake()
@@ -70,7 +72,7 @@ def hand_over(preset: str, idle: float) -> int:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     attempts = 0
     while True:
-        with _connect(preset, idle) as connection:
+        with _connect(preset, idle, weights) as connection:
             try:
                 socket.send_fds(connection, [json.dumps(session).encode() + b"\n"], [0, 1, 2])
                 message = receive(connection)
@@ -138,10 +140,10 @@ def _wait(connection: socket.socket, resident: int) -> int:
     return message.number
 
 
-def _connect(preset: str, idle: float) -> socket.socket:
+def _connect(preset: str, idle: float, weights: Sequence[Path] = ()) -> socket.socket:
     """A connection to the resident of this preset, started if there is none."""
     try:
-        path = private_folder() / f"{_key(preset, os.environ)}.sock"
+        path = private_folder() / f"{_key(preset, os.environ, weights)}.sock"
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.connect(str(path))
@@ -207,20 +209,36 @@ def private_folder() -> Path:
     return folder
 
 
-def _key(preset: str, environment: Mapping[str, str]) -> str:
-    """Differs where another tracker would be started: other settings, other interpreter or code."""
+def _key(preset: str, environment: Mapping[str, str], weights: Iterable[Path] = ()) -> str:
+    """A name that changes with the settings, the interpreter, the code and the weights' files.
+
+    Raises Unavailable where the source files of this package or the networks are not found.
+    """
     settings = sorted(
         # the toolkit makes the paths of libraries longer by a colon each time
         (name, list(filter(None, value.split(os.pathsep))))
         for name, value in environment.items()
         if name.startswith(_SETTINGS) and name not in _OF_A_SESSION
     )
-    roots = Path(__file__).resolve().parents[1], Path(__file__).resolve().parents[2] / "models"
-    files = sorted(
-        (str(file), file.stat().st_mtime_ns)
-        for root in roots
-        for package in _PACKAGES
-        for file in (root / package).rglob("*.py")
-    )
-    text = json.dumps([preset, sys.executable, settings, files])
+    code = [_state(file) for package in _PACKAGES for file in _source_files(package)]
+    text = json.dumps([preset, sys.executable, settings, code, list(map(_state, weights))])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _source_files(package: str) -> list[Path]:
+    """The modules of a package and of those in it; the package is found, not imported."""
+    spec = find_spec(package)
+    folders = (spec and spec.submodule_search_locations) or ()
+    files = sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
+    if not files:
+        raise Unavailable(f"no source file of {package} is found, so a change would go unnoticed")
+    return files
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    """Path, size and time of a file; -1 for both where it is not there."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return str(file), -1, -1
+    return str(file), status.st_size, status.st_mtime_ns

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from hqtrack import weights
 from hqtrack.errors import InputError
 from hqtrack.vot.handover import IDLE_SECONDS, Unavailable, hand_over, idle_seconds
 from hqtrack.vot.isolation import Channel, Direct, can_have_client, isolate
@@ -59,8 +60,8 @@ def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker
     idle = idle_seconds(os.environ, _IDLE_SECONDS[preset]) if build is load else 0.0
     if idle > 0 and can_have_client() and _started_by_toolkit(os.environ):
         try:
-            return hand_over(preset, idle)
-        except Unavailable as reason:
+            return hand_over(preset, idle, weights.used_by(name))
+        except (Unavailable, InputError) as reason:
             print(f"hqtrack.vot: no resident tracker: {reason}; loading one here", file=sys.stderr)
     streams = isolate() if can_have_client() else None
     if streams is None or streams.client_gone():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hqtrack import version, weights
+from hqtrack.errors import MissingFileError
 from hqtrack.tracker import HQTracker, Tracker
 
 _SUFFIX = ".made.jsonl"
@@ -59,13 +60,12 @@ def identity(
     """What a tracker of this name is, here and now and in an environment that says where weights
     are; MissingFileError where they are not.
     """
-    directory = environment.get("HQTRACK_WEIGHTS")
-    files = [
-        weights.find(checkpoint, Path(directory) if directory else None)
-        if weights.known(checkpoint).source
-        else weights.find(checkpoint)
-        for checkpoint in _checkpoints(name, environment.get("HQTRACK_REFINER"))
-    ]
+    files = weights.used_by(name, environment)
+    for path in files:
+        if not path.is_file():
+            raise MissingFileError(
+                f"the weights {path} are not there: `hqtrack weights list` tells where to get them"
+            )
     return Provenance(
         name, version(), {path.name: _checksum(path) for path in files}, device, dtype
     )
@@ -111,15 +111,6 @@ def read_made(logs: Path) -> Iterator[Made]:
 def image_key(image: Path) -> str:
     """The end of the path of a frame by which its sequence is known, wherever it lies."""
     return "/".join(image.parts[-3:])
-
-
-def _checkpoints(name: str, refiner: str | None) -> list[str]:
-    if name == "HQTrackLight":
-        return ["light"]
-    if name == "HQTrack":
-        vmos, hqsam = weights.PUBLISHED
-        return [vmos, f"hqsam_{refiner}" if refiner else hqsam]
-    return []
 
 
 @cache  # the files are large, and what was loaded from them stays

@@ -9,6 +9,7 @@ from hqtrack.weights.checkpoints import (
     folder,
     known,
     load,
+    used_by,
     verify,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "folder",
     "known",
     "load",
+    "used_by",
     "verify",
 ]

@@ -117,6 +117,28 @@ def find(name: str, directory: Path | str | None = None) -> Path:
     raise MissingFileError(f"the weights {path.name} are not in {path.parent}: {remedy}")
 
 
+def used_by(tracker: str, environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where the weights of a tracker belong, by its name in trackers.ini.
+
+    HQTRACK_WEIGHTS and HQTRACK_REFINER of ``environment`` count. The files need not be there; a
+    tracker without weights has none. Raises InputError for a refiner that does not exist.
+    """
+    chosen = environment.get("HQTRACK_WEIGHTS")
+    directory = Path(chosen).expanduser() if chosen else None
+    checkpoints = [known(name) for name in _checkpoints(tracker, environment)]
+    return [one.path(directory if one.source else None) for one in checkpoints]
+
+
+def _checkpoints(tracker: str, environment: Mapping[str, str]) -> list[str]:
+    if tracker == "HQTrackLight":
+        return ["light"]
+    if tracker == "HQTrack":
+        vmos, hqsam = PUBLISHED
+        refiner = environment.get("HQTRACK_REFINER")
+        return [vmos, f"hqsam_{refiner}" if refiner else hqsam]
+    return []
+
+
 def _remedy(checkpoint: Checkpoint, place: str = "") -> str:
     """How to get a file; `place` goes before the command."""
     if checkpoint.source is None:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock, Timeout
-
 from hqtrack.errors import InputError
 
 _SILENCE = 30.0
@@ -123,6 +121,8 @@ def download(source: Remote, path: Path, check: Callable[[Path], None]) -> None:
 
 def _lock(path: Path) -> AbstractContextManager[object]:
     """Wait until no other process fetches this file; the folder is made."""
+    from filelock import FileLock, Timeout  # slow to import, and seldom needed
+
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
