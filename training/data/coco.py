@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hqtrack.errors import InputError, MissingFileError
+from hqtrack.video import is_hidden
 from training.data.sources import Outlined
 
 
@@ -80,7 +81,8 @@ def load(path: Path, *keys: str) -> dict[str, Any]:
 
 def _candidates(folder: Path) -> list[Path]:
     places = ("annotations/instances*.json", "annotations.json", "_annotations.coco.json")
-    return sorted(path for place in places for path in folder.glob(place))
+    found = (path for place in places for path in folder.glob(place))
+    return sorted(path for path in found if not is_hidden(path))
 
 
 def _choose(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hqtrack.errors import InputError, MissingFileError
-from hqtrack.video import list_images, order_images
+from hqtrack.video import is_hidden, list_images, order_images
 from training.data import coco
 from training.data.sources import Annotated, AnnotatedVideo, MaskedImage
 
@@ -101,7 +101,13 @@ def read_coco(path: Path) -> Found:
 
 def _beside(folder: Path) -> bool:
     """Whether there is a photo with a mask beside it."""
-    return any(path.with_suffix(".png").is_file() for path in folder.glob("*.jpg"))
+    photos = (path for path in folder.glob("*.jpg") if not is_hidden(path))
+    return any(path.with_suffix(".png").is_file() for path in photos)
+
+
+def _holds_sequences(folder: Path) -> bool:
+    """Whether there is a folder with a folder ``color`` in it."""
+    return any(not is_hidden(path.parent) for path in folder.glob("*/color/"))
 
 
 LAYOUTS = {
@@ -119,7 +125,7 @@ LAYOUTS = {
         ),
         read_stills,
     ),
-    "sequences": Layout("NAME/color", lambda p: any(p.glob("*/color/")), read_sequences),
+    "sequences": Layout("NAME/color", _holds_sequences, read_sequences),
 }
 """Tried in this order."""
 
@@ -127,7 +133,7 @@ LAYOUTS = {
 def _folders(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise MissingFileError(f"there is no folder {folder}: the dataset is not complete")
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not is_hidden(p))
     if not names:
         raise InputError(f"{folder} is empty: the dataset is not complete")
     return names

@@ -39,6 +39,21 @@ def test_every_layout_is_recognised_and_read_where_it_is_named(tmp_path, layout)
     assert read_all(recognised)
 
 
+@pytest.mark.parametrize("layout", MADE)
+def test_what_operating_systems_leave_belongs_to_no_dataset(tmp_path, layout):
+    folder = MADE[layout](tmp_path / "data")
+    expected = open_dataset(folder)
+    for path in list(folder.rglob("*")):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        (place / ".DS_Store").touch()
+    shutil.copytree(folder, folder / "__MACOSX", ignore=shutil.ignore_patterns("__MACOSX"))
+    for name in ("JPEGImages", "JPEGImages/480p", "train/Annotations"):
+        if (folder / name).is_dir():
+            (folder / name / "__MACOSX").mkdir()
+    assert open_dataset(folder) == expected
+
+
 def test_davis_2017_has_the_objects_of_its_training_sequences(tmp_path):
     dataset = open_dataset(layouts.davis_2017(tmp_path))
     assert names(dataset) == ["bear", "bus"]

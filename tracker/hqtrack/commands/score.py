@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hqtrack.commands.options import add_tracker_options, parse_grid, parse_size
+from hqtrack.commands.options import add_mask_shift, add_tracker_options, parse_grid, parse_size
 from hqtrack.errors import InputError
 from hqtrack.records.record import Heading, Recorder
 from hqtrack.scoring.annotated import Annotated, reserved_sequences
@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_choice_of_sequences(parser: argparse.ArgumentParser) -> None:
+    add_mask_shift(parser)
     parser.add_argument(
         "--generated",
         type=int,
@@ -119,7 +120,7 @@ def _chosen(args: argparse.Namespace) -> list[Annotated]:
     if args.mosaic is None and (args.blank is not None or args.size is not None):
         raise InputError("--blank and --size are those of a --mosaic: give one, for example 2x2")
     if args.generated is None:
-        sequences = scorable(find_sequences(args.folder))
+        sequences = scorable(find_sequences(args.folder, args.mask_shift))
     else:
         objects = OBJECTS if args.objects is None else args.objects
         sequences = reserved_sequences(args.generated, objects)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from hqtrack.commands.options import add_mask_shift
 from hqtrack.evaluation.make_workspace import REGISTRY, make_workspace
 from hqtrack.progress import progress_on_stderr
 from hqtrack.video import find_sequences
@@ -28,11 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--copy", action="store_true", help="copy the frames instead of linking to them"
     )
+    add_mask_shift(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the workspace and say what to do with it."""
-    sequences = find_sequences(args.sequences)
+    sequences = find_sequences(args.sequences, args.mask_shift)
     with progress_on_stderr() as progress:
         tracked = progress.track(sequences, description="writing")
         make_workspace(args.folder, tracked, args.registry, copy=args.copy)

@@ -82,7 +82,7 @@ def _write_sequence(folder: Path, sequence: Sequence, copy: bool) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "color").mkdir(parents=True)
     # the toolkit knows two endings, and reads what is in the file
-    ending = ".png" if all(path.suffix == ".png" for path in sequence.frames) else ".jpg"
+    ending = ".png" if all(path.suffix.lower() == ".png" for path in sequence.frames) else ".jpg"
     for number, frame in enumerate(sequence.frames, start=1):
         target = folder / "color" / f"{number:08d}{ending}"
         if copy:

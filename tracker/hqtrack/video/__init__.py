@@ -2,6 +2,7 @@
 
 from hqtrack.video.images import (
     IMAGE_SUFFIXES,
+    is_hidden,
     list_images,
     order_images,
     read_frames,
@@ -15,6 +16,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "Sequence",
     "find_sequences",
+    "is_hidden",
     "list_images",
     "open_sequence",
     "order_images",

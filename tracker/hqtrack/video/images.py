@@ -18,6 +18,8 @@ from hqtrack.video.overlay import object_colours
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _PARTS = re.compile(r"\d+|\D+")
+_NOT_OF_PEOPLE = {"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
+"""Folders that operating systems put beside files, in lower case."""
 
 
 def read_image(path: Path) -> Image:
@@ -85,6 +87,15 @@ def write_labels(path: Path, labels: NDArray[np.integer]) -> None:
     path.write_bytes(encoded.getvalue())
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether nobody put the file or folder there to be used, as its own name tells.
+
+    Names that begin with a dot are hidden (``.DS_Store``, or ``._00001.jpg``, which macOS writes
+    beside ``00001.jpg``), and so are folders that operating systems make, such as ``__MACOSX``.
+    """
+    return path.name.startswith(".") or path.name.lower() in _NOT_OF_PEOPLE
+
+
 def list_images(folder: Path) -> list[Path]:
     """The image files of a folder, numbers in their names taken as numbers (9 before 10).
 
@@ -101,9 +112,9 @@ def list_images(folder: Path) -> list[Path]:
 def order_images(paths: Iterable[Path]) -> list[Path]:
     """The images among the paths, numbers in their names taken as numbers (9 before 10).
 
-    Raises InputError where two have the same name.
+    Hidden files are none, see ``is_hidden``. Raises InputError where two have the same name.
     """
-    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(p)]
     images.sort(key=lambda path: _natural_order(path.stem))
     for one, other in itertools.pairwise(images):
         if one.stem == other.stem:

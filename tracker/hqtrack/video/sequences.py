@@ -1,5 +1,6 @@
 """Sequences on disk: a folder of frames, and label maps for some or all of them."""
 
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +14,15 @@ from numpy.typing import NDArray
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.masks import label_masks
 from hqtrack.types import Image, LabelMap, Masks
-from hqtrack.video.images import check_folder, list_images, read_labels, write_labels
+from hqtrack.video.images import (
+    IMAGE_SUFFIXES,
+    check_folder,
+    is_hidden,
+    list_images,
+    order_images,
+    read_labels,
+    write_labels,
+)
 
 
 @dataclass(frozen=True)
@@ -58,42 +67,102 @@ class Sequence:
         return self.masks(0)
 
 
-def open_sequence(folder: Path) -> Sequence:
+def open_sequence(folder: Path, mask_shift: int = 0) -> Sequence:
     """The sequence in ``folder``: images color/00000001.jpg, ..., label maps masks/00000001.png.
 
-    Frames are numbered from 1 without gaps, in any image format; label maps may be missing.
-    Raises MissingFileError where there is no folder color, InputError that names the frame where
-    one is missing.
+    Frames are numbered from 1, or from 0, without gaps, in any image format. A label map, which
+    may be missing, is an image with the number of its frame, to which ``mask_shift`` is added.
+    Raises MissingFileError where there is no folder color, InputError where a frame is missing or
+    the folder masks holds an image that belongs to no frame.
     """
-    frames = list_images(folder / "color")
-    for number, path in enumerate(frames, start=1):
+    folder = Path(os.path.abspath(folder))
+    frames = _numbered(folder, list_images(folder / "color"))
+    masks = _match(folder, frames, mask_shift) if (folder / "masks").exists() else {}
+    annotations = tuple(masks.get(number) for number in frames)
+    return Sequence(folder.name, tuple(frames.values()), annotations)
+
+
+def _numbered(folder: Path, images: list[Path]) -> dict[int, Path]:
+    """The frames by number, ascending; InputError where one is missing or has no number."""
+    frames: dict[int, Path] = {}
+    for path in images:
         if not path.stem.isdecimal():
             raise InputError(f"{path}: frames have numbers for names, like 00000001.jpg")
-        if int(path.stem) != number:
+        number = int(path.stem)
+        if number in frames:
+            raise InputError(f"{frames[number]} and {path} are both there: which one is the frame?")
+        expected = len(frames) + (0 if 0 in frames else 1)
+        if number != expected and not (number == 0 and not frames):
             raise InputError(
-                f"{folder.name} has no frame {number:08d}{path.suffix} (the next is {path.name}): "
-                "number the frames from 1 without gaps"
+                f"{folder.name} has no frame {expected:08d}{path.suffix} (the next is "
+                f"{path.name}): number the frames from 1 without gaps"
             )
-    masks = (folder / "masks").glob("*.png")
-    by_number = {int(path.stem): path for path in masks if path.stem.isdecimal()}
-    annotations = tuple(by_number.get(number) for number in range(1, len(frames) + 1))
-    return Sequence(folder.absolute().name, tuple(frames), annotations)
+        frames[number] = path
+    return frames
 
 
-def find_sequences(folder: Path) -> list[Sequence]:
+def _match(folder: Path, frames: dict[int, Path], shift: int) -> dict[int, Path]:
+    """The label maps by the number of their frame; InputError where one has none."""
+    images = order_images((folder / "masks").iterdir())
+    if not images and any(not is_hidden(path) for path in (folder / "masks").iterdir()):
+        raise InputError(
+            f"{folder / 'masks'} holds no image: save the label map of each frame as an image with "
+            f"the number of the frame, like {next(iter(frames.values())).stem}.png"
+        )
+    found: dict[int, Path] = {}
+    for path in images:
+        inner = Path(path.stem)  # 00000001.jpg.png is a mask of 00000001.jpg, too
+        stem = inner.stem if inner.suffix.lower() in IMAGE_SUFFIXES else path.stem
+        if not stem.isdecimal():
+            raise InputError(
+                f"{path} belongs to no frame: name a label map like its frame, for example "
+                f"{next(iter(frames.values())).stem}.png, or remove it"
+            )
+        number = int(stem) + shift
+        if number in found:
+            raise InputError(f"{found[number]} and {path} are both there: which one is the mask?")
+        found[number] = path
+    strangers = [path for number, path in found.items() if number not in frames]
+    if strangers:
+        raise InputError(_about_strangers(strangers, frames, found, shift))
+    return found
+
+
+def _about_strangers(
+    strangers: list[Path], frames: dict[int, Path], masks: dict[int, Path], shift: int
+) -> str:
+    """What to say of masks without a frame; a shift with which all have one is proposed."""
+    first = next(iter(frames))
+    proposed = first - min(masks)
+    said = (
+        f"{strangers[0]} belongs to no frame, as {len(strangers)} of {len(masks)} masks: frames "
+        f"are numbered from {first} to {max(frames)}, masks from {min(masks) - shift} to "
+        f"{max(masks) - shift}"
+    )
+    if all(number + proposed in frames for number in masks):
+        return (
+            f"{said}; with {shift + proposed} added to their numbers all have one: compare "
+            f"{masks[min(masks)].name} with {frames[first].name}, then give --mask-shift "
+            f"{shift + proposed}, or rename the masks"
+        )
+    return f"{said}; give each mask the number of its frame, or remove what is no mask of them"
+
+
+def find_sequences(folder: Path, mask_shift: int = 0) -> list[Sequence]:
     """All sequences right below ``folder``, or ``folder`` itself if it is one; sorted by name.
 
-    Raises MissingFileError where there is no folder, InputError where no sequence is found or one
-    is broken; see ``open_sequence``.
+    Hidden folders are passed over. Raises MissingFileError where there is no folder, InputError
+    where no sequence is found or one is broken; see ``open_sequence``, also for ``mask_shift``.
     """
     check_folder(folder)
-    folders = [path for path in (folder, *sorted(folder.iterdir())) if (path / "color").is_dir()]
+    below = [path for path in sorted(folder.iterdir()) if not is_hidden(path)]
+    folders = [path for path in (folder, *below) if (path / "color").is_dir()]
     if not folders:
         raise InputError(
             f"no sequences in {folder}: a sequence is a folder with images in color/ "
             "and label maps in masks/, numbered from 00000001"
         )
-    return [open_sequence(path) for path in folders]
+    return [open_sequence(path, mask_shift) for path in folders]
 
 
 def write_sequence(
