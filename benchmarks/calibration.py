@@ -16,7 +16,6 @@ from benchmarks.report import Report, add_arguments, parse, ratios, run
 from hqtrack.bench.measure import in_turn, synchronizer
 from hqtrack.bench.pipeline import load_networks, rehearse
 from hqtrack.commands.options import setup_of
-from hqtrack.stages import StageClock
 
 QUERIES, KEYS, CHANNELS, VALUES = 2031, 6 * 6527, 64, 512
 OFFICIAL_UNITS = 23.0 / (7.7 * QUERIES / 6527)
@@ -44,7 +43,7 @@ def main() -> None:
     report = Report(args, "calibration", setup, networks)
     work = make_workload()
     with rehearse(setup, networks) as rehearsal:
-        runs = [lambda: calibrate(*work), lambda: rehearsal.frame(StageClock())]
+        runs = [lambda: calibrate(*work), rehearsal.frame]
         unit, frame = in_turn(runs, args.rounds, synchronizer(networks.device))
     report.show(
         {"unit": unit, "frame": frame},

@@ -11,7 +11,6 @@ from hqtrack.bench.measure import MemoryMeter, clock_of, spread, synchronizer, t
 from hqtrack.bench.pipeline import Networks, Setup, load_networks, rehearse
 from hqtrack.commands.options import setup_of
 from hqtrack.errors import InputError
-from hqtrack.stages import StageClock
 
 
 def measure(setup: Setup, networks: Networks) -> dict[str, float]:
@@ -20,7 +19,7 @@ def measure(setup: Setup, networks: Networks) -> dict[str, float]:
     loaded = meter.now()
     meter.reset_peak()
     with rehearse(setup, networks) as rehearsal:
-        seconds = timed(lambda: rehearsal.frame(StageClock()), wait)
+        seconds = timed(rehearsal.frame, wait)
         peak, held = meter.peak(), meter.now()
     if loaded is None or peak is None or held is None:
         raise InputError("this system does not tell what memory a process takes: use Linux")

@@ -7,13 +7,11 @@ object in sight.
 import argparse
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 
 from benchmarks.report import Report, add_arguments, parse, ratios, run
 from hqtrack.bench.measure import clock_of, in_turn, synchronizer
 from hqtrack.bench.pipeline import load_networks, rehearse
 from hqtrack.commands.options import setup_of
-from hqtrack.stages import StageClock
 
 
 def main() -> None:
@@ -40,7 +38,7 @@ def main() -> None:
     with ExitStack() as stack:
         setups = [replace(setup, objects=count) for count in counts]
         rehearsals = [stack.enter_context(rehearse(one, networks)) for one in setups]
-        frames = [partial(rehearsal.frame, StageClock()) for rehearsal in rehearsals]
+        frames = [rehearsal.frame for rehearsal in rehearsals]
         times = in_turn(frames, args.rounds, synchronizer(networks.device))
     clock = clock_of(networks.device)
     first, *others = zip(counts, times, strict=True)

@@ -27,7 +27,7 @@ from hqtrack.commands.options import (
 )
 from hqtrack.compute.threads import limit_threads
 from hqtrack.errors import InputError
-from hqtrack.stages import Stage, StageClock
+from hqtrack.stages import Stage
 
 _SIDES = {"cuda": 8192, "cpu": 1024}
 _STAGES = {
@@ -72,10 +72,10 @@ def profile(setup: Setup, networks: Networks, path: Path) -> str:
     if networks.device.type == "cuda":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
     with rehearse(setup, networks) as rehearsal:
-        rehearsal.frame(StageClock())
+        rehearsal.frame()
         with torch.profiler.profile(activities=activities) as profiler:
             for _ in range(3):
-                rehearsal.frame(StageClock())
+                rehearsal.frame()
             synchronizer(networks.device)()
     profiler.export_chrome_trace(str(path))
     order = f"self_{networks.device.type}_time_total"

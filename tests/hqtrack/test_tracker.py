@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hqtrack.errors import InputError
+from hqtrack.memory import MemoryFrames
 from hqtrack.refiner import Candidates
 from hqtrack.segmenter import Segmented, VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
@@ -28,6 +29,8 @@ CONFIDENCE = np.array([0.9, 0.4], np.float32)
 
 class Segmenter:
     """Notes what is asked of it; sees COARSE on every frame."""
+
+    frames_read = (MemoryFrames((0,), 0),)
 
     def __init__(self, calls):
         self.calls = calls
@@ -91,6 +94,35 @@ def test_refined_masks_are_reported_and_coarse_ones_remembered(calls):
 def test_a_refined_mask_must_overlap_the_coarse_one(calls, min_iou, expected):
     tracked = HQTracker(Segmenter(calls), Refiner(calls), min_iou).track(IMAGE)
     np.testing.assert_array_equal(tracked.masks, expected)
+
+
+def test_the_last_step_tells_how_the_masks_came_about(calls):
+    tracker = HQTracker(Segmenter(calls), Refiner(calls), min_iou=0.6)
+    tracker.initialize(IMAGE, strip((0, 2)))
+    assert tracker.last is None
+    tracked = tracker.track(IMAGE)
+    coarse, refined, selection, memory = tracker.last
+    np.testing.assert_array_equal(coarse, COARSE)
+    np.testing.assert_array_equal(refined, REFINED)
+    np.testing.assert_array_equal(selection.masks, tracked.masks)
+    assert selection.refined.tolist() == [True, False]
+    assert memory == Segmenter.frames_read
+
+
+def test_the_last_step_stays_as_it_was():
+    """Also when memory goes on, and when another video starts."""
+    images = video(3)
+    tracker = HQTracker(VideoObjectSegmenter(tiny_vmos(), CONFIG))
+    tracker.initialize(images[0], rectangles(2))
+    tracker.track(images[1])
+    step = tracker.last
+    assert step.memory == (MemoryFrames((0,), 0),)
+    tracker.add_objects(images[1], rectangles(1, seed=1))
+    assert tracker.last is step
+    tracker.track(images[2])
+    assert tracker.last.memory == (MemoryFrames((0, 1), 1),)
+    tracker.initialize(images[0], rectangles(2))
+    assert tracker.last is None
 
 
 def test_the_published_threshold_is_the_default(calls):

@@ -11,6 +11,7 @@ from hqsam import HQSam, ImageEmbedding
 from hqtrack.compute.acceleration import precision
 from hqtrack.compute.transfer import to_device, to_host
 from hqtrack.masks import check_image, check_masks, mask_boxes
+from hqtrack.stages import Stage, is_timed, stage
 from hqtrack.types import Image, Masks, Scores
 
 _BOXES_AT_ONCE = 10
@@ -47,16 +48,20 @@ class MaskRefiner:
         self._stream = torch.cuda.Stream(self._device) if on_gpu else None
 
     def begin(self, image: Image) -> None:
-        """Start to encode an image beside what the caller does next; `refine` takes it up.
+        """Start to encode an image while the caller goes on; `refine` takes it up.
 
-        Raises InputError where the image cannot be used.
+        Does nothing while a clock times the stages (`hqtrack.stages.timing`): `refine` encodes the
+        image then. Raises InputError where the image cannot be used.
         """
         check_image(image)
+        if is_timed():
+            return
         ready = None
         if self._stream is not None:
             ready = torch.cuda.current_stream(self._device).record_event()
         self._begun = _Encoding(image, self._thread.submit(self._embed_beside, image, ready))
 
+    @stage(Stage.SAM_DECODE)
     @torch.inference_mode()
     def refine(self, image: Image, masks: Masks) -> Candidates:
         """Propose a mask inside the tightest box around each object, as seen in the image.
@@ -74,10 +79,11 @@ class MaskRefiner:
             np.zeros((len(masks), 1), np.float32),
         )
         begun, self._begun = self._begun, None
-        if begun is not None and begun.image is image:
-            embedding = self._take(begun)
-        elif len(seen):
-            embedding = self._embed(image)
+        with stage(Stage.SAM_ENCODE):
+            if begun is not None and begun.image is image:
+                embedding = self._take(begun)
+            elif len(seen):
+                embedding = self._embed(image)
         for start in range(0, len(seen), _BOXES_AT_ONCE):
             chunk = seen[start : start + _BOXES_AT_ONCE]
             with precision(self._device, torch.float32):

@@ -21,6 +21,7 @@ from hqtrack.masks import (
 )
 from hqtrack.memory import MemoryBank, MemoryFrames
 from hqtrack.preprocess import network_size, prepare_image, prepare_labels
+from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, LabelMap, Masks, Scores
 from vmos import VMOS
 from vmos.encoder import Features
@@ -107,6 +108,7 @@ class VideoObjectSegmenter:
         self.dtype = dtype
         self._video: _Video | None = None
 
+    @stage(Stage.DECODE)
     @torch.inference_mode()
     def add_reference(self, image: Image, masks: Masks) -> None:
         """Start a new video; whatever was known of another one is forgotten.
@@ -127,6 +129,7 @@ class VideoObjectSegmenter:
             self._refer(video, group)
         self._video = video
 
+    @stage(Stage.DECODE)
     @torch.inference_mode()
     def add_objects(self, image: Image, masks: Masks) -> None:
         """Take in further objects on the frame that was propagated last.
@@ -162,6 +165,7 @@ class VideoObjectSegmenter:
                 self._remember(video, group)
         frame.in_memory = True
 
+    @stage(Stage.DECODE)
     @torch.inference_mode()
     def propagate(self, image: Image) -> Segmented:
         """Segment the next frame from memory, which stays as it is.
@@ -174,7 +178,7 @@ class VideoObjectSegmenter:
         features = self._encode(image)
         logits, states = [], []
         for group, bank in enumerate(video.banks):
-            with precision(self._device, self.dtype):
+            with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
                 propagated = self.model.propagate(features, bank.long_term, bank.short_term.memory)
             used = min(video.objects - group * self._capacity, self._capacity)
             logits.append(propagated.logits[:, : used + 1].float())
@@ -190,6 +194,7 @@ class VideoObjectSegmenter:
         )
         return Segmented(labels_to_masks(label_map, video.objects), sure)
 
+    @stage(Stage.DECODE)
     @torch.inference_mode()
     def memorize(self, masks: Masks | None = None) -> None:
         """Write the frame propagated last into memory, with the masks found or with these [N,H,W].
@@ -255,9 +260,10 @@ class VideoObjectSegmenter:
             self.model.config.coarse_stride,
         )
 
+    @stage(Stage.PREPROCESS)
     def _encode(self, image: Image) -> Features:
         prepared = prepare_image(image, self._network_size(image), self._device)
-        with precision(self._device, self.dtype):
+        with stage(Stage.ENCODE), precision(self._device, self.dtype):
             return self.model.encode(prepared)
 
     def _group_labels(self, frame: _Frame, group: int) -> Tensor:
@@ -275,13 +281,13 @@ class VideoObjectSegmenter:
                 MemoryBank(config.long_term_gap, config.long_term_size, config.short_term_lag)
             )
         labels = self._group_labels(video.frame, group)
-        with precision(self._device, self.dtype):
+        with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
             memory = self.model.reference(video.frame.features, labels)
         video.banks[group].add_reference(video.frame.number, memory)
 
     def _remember(self, video: _Video, group: int) -> None:
         """Put the current frame, as it was propagated, into the group's memory."""
         labels = self._group_labels(video.frame, group)
-        with precision(self._device, self.dtype):
+        with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)
         video.banks[group].add(video.frame.number, memory)

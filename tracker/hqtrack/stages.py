@@ -1,13 +1,14 @@
-"""Where the time of a frame goes: a clock with one hand per stage, and a tracker under it."""
+"""Where the time of a frame goes: whoever does a stage says so, and a clock may listen.
+
+Segmenter, refiner and tracker wrap their work in ``with stage(Stage.ENCODE):``. That costs nothing
+to speak of until ``timing`` sets a clock.
+"""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
-from functools import wraps
-from typing import Any
-
-from hqtrack.tracker import HQTracker, Tracker
 
 
 class Stage(StrEnum):
@@ -29,11 +30,22 @@ class Stage(StrEnum):
 
 
 class StageClock:
-    """Adds up the time of each stage; while one runs inside another, only the inner one counts."""
+    """Adds up the time of each stage; while one runs inside another, only the inner one counts.
 
-    def __init__(self, synchronize: Callable[[], None] = lambda: None) -> None:
-        """``synchronize`` waits for the device; it is called where a stage begins or ends."""
+    For one thread: stages that run concurrently cannot be told apart.
+    """
+
+    def __init__(
+        self,
+        synchronize: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``synchronize`` waits for the device; it is called where a stage begins or ends.
+
+        ``now`` is the time in seconds.
+        """
         self._synchronize = synchronize
+        self._now = now
         self._seconds = dict.fromkeys(Stage, 0.0)
         self._running: list[Stage] = []
         self._since = 0.0
@@ -56,58 +68,42 @@ class StageClock:
 
     def _charge(self) -> None:
         self._synchronize()
-        now = time.perf_counter()
+        now = self._now()
         if self._running:
             self._seconds[self._running[-1]] += now - self._since
         self._since = now
 
 
-class Timed:
-    """Something whose methods are stages; all else about it is as it was."""
-
-    def __init__(self, target: Any, clock: StageClock, stages: Mapping[str, Stage]) -> None:
-        """``stages``: the stage of each method, by its name."""
-        self._target = target
-        self._clock = clock
-        self._stages = stages
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._target, name)
-        stage = self._stages.get(name)
-        if stage is None:
-            return value
-
-        @wraps(value)
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            with self._clock.stage(stage):
-                return value(*args, **kwargs)
-
-        return timed
+_clock: ContextVar[StageClock | None] = ContextVar("hqtrack.stages", default=None)
 
 
-_MODEL = {"encode": Stage.ENCODE} | dict.fromkeys(
-    ("reference", "propagate", "memorize"), Stage.PROPAGATE
-)
-_SEGMENTER = dict.fromkeys(("add_reference", "add_objects", "propagate", "memorize"), Stage.DECODE)
+@contextmanager
+def timing(clock: StageClock) -> Iterator[None]:
+    """Let this clock time the stages of everything that is called inside.
 
-
-def watch(tracker: Tracker, clock: StageClock) -> Tracker:
-    """Put the stages of HQTrack under the clock; other trackers have none of their own.
-
-    None runs beside another from now on.
+    Meanwhile no stage runs concurrently with another, so a frame may take longer.
     """
-    if not isinstance(tracker, HQTracker):
-        return tracker
-    tracker.ahead = False
-    segmenter: Any = tracker.segmenter
-    segmenter.model = Timed(segmenter.model, clock, _MODEL)
-    preparing = Timed(segmenter, clock, {"_encode": Stage.PREPROCESS})
-    segmenter._encode = preparing._encode
-    watched: Any = Timed(segmenter, clock, _SEGMENTER)
-    tracker.segmenter = watched
-    if tracker.refiner is not None:
-        refiner: Any = tracker.refiner
-        refiner._model = Timed(refiner._model, clock, {"embed": Stage.SAM_ENCODE})
-        refining: Any = Timed(refiner, clock, {"refine": Stage.SAM_DECODE})
-        tracker.refiner = refining
-    return tracker
+    token = _clock.set(clock)
+    try:
+        yield
+    finally:
+        _clock.reset(token)
+
+
+def is_timed() -> bool:
+    """Whether a clock is set: then nothing may run concurrently with the caller."""
+    return _clock.get() is not None
+
+
+@contextmanager
+def stage(stage: Stage) -> Iterator[None]:
+    """Do this stage inside, or in a function that this decorates; a clock that is set times it.
+
+    A thread of a pool starts without the clock of its caller.
+    """
+    clock = _clock.get()
+    if clock is None:
+        yield
+        return
+    with clock.stage(stage):
+        yield

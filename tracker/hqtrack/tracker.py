@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hqtrack.selection import Selection, best_candidates, select_masks
+from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
 
 if TYPE_CHECKING:  # both import torch, which a tracker that repeats its first masks can do without
@@ -68,7 +69,7 @@ class HQTracker:
 
         A refined mask is reported only where its IoU with the coarse one is ``min_iou`` or more.
         ``ahead``: the refiner encodes the image while the segmenter is at work, also where it will
-        find nothing; for a device that has room for both.
+        find nothing; for a device that has room for both. Not while a clock times the stages.
         """
         self.segmenter = segmenter
         self.refiner = refiner
@@ -82,8 +83,9 @@ class HQTracker:
 
         The arrays are the tracker's own: do not write to them.
         """
-        return self._step and self._step._replace(memory=self.segmenter.frames_read)
+        return self._step
 
+    @stage(Stage.SELECT)
     def initialize(self, image: Image, masks: Masks) -> None:
         """Start a new video with the masks of its first frame; forget the one before.
 
@@ -93,6 +95,7 @@ class HQTracker:
         self._step = None
         self.segmenter.add_reference(image, masks)
 
+    @stage(Stage.SELECT)
     def add_objects(self, image: Image, masks: Masks) -> None:
         """Take in further objects, with their masks on the frame that was tracked last.
 
@@ -101,6 +104,7 @@ class HQTracker:
         """
         self.segmenter.add_objects(image, masks)
 
+    @stage(Stage.SELECT)
     def track(self, image: Image) -> Tracked:
         """Find all objects on the next frame, in the order in which they were given.
 
@@ -119,7 +123,7 @@ class HQTracker:
             )
             refined = best_candidates(candidates.masks, candidates.scores)
         self.segmenter.memorize()
-        self._step = Step(coarse.masks, refined, selection, ())
+        self._step = Step(coarse.masks, refined, selection, self.segmenter.frames_read)
         return Tracked(coarse.masks if selection is None else selection.masks, coarse.confidence)
 
 

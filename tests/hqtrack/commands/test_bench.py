@@ -11,7 +11,7 @@ from hqtrack.bench.measure import MemoryMeter, measure_frames
 from hqtrack.bench.pipeline import Networks, Setup, place_objects, rehearse
 from hqtrack.cli import main
 from hqtrack.light import LIGHT_SEGMENTER
-from hqtrack.stages import Stage, StageClock
+from hqtrack.stages import Stage
 from tests.helpers.tiny_vmos import tiny_vmos
 
 SETUP = Setup("light", size=(64, 96), objects=2, memory=3, device="cpu")
@@ -35,7 +35,7 @@ def test_memory_is_full_and_stays_as_it_is(networks: Networks, memory: int) -> N
     setup = Setup("light", size=(64, 96), objects=4, memory=memory, device="cpu")
     with rehearse(setup, networks) as rehearsal:
         for _ in range(LIGHT_SEGMENTER.short_term_lag + 1):
-            rehearsal.frame(StageClock())
+            rehearsal.frame()
         segmenter = rehearsal.tracker.segmenter
         read = segmenter.frames_read
     assert [len(group.long_term) for group in read] == [memory, memory]
@@ -45,7 +45,7 @@ def test_memory_is_full_and_stays_as_it_is(networks: Networks, memory: int) -> N
 
 def test_all_objects_are_in_sight_on_every_frame(networks: Networks) -> None:
     with rehearse(SETUP, networks) as rehearsal:
-        rehearsal.frame(StageClock())
+        rehearsal.frame()
         assert rehearsal.tracker.last is not None
         assert rehearsal.tracker.last.coarse.any(axis=(1, 2)).all()
 

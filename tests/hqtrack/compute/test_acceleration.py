@@ -24,7 +24,6 @@ from hqtrack.light import LIGHT_SEGMENTER
 from hqtrack.masks import labels_to_masks
 from hqtrack.preprocess import normalise, normalise_on_device
 from hqtrack.refiner import MaskRefiner
-from hqtrack.stages import StageClock, watch
 from hqtrack.types import Image, Masks
 from hqtrack.video import open_sequence, read_frames
 from hqtrack.vot import process as vot
@@ -189,13 +188,6 @@ def test_a_tracker_ahead_encodes_beside_and_finds_the_same(
         tracker.initialize(images[0], masks)
         found.append([tracker.track(image).masks for image in images[1:]])
     np.testing.assert_array_equal(*found)
-
-
-def test_a_watched_tracker_does_one_thing_after_the_other() -> None:
-    tracker = assemble(tiny_vmos(), tiny_hqsam(), LIGHT_SEGMENTER, Acceleration(ahead=True))
-    assert tracker.ahead
-    watch(tracker, StageClock())
-    assert not tracker.ahead
 
 
 def test_an_image_is_normalised_alike_on_a_device(images: list[Image]) -> None:

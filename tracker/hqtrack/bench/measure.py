@@ -20,7 +20,7 @@ import torch
 from hqtrack.bench.pipeline import Networks, Setup, rehearse, save_networks
 from hqtrack.compute.threads import usable_cores
 from hqtrack.errors import InputError
-from hqtrack.stages import Stage, StageClock, watch
+from hqtrack.stages import Stage, StageClock, timing
 
 _MEBIBYTE = 2**20
 
@@ -108,17 +108,17 @@ def measure_frames(setup: Setup, networks: Networks, frames: int, warmup: int) -
     walls, cpus, staged, taken = [], [], [], []
     with rehearse(setup, networks) as plain:
         for _ in range(max(1, warmup)):
-            plain.frame(StageClock())
+            plain.frame()
         held, peak = meter.now(), meter.peak()
         with rehearse(setup, networks) as watched:
             for _ in range(warmup):
-                watched.frame(StageClock())
-            watch(watched.tracker, clock)
+                watched.frame()
             for _ in range(frames):
-                wall, cpu = timed(lambda: plain.frame(StageClock()), wait)
+                wall, cpu = timed(plain.frame, wait)
                 walls.append(1000 * wall)
                 cpus.append(1000 * cpu)
-                staged.append(1000 * timed(lambda: watched.frame(clock), wait)[0])
+                with timing(clock):
+                    staged.append(1000 * timed(watched.frame, wait).wall)
                 taken.append(clock.take())
     stages = {stage: spread([1000 * seconds[stage] for seconds in taken]) for stage in Stage}
     over = [None if loaded is None or used is None else used - loaded for used in (held, peak)]
@@ -180,7 +180,7 @@ def watch_frames(
     meter.reset_peak()
     with rehearse(setup, networks, filled) as rehearsal:
         for number in range(1, max(marks) + 1):
-            seconds = timed(lambda: rehearsal.frame(StageClock()), wait)
+            seconds = timed(rehearsal.frame, wait)
             recent.append(1000 * getattr(seconds, clock_of(networks.device)))
             if number in marks:
                 peak = meter.peak()

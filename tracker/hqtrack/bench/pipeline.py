@@ -24,7 +24,7 @@ from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
 from hqtrack.refiner import MaskRefiner
 from hqtrack.regions import to_region
 from hqtrack.segmenter import Segmented, SegmenterConfig, VideoObjectSegmenter
-from hqtrack.stages import Stage, StageClock
+from hqtrack.stages import Stage, stage
 from hqtrack.synthetic import RESERVED_SEED, generate
 from hqtrack.tracker import HQTracker
 from hqtrack.types import Image, Masks
@@ -232,14 +232,13 @@ class Rehearsal:
         self.tracker.initialize(read_image(self._paths[0]), self._masks)
         self._segmenter.fill_memory(self._memory_frames)
 
-    def frame(self, clock: StageClock) -> None:
+    def frame(self) -> None:
         """Show the next frame, from the file to the regions that are answered under VOT."""
         self._shown += 1
-        with clock.stage(Stage.READ):
+        with stage(Stage.READ):
             image = read_image(self._paths[self._shown % _IMAGES])
-        with clock.stage(Stage.SELECT):
-            tracked = self.tracker.track(image)
-        with clock.stage(Stage.ANSWER):
+        tracked = self.tracker.track(image)
+        with stage(Stage.ANSWER):
             for mask in tracked.masks:
                 to_region(mask)
 

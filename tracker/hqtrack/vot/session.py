@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import trax  # type: ignore[import-untyped]
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from hqtrack.errors import InputError
 from hqtrack.masks import check_next_image
 from hqtrack.regions import MAX_RUNS, Region, to_mask, to_region
-from hqtrack.stages import Stage, StageClock
+from hqtrack.stages import Stage, StageClock, stage, timing
 from hqtrack.tracker import Tracked, Tracker
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video import read_image
 from hqtrack.vot.isolation import Channel
 from hqtrack.vot.provenance import Provenance, provenance, sign
-from hqtrack.vot.trace import Observer, Trace, Unobserved
+from hqtrack.vot.trace import Trace
 
 NO_CLIENT = """\
 hqtrack.vot talks to the VOT toolkit over standard input and output, and nobody is there.
@@ -34,6 +34,9 @@ or debug it by hand:        hqtrack debug --help
 or track without toolkit:   hqtrack run --help
 """
 """What is said to those who start a tracker process by hand."""
+
+Answered: TypeAlias = Callable[[NDArray[np.bool_]], None]
+"""Called after each answer, with the objects [N] that were tracked, not given."""
 
 _SILENCE_SECONDS = 60.0
 _REFUSAL_SECONDS = 5.0
@@ -113,18 +116,18 @@ def serve(
     server: Server,
     tracker: Tracker,
     forward: Callable[[], None],
-    observer: Observer | None = None,
+    answered: Answered = lambda tracked: None,
     started: Callable[[Path], None] = lambda image: None,
 ) -> bool:
     """Answer requests until the client quits (True) or something goes wrong (False).
 
     What goes wrong is printed and told to the client as the reason for the end. ``forward`` is
     called before each message of ours, when other output may pass, and ``started`` for each new
-    video, with its first image. Raises trax.TraxException when
-    the client is gone or cannot be understood.
+    video, with its first image. Raises trax.TraxException when the client is gone or cannot be
+    understood.
     """
     try:
-        _answer_requests(server, tracker, forward, observer or Unobserved(), started)
+        _answer_requests(server, tracker, forward, answered, started)
         return True
     except (trax.TraxException, BrokenPipeError):
         raise
@@ -139,7 +142,7 @@ def _answer_requests(
     server: Server,
     tracker: Tracker,
     forward: Callable[[], None],
-    observer: Observer,
+    answered: Answered,
     started: Callable[[Path], None],
 ) -> None:
     video: JoinedVideo | None = None
@@ -148,10 +151,10 @@ def _answer_requests(
         if request.type == trax.TraxStatus.QUIT:
             return
         path = Path(request.image["color"].path())
-        with observer.stage(Stage.READ):
+        with stage(Stage.READ):
             image = read_image(path)
             masks = _masks(request.objects or [], image)
-        with observer.stage(Stage.SELECT):
+        with stage(Stage.SELECT):
             if request.type == trax.TraxStatus.INITIALIZE:
                 started(path)
                 video = JoinedVideo(tracker, image, masks)
@@ -161,9 +164,9 @@ def _answer_requests(
             else:
                 answer = _track(video, image, masks, path)
         forward()
-        with observer.stage(Stage.ANSWER):
+        with stage(Stage.ANSWER):
             server.status(_objects(answer))
-        observer.answered(video.tracked)
+        answered(video.tracked)
 
 
 def _track(video: JoinedVideo, image: Image, new: Masks, path: Path) -> Tracked:
@@ -237,8 +240,8 @@ def serve_client(name: str, build: Callable[[str], Tracker], channel: Channel) -
         if "TRAX" not in os.environ and not channel.client_speaks(_SILENCE_SECONDS):
             print(NO_CLIENT, end="", file=sys.stderr)
             return 2
-        with _observer(tracker) as observer:
-            done = serve(server, tracker, channel.forward, observer, partial(_sign, made_by))
+        with _tracing(tracker) as answered:
+            done = serve(server, tracker, channel.forward, answered, partial(_sign, made_by))
             return 0 if done else 1
     except (trax.TraxException, BrokenPipeError) as error:
         if not channel.client_gone():
@@ -261,14 +264,15 @@ def _sign(made_by: Provenance, image: Path) -> None:
 
 
 @contextlib.contextmanager
-def _observer(tracker: Tracker) -> Iterator[Observer]:
-    """A trace into the file that the environment variable HQTRACK_TRACE names, if it does."""
+def _tracing(tracker: Tracker) -> Iterator[Answered]:
+    """Time what happens inside for a trace, if the variable HQTRACK_TRACE names a file for one."""
     path = os.environ.get("HQTRACK_TRACE")
     if path is None:
-        yield Unobserved()
+        yield lambda tracked: None
         return
-    with open(path, "w", encoding="utf-8") as file:
-        yield Trace(file, tracker, StageClock(_wait_for_device))
+    clock = StageClock(_wait_for_device)
+    with open(path, "w", encoding="utf-8") as file, timing(clock):
+        yield Trace(file, tracker, clock).answered
 
 
 def _wait_for_device() -> None:

@@ -2,15 +2,14 @@
 
 import json
 import time
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NamedTuple, Protocol, TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqtrack.selection import Selection
-from hqtrack.stages import Stage, StageClock, watch
+from hqtrack.stages import StageClock
 from hqtrack.tracker import Step, Tracker, last_step
 from hqtrack.types import Masks
 from hqtrack.video.run_lengths import decode_mask, encode_mask
@@ -35,41 +34,17 @@ class TracedFrame(NamedTuple):
     memory: list[tuple[list[int], int]]
 
 
-class Observer(Protocol):
-    """Watches a session."""
-
-    def stage(self, stage: Stage) -> AbstractContextManager[None]:
-        """Called around a stage of the protocol."""
-
-    def answered(self, tracked: NDArray[np.bool_]) -> None:
-        """Called after each answer, with the objects [N] that were tracked, not given."""
-
-
-class Unobserved:
-    """An ``Observer`` that looks away."""
-
-    def stage(self, stage: Stage) -> AbstractContextManager[None]:
-        """Nothing."""
-        return nullcontext()
-
-    def answered(self, tracked: NDArray[np.bool_]) -> None:
-        """Nothing."""
-
-
 class Trace:
-    """An ``Observer`` that writes a line per answer; see ``TraceReader``."""
+    """Writes a line per answer of a session; see ``TraceReader``."""
 
     def __init__(self, file: TextIO, tracker: Tracker, clock: StageClock) -> None:
+        """``clock`` is the one that times the session."""
         self._file = file
-        self._tracker = watch(tracker, clock)
+        self._tracker = tracker
         self._clock = clock
 
-    def stage(self, stage: Stage) -> AbstractContextManager[None]:
-        """Put it under the clock."""
-        return self._clock.stage(stage)
-
     def answered(self, tracked: NDArray[np.bool_]) -> None:
-        """Write the line."""
+        """Write the line of an answer in which the objects [N] were tracked, not given."""
         step = last_step(self._tracker) if tracked.any() else None
         selection = None if step is None else step.selection
         proposed = None if step is None else step.refined
