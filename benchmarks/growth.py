@@ -23,6 +23,7 @@ from hqtrack.bench.pipeline import Networks, Setup, load_networks
 from hqtrack.commands.options import add_setup_arguments, parse_size, setup_of
 from hqtrack.compute.threads import limit_threads
 from hqtrack.errors import InputError
+from hqtrack.files import append_line
 
 WAYS = {"objects": "objects", "frames": "frames of the video", "pixels": "pixels of a frame"}
 _WINDOW = 50
@@ -72,8 +73,7 @@ class Points:
         """Keep a point."""
         self.all.append(point)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(point)) + "\n")
+        append_line(self._path, asdict(point))
 
 
 def growth(x: Sequence[float], y: Sequence[float]) -> float:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from hqtrack.commands.score import TRACKERS
 from hqtrack.errors import InputError
+from hqtrack.files import replacing
 from hqtrack.scoring.annotated import Annotated, reserved_sequences
 from hqtrack.scoring.mosaic import Grid, make_mosaics
 from hqtrack.scoring.score import Score, mean_score, numbers, scorable, score_sequences
@@ -78,10 +79,9 @@ def read_record(path: Path) -> list[Row]:
 def write_record(path: Path, rows: Iterable[Row]) -> None:
     """Write the rows in the order of the table; the file is replaced at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = path.with_suffix(".partial")
     fields = [row._asdict() for row in in_order(rows)]
-    partial_file.write_text(json.dumps(fields, indent=1) + "\n")
-    partial_file.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps(fields, indent=1) + "\n")
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:

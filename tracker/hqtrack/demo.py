@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +24,7 @@ from hqtrack.regions import Region, to_mask
 from hqtrack.synthetic import DEMO_SEEDS, generate
 from hqtrack.types import Image
 from hqtrack.video import find_sequences, write_sequence
+from hqtrack.video.images import write_image
 from hqtrack.video.overlay import draw_masks
 
 TRACKERS = ("HQTrackLight", "FirstMask")
@@ -204,8 +204,7 @@ def _draw_overlays(folder: Path) -> Path:
         drawn = [
             _overlay(sequence.frame(index).channel(), trajectories, index) for index in indices
         ]
-        picture = cv2.cvtColor(np.hstack(drawn), cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(target / f"{sequence.name}.jpg"), picture)
+        write_image(target / f"{sequence.name}.jpg", np.hstack(drawn))
     return target
 
 

@@ -4,15 +4,17 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from hqtrack.errors import InputError, MissingFileError
+from hqtrack.files import append_line, journal_lines, replacing
 from hqtrack.types import Image
+from hqtrack.video.images import write_image
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -58,27 +60,27 @@ class RunFolder:
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             log = self.folder / LOG
-            lines = log.read_text().splitlines() if log.exists() else []
-            log.write_text("".join(f"{line}\n" for line in lines if _step(line) <= step))
+            rows = [line.value for line in journal_lines(log, skip=True)]
+            kept = [row for row in rows if isinstance(row, dict) and row.get("step", inf) <= step]
+            with replacing(log) as part:
+                part.write_text("".join(f"{json.dumps(row)}\n" for row in kept))
             self._events = SummaryWriter(self.folder, purge_step=step + 1)
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the checkpoint, at once and only by a whole one."""
-        partial = self.checkpoint.with_suffix(".partial")
-        try:
-            with self._writing(), partial.open("wb") as file:
-                torch.save(dict(state), file)
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(partial, self.checkpoint)
-        finally:
-            partial.unlink(missing_ok=True)
+        with (
+            self._writing(),
+            replacing(self.checkpoint) as part,
+            part.open("wb") as file,
+        ):
+            torch.save(dict(state), file)
+            file.flush()
+            os.fsync(file.fileno())
 
     def log(self, step: int, row: Mapping[str, float]) -> None:
         """Add a line of numbers."""
         with self._writing():
-            with (self.folder / LOG).open("a") as log:
-                log.write(json.dumps({"step": step, **row}) + "\n")
+            append_line(self.folder / LOG, {"step": step, **row})
             if self._events:
                 for name, value in row.items():
                     self._events.add_scalar(name, value, step)
@@ -86,7 +88,7 @@ class RunFolder:
     def show(self, step: int, picture: Image) -> None:
         """Replace the sample picture."""
         with self._writing():
-            cv2.imwrite(str(self.folder / PICTURE), picture[..., ::-1])
+            write_image(self.folder / PICTURE, picture)
             if self._events:
                 self._events.add_image("sample", picture, step, dataformats="HWC")
 
@@ -104,11 +106,3 @@ class RunFolder:
                 f"cannot write to {self.folder} ({error}): make room or give another folder; "
                 "started again, the run goes on from its last good checkpoint"
             ) from error
-
-
-def _step(line: str) -> int:
-    """The step of a line of the log; one that was cut off counts as too late."""
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return 1 << 62

@@ -10,7 +10,6 @@ recipe.
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from torch.optim import Optimizer
 
 from hqsam import VARIANTS, HQSam, build_hqsam
 from hqtrack.errors import InputError
+from hqtrack.files import replacing
 from training.data.datasets import inspect_dataset
 from training.data.sources import Annotated, Dataset
 from training.engine.command import in_processes
@@ -223,17 +223,14 @@ def write_checkpoint(sam: HQSam, file: Path) -> None:
     Raises InputError where it cannot be written.
     """
     tensors = {key: value.contiguous() for key, value in sam.state_dict().items()}
-    partial = file.with_name(f"{file.name}.partial")
     try:
-        if file.suffix == ".safetensors":
-            save_file(tensors, partial, metadata={"format": "pt"})
-        else:
-            torch.save(tensors, partial)
-        os.replace(partial, file)
+        with replacing(file) as part:
+            if file.suffix == ".safetensors":
+                save_file(tensors, part, metadata={"format": "pt"})
+            else:
+                torch.save(tensors, part)
     except (OSError, RuntimeError) as error:
         raise InputError(f"cannot write {file} ({error}): make room or give another") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def run(args: argparse.Namespace, world: World) -> None:

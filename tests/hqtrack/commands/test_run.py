@@ -260,11 +260,15 @@ def test_what_is_done_is_kept_when_an_image_is_bad(tmp_path, arguments, built, o
 
 @pytest.mark.parametrize(
     ("function", "on_call", "kept"),
-    [("write_labels", 3, 2), ("encode_mask", 5, 2), ("os.replace", 2, 5)],
+    [
+        ("hqtrack.runs.results.write_labels", 3, 2),
+        ("hqtrack.runs.results.encode_mask", 5, 2),
+        ("hqtrack.files.os.replace", 2, 5),
+    ],
 )
 def test_a_full_disk(arguments, built, output, capsys, monkeypatch, function, on_call, kept):
     """In the middle of a label map, between it and the journal, and at the very end."""
-    original = pydoc.locate(f"hqtrack.runs.results.{function}")
+    original = pydoc.locate(function)
     calls = itertools.count(1)
 
     def failing(*given):
@@ -272,7 +276,7 @@ def test_a_full_disk(arguments, built, output, capsys, monkeypatch, function, on
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return original(*given)
 
-    monkeypatch.setattr(f"hqtrack.runs.results.{function}", failing)
+    monkeypatch.setattr(function, failing)
     error = error_of(arguments, capsys)
     assert f"no space is left for {output}: free some, then the same command goes on" in error
     assert f"after the {kept} frames that are done" in error

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -29,6 +28,7 @@ from hqtrack.synthetic import RESERVED_SEED, generate
 from hqtrack.tracker import HQTracker
 from hqtrack.types import Image, Masks
 from hqtrack.video import read_image
+from hqtrack.video.images import write_image
 from vmos import VMOS, build_vmos
 from vmos.attention import LayerMemory
 
@@ -283,9 +283,7 @@ def _write_images(size: tuple[int, int], folder: Path) -> list[Path]:
     paths = []
     for number in range(_IMAGES):
         paths.append(folder / f"{number}.jpg")
-        shifted = np.roll(image, 3 * number, axis=1)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-        cv2.imwrite(str(paths[-1]), cv2.cvtColor(shifted, cv2.COLOR_RGB2BGR), quality)
+        write_image(paths[-1], np.roll(image, 3 * number, axis=1))
     return paths
 
 

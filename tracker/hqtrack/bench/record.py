@@ -15,6 +15,7 @@ from typing import Any
 from rich.table import Table
 
 from hqtrack.errors import InputError
+from hqtrack.files import replacing
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def _result(entry: Entry, before: Entry | None) -> str:
 def _write(folder: Path, entry: Entry) -> None:
     text = json.dumps(asdict(entry), indent=1)
     path = folder / f"{entry.number:04d}-{entry.measure}.json"
-    path.write_text(f"{text}\n", encoding="utf-8")
+    with replacing(path) as part:
+        part.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _commit() -> str:

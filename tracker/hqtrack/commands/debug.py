@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TextIO
 
-import cv2
 import numpy as np
 
 from hqtrack.evaluation.client import (
@@ -24,6 +23,7 @@ from hqtrack.evaluation.starts import Start, read_starts
 from hqtrack.records.record import Heading, Observed, Recorder
 from hqtrack.stages import Stage
 from hqtrack.video import read_image
+from hqtrack.video.images import write_image
 from hqtrack.video.overlay import draw_masks
 from hqtrack.vot.process import PRESETS
 from hqtrack.vot.trace import TracedFrame, TraceReader, _step
@@ -133,7 +133,7 @@ def _drive(
             recorder.write(_observed(number, start.image, answer, traced))
         if out is not None:
             drawn = draw_masks(read_image(start.image), answer.masks)
-            cv2.imwrite(str(out / f"{number:08d}.jpg"), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+            write_image(out / f"{number:08d}.jpg", drawn)
 
 
 def _observed(number: int, path: Path, answer: Answer, traced: TracedFrame | None) -> Observed:

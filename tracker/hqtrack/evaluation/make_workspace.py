@@ -13,7 +13,7 @@ from vot.utilities import write_properties  # type: ignore[import-untyped]
 from vot.workspace import Workspace  # type: ignore[import-untyped]
 
 from hqtrack.errors import InputError, MissingFileError
-from hqtrack.files import shipped
+from hqtrack.files import new_folder, shipped
 from hqtrack.regions import Region, to_region
 from hqtrack.types import LabelMap
 from hqtrack.video import Sequence, read_image
@@ -41,24 +41,20 @@ def make_workspace(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} holds other things: give a new folder for the workspace")
     folder = folder.resolve()
-    partial = folder.with_name(f"{folder.name}.partial")
+    settings = {"registry": [str(registry.resolve())], "stack": "stack.yaml"}
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        settings = {"registry": [str(registry.resolve())], "stack": "stack.yaml"}
-        Workspace.initialize(str(partial), settings, download=False)
-        # the toolkit leaves an empty one, which nothing would read
-        (partial / "trackers.ini").unlink()
-        shutil.copyfile(shipped("stack.yaml"), partial / "stack.yaml")
-        add_sequences(partial, sequences, copy)
-        partial.replace(folder)
+        with new_folder(folder) as part:
+            Workspace.initialize(str(part), settings, download=False)
+            # the toolkit leaves an empty one, which nothing would read
+            (part / "trackers.ini").unlink()
+            shutil.copyfile(shipped("stack.yaml"), part / "stack.yaml")
+            add_sequences(part, sequences, copy)
+    except InputError:
+        raise
     except OSError as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
             f"cannot write the workspace {folder}: {error}; give a folder that can be written"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def add_sequences(workspace: Path, sequences: Iterable[Sequence], copy: bool = False) -> None:

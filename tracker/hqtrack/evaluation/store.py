@@ -5,6 +5,7 @@ from pathlib import Path
 from hqtrack.errors import InputError
 from hqtrack.evaluation.worker import Outcome
 from hqtrack.evaluation.workspace import Task
+from hqtrack.files import append_lines, replacing
 
 
 def results_of(task: Task) -> str:
@@ -35,16 +36,11 @@ def store(task: Task, outcome: Outcome, workspace: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not outcome.error:
             for name in sorted(outcome.files, key=lambda name: not name.endswith(".value")):
-                partial = folder / f"{name}.partial"
-                try:
-                    partial.write_bytes(outcome.files[name])
-                    partial.replace(folder / name)
-                finally:
-                    partial.unlink(missing_ok=True)
+                with replacing(folder / name) as part:
+                    part.write_bytes(outcome.files[name])
         (workspace / "logs").mkdir(exist_ok=True)
         for name, content in outcome.signed.items():
-            with (workspace / "logs" / name).open("ab", buffering=0) as file:
-                file.write(content)
+            append_lines(workspace / "logs" / name, content)
         if outcome.log:
             with task.experiment.log(task.tracker.identifier) as file:
                 file.write(outcome.log)

@@ -3,13 +3,13 @@
 import base64
 import html
 import json
-import os
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hqtrack.errors import InputError, MissingFileError
+from hqtrack.files import replacing
 from hqtrack.records.record import (
     Heading,
     Origin,
@@ -47,20 +47,15 @@ def write_page(record: Path, output: Path) -> None:
     Frames are read and written one by one. Raises InputError for a record that is broken, has no
     frame or lacks a picture, and where the page cannot be written.
     """
-    part = output.with_name(f".{output.name}.part")
-    try:
-        file = part.open("w", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"cannot write {output} ({error.strerror}): give another --output"
-        ) from error
-    try:
+    with replacing(output) as part:
+        try:
+            file = part.open("w", encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"cannot write {output} ({error.strerror}): give another --output"
+            ) from error
         with file:
             file.writelines(page(record))
-        os.replace(part, output)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def page(record: Path) -> Iterator[str]:

@@ -16,21 +16,24 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hqtrack.errors import InputError, MissingFileError
+from hqtrack.files import Journal, journal_lines
 from hqtrack.tracker import Step
 from hqtrack.types import Image, Masks, Scores
+from hqtrack.video.images import encode_jpeg
 from hqtrack.video.run_lengths import encode_mask
 
 _JOURNAL = "record.jsonl"
 _LONG_EDGE = 768
-_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 75]
+_QUALITY = 75
 
 
 class Origin(StrEnum):
@@ -127,28 +130,26 @@ class Recorder:
         self._known: set[int] = set()
         try:
             (folder / "frames").mkdir(parents=True, exist_ok=True)
-            self._journal = (folder / _JOURNAL).open("a+b")
+            self._journal = self._open(dataclasses.asdict(heading), resume)
         except OSError as error:
             raise InputError(
                 f"cannot write to {folder} ({error.strerror}): record into another folder"
             ) from error
-        self._begin((json.dumps(dataclasses.asdict(heading)) + "\n").encode(), resume)
 
     def write(self, observed: Observed) -> None:
         """Keep a frame; frames come in order."""
         height, width = observed.image.shape[:2]
         scale = min(1.0, _LONG_EDGE / max(height, width))
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        picture = cv2.cvtColor(observed.image, cv2.COLOR_RGB2BGR)
+        picture = observed.image
         if scale < 1:
-            picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
-        _, data = cv2.imencode(".jpg", picture, _QUALITY)
-        picture_path(self.folder, observed.number).write_bytes(data.tobytes())
+            small = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
+            picture = small.astype(np.uint8, copy=False)
+        picture_path(self.folder, observed.number).write_bytes(encode_jpeg(picture, _QUALITY))
         memory = () if observed.step is None else observed.step.memory
         objects = tuple(self._object(observed, index, size) for index in range(len(observed.masks)))
         frame = RecordedFrame(observed.number, observed.name, size, memory, objects)
-        self._journal.write((json.dumps(frame) + "\n").encode())
-        self._journal.flush()
+        self._journal.append(frame)
         self._known.update(observed.objects)
         self.last = observed.number
 
@@ -160,21 +161,22 @@ class Recorder:
         """Close the journal."""
         self._journal.close()
 
-    def _begin(self, heading: bytes, resume: bool) -> None:
-        """Keep the whole lines of a record to go on with, or none."""
-        self._journal.seek(0)
-        end = 0
-        if resume and self._journal.readline() == heading:
-            end = len(heading)
-            while (line := self._journal.readline()).endswith(b"\n"):
-                frame = _frame(line)
+    def _open(self, heading: dict[str, Any], resume: bool) -> Journal:
+        """The journal, with the good lines of a record to go on with, or without any."""
+        path, end = self.folder / _JOURNAL, 0
+        before = journal_lines(path) if resume else iter(())
+        first = next(before, None)
+        if first is not None and first.value == json.loads(json.dumps(heading)):
+            end = first.end
+            for line in before:
+                frame = _frame(line.value)
                 self.last = frame.number
                 self._known.update(found.number for found in frame.objects)
-                end += len(line)
-        self._journal.truncate(end)
+                end = line.end
+        journal = Journal(path, end)
         if not end:
-            self._journal.write(heading)
-            self._journal.flush()
+            journal.append(heading)
+        return journal
 
     def _object(self, observed: Observed, index: int, size: tuple[int, int]) -> RecordedObject:
         number, mask, truth = observed.objects[index], observed.masks[index], observed.truth
@@ -241,15 +243,12 @@ def read_heading(folder: Path) -> Heading:
 
 def recorded_frames(folder: Path) -> Iterator[RecordedFrame]:
     """The frames of a record, in order, read one by one; a cut-off last line is left out."""
-    with (folder / _JOURNAL).open("rb") as journal:
-        next(journal)
-        for line in journal:
-            if line.endswith(b"\n"):
-                yield _frame(line)
+    for line in islice(journal_lines(folder / _JOURNAL), 1, None):
+        yield _frame(line.value)
 
 
-def _frame(line: bytes) -> RecordedFrame:
-    number, name, (height, width), memory, objects = json.loads(line)
+def _frame(value: Any) -> RecordedFrame:
+    number, name, (height, width), memory, objects = value
     groups = tuple((tuple(long_term), short_term) for long_term, short_term in memory)
     found = tuple(RecordedObject(n, Origin(origin), *rest) for n, origin, *rest in objects)
     return RecordedFrame(number, name, (height, width), groups, found)

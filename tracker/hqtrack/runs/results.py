@@ -14,17 +14,17 @@ A frame is done when its line is whole, which is written after its label map. So
 killed at any time and goes on after the last frame that is done.
 """
 
-import dataclasses
 import json
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hqtrack.errors import InputError
+from hqtrack.files import Journal, first_line, journal_lines, replacing
 from hqtrack.masks import label_masks, masks_to_labels
 from hqtrack.runs.follower import Followed
 from hqtrack.types import Masks
@@ -86,7 +86,7 @@ class Results:
             self._masks.mkdir(parents=True, exist_ok=True)
             if not self._path.exists() and any(self._masks.iterdir()):
                 raise InputError(f"{self._masks} holds files of others: give another --output")
-            self._journal = self._open(description)
+            self._journal = self._open({"run": json.loads(json.dumps(asdict(description)))})
         except OSError as error:
             raise InputError(
                 f"cannot write to {folder} ({error.strerror}): give another --output"
@@ -110,8 +110,7 @@ class Results:
         )
         height, width = frame.image.shape[:2]
         record = FrameRecord(frame.number, frame.name, (height, width), round(seconds, 4), objects)
-        self._journal.write(json.dumps(record) + "\n")
-        self._journal.flush()
+        self._journal.append(record)
         self.last = frame.number
         self.count += 1
 
@@ -121,17 +120,16 @@ class Results:
 
     def records(self) -> Iterator[FrameRecord]:
         """The frames that are done, in order, read one by one."""
-        with self._path.open(encoding="utf-8") as journal:
-            next(journal)
-            for line in journal:
-                yield _record(line)
+        for line in islice(journal_lines(self._path), 1, None):
+            yield _record(line.value)
 
     def write_json(self, name: str, parts: Iterable[str]) -> None:
         """Write a file of these parts in one step: the one before stays until it is whole."""
-        part = self.folder / f".{name}.part"
-        with part.open("w", encoding="utf-8") as file:
+        with (
+            replacing(self.folder / name) as part,
+            part.open("w", encoding="utf-8") as file,
+        ):
             file.writelines(parts)
-        os.replace(part, self.folder / name)
 
     def __enter__(self) -> "Results":
         """The results themselves."""
@@ -144,35 +142,26 @@ class Results:
     def _labels_path(self, stem: str) -> Path:
         return self._masks / f"{stem}.png"
 
-    def _open(self, description: RunDescription) -> TextIO:
-        """The journal, cut after its last whole line, ready to append."""
-        header = {"run": json.loads(json.dumps(dataclasses.asdict(description)))}
-        journal = self._path.open("a+", encoding="utf-8")
-        try:
-            journal.seek(0)
-            first = journal.readline()
-            different = self._differences(header["run"], first) if first.endswith("\n") else []
-            end = journal.tell()
-            while first.endswith("\n") and (line := journal.readline()).endswith("\n"):
-                self.last = _record(line).number
-                self.count += 1
-                end = journal.tell()
-            if self.count and different:
-                raise InputError(
-                    f"{self.folder} holds another run (other {', '.join(different)}): give another "
-                    "--output, or delete it"
-                )
-            journal.truncate(end if self.count else 0)
-            journal.seek(0, os.SEEK_END)
-            if not self.count:
-                journal.write(json.dumps(header) + "\n")
-                journal.flush()
-        except BaseException:
-            journal.close()
-            raise
+    def _open(self, heading: dict[str, Any]) -> Journal:
+        """The journal, cut after its last good line, ready to append."""
+        first = first_line(self._path)
+        different = [] if first is None else self._differences(heading["run"], first)
+        end = 0
+        for line in islice(journal_lines(self._path), 1, None):
+            self.last = _record(line.value).number
+            self.count += 1
+            end = line.end
+        if self.count and different:
+            raise InputError(
+                f"{self.folder} holds another run (other {', '.join(different)}): give another "
+                "--output, or delete it"
+            )
+        journal = Journal(self._path, end)
+        if not self.count:
+            journal.append(heading)
         return journal
 
-    def _differences(self, run: dict[str, Any], line: str) -> list[str]:
+    def _differences(self, run: dict[str, Any], line: bytes) -> list[str]:
         """What the first line of a journal says otherwise; InputError where it is none."""
         try:
             before = json.loads(line)["run"]
@@ -183,7 +172,7 @@ class Results:
             ) from None
 
 
-def _record(line: str) -> FrameRecord:
-    number, name, (height, width), seconds, objects = json.loads(line)
+def _record(value: Any) -> FrameRecord:
+    number, name, (height, width), seconds, objects = value
     records = tuple(ObjectRecord(*fields) for fields in objects)
     return FrameRecord(number, name, (height, width), seconds, records)

@@ -34,8 +34,30 @@ def read_image(path: Path) -> Image:
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
         raise InputError(f"cannot read {path} as an image: it is damaged or of an unknown format")
-    image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-    return image
+    return _swapped(pixels.astype(np.uint8, copy=False))
+
+
+def encode_jpeg(image: Image, quality: int = 95) -> bytes:
+    """The image [H,W,3] as a JPEG file of a quality from 0 to 100."""
+    _, data = cv2.imencode(".jpg", _swapped(image), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes()
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Write an image [H,W,3] as JPEG of quality 95 or as PNG, by the ending of the path.
+
+    Raises OSError where the file cannot be written.
+    """
+    if path.suffix.lower() == ".png":
+        data = cv2.imencode(".png", _swapped(image))[1].tobytes()
+    else:
+        data = encode_jpeg(image)
+    path.write_bytes(data)
+
+
+def _swapped(image: Image) -> Image:
+    """RGB as OpenCV has it, or the other way round."""
+    return cv2.cvtColor(image, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
 
 
 def read_frames(paths: Iterable[Path]) -> Iterator[Image]:

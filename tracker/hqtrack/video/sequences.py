@@ -1,17 +1,16 @@
 """Sequences on disk: a folder of frames, and label maps for some or all of them."""
 
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hqtrack.errors import InputError, MissingFileError
+from hqtrack.files import new_folder
 from hqtrack.masks import label_masks
 from hqtrack.types import Image, LabelMap, Masks
 from hqtrack.video.images import (
@@ -21,6 +20,7 @@ from hqtrack.video.images import (
     list_images,
     order_images,
     read_labels,
+    write_image,
     write_labels,
 )
 
@@ -175,13 +175,9 @@ def write_sequence(
     """
     if folder.exists():
         raise InputError(f"{folder} is already there: remove it or give another folder")
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for name in ("color", "masks"):
-        (partial / name).mkdir(parents=True)
-    for number, (image, labels) in enumerate(zip(images, label_maps, strict=True), start=1):
-        pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
-        (partial / "color" / f"{number:08d}.jpg").write_bytes(data.tobytes())
-        write_labels(partial / "masks" / f"{number:08d}.png", labels)
-    partial.rename(folder)
+    with new_folder(folder) as part:
+        for name in ("color", "masks"):
+            (part / name).mkdir()
+        for number, (image, labels) in enumerate(zip(images, label_maps, strict=True), start=1):
+            write_image(part / "color" / f"{number:08d}.jpg", image)
+            write_labels(part / "masks" / f"{number:08d}.png", labels)

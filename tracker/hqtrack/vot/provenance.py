@@ -5,7 +5,6 @@ of its weights tell whether a result is still what it would find.
 """
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from hqtrack import version, weights
 from hqtrack.errors import MissingFileError
+from hqtrack.files import append_line, journal_lines
 from hqtrack.tracker import HQTracker, Tracker
 
 _SUFFIX = ".made.jsonl"
@@ -89,21 +89,18 @@ def sign(made_by: Provenance, image: Path) -> None:
     if workspace is None:
         return
     made = Made(image_key(image), time.time(), made_by)
-    line = json.dumps(made._replace(by=made_by._asdict())._asdict())  # type: ignore[arg-type]
     logs = workspace / "logs"
     logs.mkdir(exist_ok=True)
-    # one write of one line: several processes may add theirs
-    with (logs / f"{made_by.tracker}{_SUFFIX}").open("ab", buffering=0) as file:
-        file.write(f"{line}\n".encode())
+    fields = {**made._asdict(), "by": made_by._asdict()}
+    append_line(logs / f"{made_by.tracker}{_SUFFIX}", fields)
 
 
 def read_made(logs: Path) -> Iterator[Made]:
     """Everything that was signed; lines that are cut off are left out."""
     for path in sorted(logs.glob(f"*{_SUFFIX}")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in journal_lines(path, skip=True):
             try:
-                fields = json.loads(line)
-                yield Made(**{**fields, "by": Provenance(**fields["by"])})
+                yield Made(**{**line.value, "by": Provenance(**line.value["by"])})
             except (ValueError, TypeError, KeyError):
                 continue
 

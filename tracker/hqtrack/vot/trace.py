@@ -8,6 +8,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from hqtrack.files import journal_lines
 from hqtrack.selection import Selection
 from hqtrack.stages import StageClock
 from hqtrack.tracker import Step, Tracker, last_step
@@ -71,13 +72,10 @@ class TraceReader:
         """The next frame, None if it is not there within so many seconds."""
         deadline = time.monotonic() + timeout
         while True:
-            if self._path.exists():
-                with self._path.open(encoding="utf-8") as file:
-                    file.seek(self._position)
-                    line = file.readline()
-                if line.endswith("\n"):
-                    self._position += len(line)
-                    return TracedFrame(**json.loads(line))
+            line = next(journal_lines(self._path, self._position), None)
+            if line is not None:
+                self._position = line.end
+                return TracedFrame(**line.value)
             if time.monotonic() > deadline:
                 return None
             time.sleep(0.002)
