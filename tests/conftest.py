@@ -1,10 +1,15 @@
 """What every test may ask for."""
 
 import os
+import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.helpers.residents import processes
 
 # Where no GPU is, the kernels run in Triton's interpreter; Triton reads this when it is imported.
 if not torch.cuda.is_available():
@@ -19,3 +24,13 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the folder ../shared beside the repository")
     return SHARED
+
+
+@pytest.fixture
+def sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for the sockets of this test; whoever uses it is gone afterwards."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="hq") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)
+        for process in processes(folder):
+            os.kill(process, signal.SIGKILL)

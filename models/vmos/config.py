@@ -1,4 +1,4 @@
-"""What a VMOS is made of. The defaults describe the released HQTrack model."""
+"""What a VMOS is made of: the released HQTrack model by default, or the light one."""
 
 from dataclasses import dataclass
 
@@ -71,3 +71,15 @@ class VMOSConfig:
     def coarse_stride(self) -> int:
         """Input pixels per pixel of the coarse propagation; inputs are a multiple of it plus 1."""
         return 4 * self.stride
+
+
+LIGHT_VMOS = VMOSConfig(
+    stride=2,
+    encoder_widths=(32, 64, 128),
+    encoder_depths=(1, 2, 10),
+    encoder_groups=(2, 4, 8),
+    widths=(16, 32, 64),
+    coarse_layers=2,
+    norm_groups=8,
+)
+"""The network of the light tracker."""

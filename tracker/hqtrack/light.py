@@ -1,17 +1,9 @@
 """The light preset: a small VMOS that runs on a laptop."""
 
 from hqtrack.segmenter import SegmenterConfig
-from vmos.config import VMOSConfig
+from vmos.config import LIGHT_VMOS
 
-LIGHT_VMOS = VMOSConfig(
-    stride=2,
-    encoder_widths=(32, 64, 128),
-    encoder_depths=(1, 2, 10),
-    encoder_groups=(2, 4, 8),
-    widths=(16, 32, 64),
-    coarse_layers=2,
-    norm_groups=8,
-)
+__all__ = ["LIGHT_SEGMENTER", "LIGHT_VMOS"]
 
 LIGHT_SEGMENTER = SegmenterConfig(
     min_short_edge=0,

@@ -20,11 +20,11 @@ from hqtrack.records.record import recorded_frames
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.video import read_labels, write_labels
+from tests.helpers.camera import FakeCamera
 from tests.helpers.moving import Moving
 from tests.helpers.tiny_segmenter import CONFIG
 from tests.helpers.tiny_vmos import tiny_vmos
 from tests.helpers.video_files import pictures, read_video, write_video
-from tests.hqtrack.video.test_streams import FakeCamera
 
 HEIGHT, WIDTH = 12, 20
 NAMES = ["1.png", "5.png", "9.png", "10.png", "100.png"]
@@ -362,6 +362,7 @@ def test_our_own_mistakes_keep_their_traceback_and_what_is_done(arguments, built
 PROGRAM = """
 import sys, hqtrack.build
 sys.path.insert(0, sys.argv.pop(1))
+from tests.helpers.camera import FakeCamera
 from tests.helpers.moving import Moving
 hqtrack.build.build_tracker = lambda *given, **options: Moving()
 from hqtrack.cli import main

@@ -4,15 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from vot.tracker import TrackerException
 from vot.workspace import Workspace
 
+from tests.helpers.residents import IN_PLACE, RESIDENT, all_gone, processes
 from tests.helpers.workspaces import (
     ROOT,
     copied,
@@ -24,12 +23,11 @@ from tests.helpers.workspaces import (
     stored,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.usefixtures("sockets")]
 
-RESIDENT, IN_PLACE = "30", "0"
 EVALUATE = (
     "import sys; from pathlib import Path; from tests.helpers.workspaces import evaluate; "
-    + ("evaluate(Path(sys.argv[1]))")
+    "evaluate(Path(sys.argv[1]))"
 )
 
 
@@ -47,39 +45,6 @@ def expected(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 @pytest.fixture
 def workspace(sequences: Path, tmp_path: Path) -> Path:
     return copied(sequences, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for the sockets of this test; whoever uses it is gone afterwards."""
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="hq") as folder:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
-        yield Path(folder)
-        for process in processes(folder):
-            os.kill(process, signal.SIGKILL)
-
-
-def processes(runtime: str | Path, module: str = "hqtrack.") -> list[int]:
-    """The tracker processes that keep their sockets there."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes()
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if f"XDG_RUNTIME_DIR={runtime}\0".encode() in environment and module.encode() in command:
-            found.append(int(folder.name))
-    return found
-
-
-def all_gone(runtime: Path, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while processes(runtime):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.mark.parametrize("resident", [RESIDENT, IN_PLACE])

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from hqtrack.errors import InputError
-from hqtrack.runs.follower import Followed
-from hqtrack.runs.targets import Points, Target
 from hqtrack.video import overlay_video
 from hqtrack.video.overlay import object_colours
 from hqtrack.video.overlay_video import OverlayVideo, thickest_place
@@ -17,18 +15,18 @@ from tests.helpers.video_files import read_video
 HEIGHT, WIDTH = 65, 97
 
 
-def followed(number, column):
+def shown(number, column):
+    """A frame, the masks on it and the numbers of their objects."""
     image = np.full((HEIGHT, WIDTH, 3), 30, np.uint8)
     masks = np.zeros((2, HEIGHT, WIDTH), np.bool_)
     masks[0, 10:50, column : column + 40] = True
-    targets = tuple(Target(str(n), n, None, Points(((1, 1),))) for n in (2, 9))
-    return Followed(Frame(number, "", image), targets, masks, np.ones(2, np.float32))
+    return Frame(number, "", image), masks, (2, 9)
 
 
 def write(path, numbers, rate=10):
     with OverlayVideo(path, Fraction(rate)) as video:
         for number in numbers:
-            video.write(followed(number, number))
+            video.write(*shown(number, number))
     return read_video(path)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from hqtrack.errors import InputError
 from hqtrack.video.streams import Camera, Frame, newest, open_video
+from tests.helpers.camera import FakeCamera
 from tests.helpers.video_files import pictures, write_video
 
 
@@ -127,24 +128,6 @@ def test_a_stream_over_http(tmp_path, path):
         with pytest.raises(InputError, match=r"cannot open http.*nothing\.mp4: .*check the URL"):
             open_video(f"{address}/nothing.mp4", "nothing")
         server.shutdown()
-
-
-class FakeCamera:
-    """A camera that gives so many frames; BGR, as OpenCV does."""
-
-    def __init__(self, index, frames=3):
-        self.left = frames if index == 0 else -1
-        self.released = False
-
-    def isOpened(self):
-        return self.left >= 0
-
-    def read(self):
-        self.left -= 1
-        return self.left >= 0, np.full((4, 6, 3), (10, 20, 30), np.uint8)
-
-    def release(self):
-        self.released = True
 
 
 def test_a_camera_gives_rgb_and_its_end_is_an_error(monkeypatch):

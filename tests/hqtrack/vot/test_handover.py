@@ -11,8 +11,8 @@ import pytest
 from hqtrack.files import shipped
 from hqtrack.vot import handover, process
 from hqtrack.vot.handover import Message, Unavailable, idle_seconds, private_folder, receive, send
+from tests.helpers.residents import RESIDENT, all_gone, processes
 from tests.helpers.workspaces import evaluate, registry, small_workspace
-from tests.hqtrack.evaluation.test_faults import RESIDENT, all_gone, processes, sockets  # noqa: F401
 
 
 def test_messages() -> None:
@@ -161,7 +161,7 @@ def test_the_light_process_imports_nothing_heavy() -> None:
 
 @pytest.mark.usefixtures("sockets")
 class TestResident:
-    def test_it_leaves_when_idle(self, tmp_path: Path, sockets: Path) -> None:  # noqa: F811
+    def test_it_leaves_when_idle(self, tmp_path: Path, sockets: Path) -> None:
         workspace = small_workspace(tmp_path, (3,))
         registry(workspace, FirstMask={"env_HQTRACK_RESIDENT": "1"})
         evaluate(workspace)
@@ -173,7 +173,7 @@ class TestResident:
     def test_without_a_private_folder_it_loads_in_place(
         self,
         tmp_path: Path,
-        sockets: Path,  # noqa: F811
+        sockets: Path,
     ) -> None:
         (sockets / f"hqtrack-{os.getuid()}").mkdir(0o755)
         workspace = small_workspace(tmp_path, (3,))
@@ -185,7 +185,7 @@ class TestResident:
     def test_it_does_not_outlive_a_light_process_that_was_killed(
         self,
         tmp_path: Path,
-        sockets: Path,  # noqa: F811
+        sockets: Path,
     ) -> None:
         workspace = small_workspace(tmp_path, (3,))
         registry(workspace, FirstMask={"env_HQTRACK_RESIDENT": RESIDENT})

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hqtrack.errors import InputError, MissingFileError
+from tests.helpers.equal import equal
 from tests.helpers.line import CPU, Line, Points, make_trainer
 from training.engine.dry_run import dry_run
 from training.engine.loop import loading, train
@@ -30,15 +31,6 @@ def advance(trainer, steps, points=None):
     with loading(trainer, points or Points()) as batches:
         for _, batch in zip(range(steps), batches, strict=False):
             trainer.advance(batch)
-
-
-def equal(a, b):
-    """Whether two states agree in every number."""
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
 def saved(folder, trainer):

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.equal import equal
 from tests.helpers.sharing import two_steps
-from tests.training.engine.test_loop import equal
 from training.engine.processes import World
 from training.engine.run_folder import read_checkpoint
 from training.vmos import train as vmos

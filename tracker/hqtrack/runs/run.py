@@ -130,17 +130,18 @@ def _track(
     if results.last:
         print(f"hqtrack: going on after frame {results.last}", file=sys.stderr)
     with contextlib.ExitStack() as stack:
-        writers = []
+        overlay = None
         if args.overlay:
             video = OverlayVideo(results.folder / _OVERLAY, plan.source.rate)
-            writers.append(stack.enter_context(video).write)
+            overlay = stack.enter_context(video)
         advance = stack.enter_context(pace_on_stderr(plan.total))
         frames = plan.source.read(plan.start, plan.every)
         if not plan.source.live:
             frames = read_ahead(frames)
         for followed in follow(frames, follower, results, recorder):
-            for write in writers:
-                write(followed)
+            if overlay is not None:
+                numbers = [target.number for target in followed.targets]
+                overlay.write(followed.frame, followed.masks, numbers)
             advance()
     if not results.last:
         raise InputError(f"the video has no frame {plan.start}")

@@ -1,5 +1,6 @@
 """A video with masks and object numbers drawn on it."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from hqtrack.errors import InputError
-from hqtrack.runs.follower import Followed
-from hqtrack.types import Image
+from hqtrack.types import Image, Masks
 from hqtrack.video.overlay import draw_masks, object_colours
+from hqtrack.video.streams import Frame
 
 _CODECS = {
     "libx264": {"preset": "veryfast", "crf": "20"},
@@ -35,17 +36,19 @@ class OverlayVideo:
         self._stream: VideoStream | None = None
         self._first = 0
 
-    def write(self, followed: Followed) -> None:
-        """Append a frame; frames come in order, all of one size."""
-        numbers = [target.number for target in followed.targets]
-        drawn = draw_masks(followed.frame.image, followed.masks, numbers)
-        _draw_numbers(drawn, followed)
+    def write(self, frame: Frame, masks: Masks, numbers: Sequence[int]) -> None:
+        """Append a frame with its masks [N,H,W] and the numbers of the objects.
+
+        Frames come in order, all of one size.
+        """
+        drawn = draw_masks(frame.image, masks, numbers)
+        _draw_numbers(drawn, masks, numbers)
         picture = _even(drawn)
         if self._stream is None:
-            self._first = followed.frame.number
+            self._first = frame.number
             self._stream = self._start(picture)
         video_frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-        video_frame.pts = followed.frame.number - self._first
+        video_frame.pts = frame.number - self._first
         video_frame.time_base = 1 / self._rate
         self._container.mux(self._stream.encode(video_frame))
 
@@ -79,15 +82,15 @@ class OverlayVideo:
         return stream
 
 
-def _draw_numbers(image: Image, followed: Followed) -> None:
+def _draw_numbers(image: Image, masks: Masks, numbers: Sequence[int]) -> None:
     """Write the number of each object on the thickest part of its mask, into the image."""
     scale = max(0.4, min(image.shape[:2]) / 1200)
     thickness = max(1, round(2 * scale))
-    colours = object_colours(target.number for target in followed.targets)
-    for target, mask, colour in zip(followed.targets, followed.masks, colours, strict=True):
+    colours = object_colours(numbers)
+    for number, mask, colour in zip(numbers, masks, colours, strict=True):
         if not mask.any():
             continue
-        text = str(target.number)
+        text = str(number)
         (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
         middle_x, middle_y = thickest_place(mask)
         x, y, edge = middle_x - width // 2, middle_y + height // 2, 2 * thickness

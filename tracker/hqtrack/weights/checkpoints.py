@@ -44,8 +44,8 @@ def _build_vmos(weights: Mapping[str, "Tensor"]) -> object:
 
 
 def _build_light(weights: Mapping[str, "Tensor"]) -> object:
-    from hqtrack.light import LIGHT_VMOS
     from vmos import build_vmos
+    from vmos.config import LIGHT_VMOS
 
     return build_vmos(LIGHT_VMOS, weights)
 
