@@ -10,9 +10,9 @@ from tests.helpers.imports import ROOT, Import, imports_in, module_files, read_i
 PACKAGES = ("hqtrack", "vmos", "hqsam", "training", "benchmarks", "examples", "tests")
 
 ROOMS = {
-    "base": "errors files masks measures progress regions types",
+    "base": "errors files masks measures progress regions stages types",
     "core": "baseline build decoding joining light memory preprocess presets refiner segmenter "
-    "selection stages tracker",
+    "selection tracker",
     "face": "__init__",
     "top": "__main__ cli demo",
 }

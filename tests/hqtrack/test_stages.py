@@ -18,10 +18,10 @@ from hqtrack.stages import Stage, StageClock, is_timed, stage, timing
 from hqtrack.tracker import HQTracker
 from hqtrack.vot import session
 from hqtrack.vot.trace import Trace, TraceReader
+from tests.helpers.fake_server import IMAGE, ONE, FakeServer, request
 from tests.helpers.tiny_hqsam import tiny_hqsam
 from tests.helpers.tiny_segmenter import CONFIG, VideoObjectSegmenter, rectangles, video
 from tests.helpers.tiny_vmos import tiny_vmos
-from tests.hqtrack.vot.test_session import IMAGE, ONE, FakeServer, request
 
 
 class Time:
