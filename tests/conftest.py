@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tests.helpers.residents import processes
 
 # Where no GPU is, the kernels run in Triton's interpreter; Triton reads this when it is imported.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+
+# The same cases every time; for others, and more: HYPOTHESIS_PROFILE=search.
+settings.register_profile("same", derandomize=True, database=None, deadline=None, max_examples=50)
+settings.register_profile("search", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,14 @@ import pytest
 from hqtrack.cli import main
 from hqtrack.vot.provenance import image_key, read_made
 from tests.helpers.workspaces import evaluate, registry, small_workspace
+
+PROGRAM = "!!python/object/apply:os.system ['touch {mark}']"
+STACKS = {
+    "no experiments": "title: t\nexperiments: {{}}\n",
+    "a program in the stack": f"title: {PROGRAM}\n",
+    "a class in the stack": "experiments:\n  baseline:\n    type: evil.Experiment\n",
+    "a stack of nonsense": "experiments:\n  baseline:\n    type: unheard_of\n",
+}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +122,15 @@ def test_a_later_session_that_stored_nothing_does_not_count(workspace: Path) -> 
     [
         ("no workspace", "hqtrack workspace"),
         ("no sequences", "list.txt"),
-        ("missing sequence", "gone"),
+        ("no sequence listed", "names no sequence"),
+        ("no experiments", "no experiments"),
+        ("a program in the stack", "line 1: it asks for a Python object"),
+        ("a program in the configuration", "line 3: it asks for a Python object"),
+        ("a program in trackers.yaml", "line 2: it asks for a Python object"),
+        ("a class in the stack", "line 3: the type evil.Experiment"),
+        ("a stack of nonsense", "cannot read the stack"),
+        ("trackers.ini of nonsense", "cannot read"),
+        ("an unknown key", "does not know stak"),
         ("unknown tracker", "FirstMask"),
         ("unknown stack", "stack"),
         ("another stack", "masks"),
@@ -122,13 +139,25 @@ def test_a_later_session_that_stored_nothing_does_not_count(workspace: Path) -> 
 def test_bad_input(
     workspace: Path, fault: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = workspace / "config.yaml"
+    config, mark = workspace / "config.yaml", workspace / "mark"
     if fault == "no workspace":
         config.unlink()
     elif fault == "no sequences":
         (workspace / "sequences" / "list.txt").unlink()
-    elif fault == "missing sequence":
-        (workspace / "sequences" / "list.txt").write_text("s0\ngone\n")
+    elif fault == "no sequence listed":
+        (workspace / "sequences" / "list.txt").write_text("")
+    elif fault in STACKS:
+        (workspace / "stack.yaml").write_text(STACKS[fault].format(mark=mark))
+    elif fault == "a program in the configuration":
+        config.write_text(f"registry: []\nstack: stack.yaml\nreport: {PROGRAM.format(mark=mark)}\n")
+    elif fault == "a program in trackers.yaml":
+        (workspace / "trackers.yaml").write_text(f"A:\n  label: {PROGRAM.format(mark=mark)}\n")
+        config.write_text("registry: [.]\nstack: stack.yaml\n")
+    elif fault == "trackers.ini of nonsense":
+        (workspace / "trackers.ini").write_text("label = A\n")
+        config.write_text("registry: [trackers.ini]\nstack: stack.yaml\n")
+    elif fault == "an unknown key":
+        config.write_text("stak: vots2023\nstack: stack.yaml\n")
     elif fault == "unknown stack":
         config.write_text("registry: [trackers.ini]\nstack: nowhere\n")
     elif fault == "another stack":
@@ -141,3 +170,33 @@ def test_bad_input(
     error = capsys.readouterr().err
     assert error.startswith("hqtrack: error: ")
     assert said in error
+    assert error.count("\n") == 1
+    assert not mark.exists()
+
+
+def test_a_broken_sequence_leaves_the_verdicts_of_the_others(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "sequences" / "s0" / "color" / "00000002.jpg").unlink()
+    shutil.rmtree(results(workspace).parent / "s1")
+    (workspace / "sequences" / "list.txt").write_text("s0\ngone\ns1\n")
+    assert check(workspace) == 1
+    printed = capsys.readouterr().out
+    assert "2 the sequence is not whole; 1 missing" in printed
+    words = " ".join(printed.replace("│", " ").split())
+    assert "color/00000002.jpg is missing and 2 images follow it" in words
+    assert main(["evaluate", "--workspace", str(workspace), "FirstMask"]) == 2
+    said = capsys.readouterr()
+    assert "2 the sequence is not whole; 1 missing" in said.out
+    assert said.err.startswith("hqtrack: error: nothing was run, for sequence s0 is not whole")
+    assert not (results(workspace).parent / "s1").exists()
+
+
+def test_results_that_would_crash_the_toolkit_are_corrupt(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = struct.pack("<hI", 1, 4) + 4 * struct.pack("<BhhHHH2H", 3, 0, 0, 4, 4, 2, 9, 65000)
+    (results(workspace) / "s0_001_001.bin").write_bytes(content)
+    assert check(workspace) == 1
+    words = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "s0_001_001.bin cannot be read (its runs do not fit a mask of 4x4)" in words

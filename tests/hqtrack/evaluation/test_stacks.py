@@ -1,6 +1,7 @@
 """The workspaces of the challenges, as the toolkit sees them."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 from vot.stack import list_integrated_stacks
 
 from hqtrack.errors import InputError
-from hqtrack.evaluation.workspace import find_tasks, find_trackers, open_workspace
+from hqtrack.evaluation.workspace import Broken, Task, find_tasks, find_trackers, open_workspace
 from tests.helpers.workspaces import ROOT, small_workspace
 
 STACKS = {
@@ -27,7 +28,9 @@ def sequences(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_workspace(tmp_path_factory.mktemp("stacks"), (3, 4)) / "sequences"
 
 
-def opened(stack: str, config: dict[str, object], sequences: Path, tmp_path: Path) -> list[str]:
+def opened(
+    stack: str, config: dict[str, object], sequences: Path, tmp_path: Path
+) -> Sequence[Task]:
     """What there is to run in a workspace with this configuration and these sequences."""
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
@@ -35,8 +38,7 @@ def opened(stack: str, config: dict[str, object], sequences: Path, tmp_path: Pat
     shutil.copytree(sequences, folder / str(config["sequences"]), symlinks=True)
     (folder / "config.yaml").write_text(yaml.dump({**config, "stack": stack}))
     workspace = open_workspace(folder)
-    tasks = find_tasks(workspace, find_trackers(workspace, ["FirstMask"]))
-    return [f"{task.experiment.identifier} {task.sequence.name}" for task in tasks]
+    return find_tasks(workspace, find_trackers(workspace, ["FirstMask"]))
 
 
 @pytest.mark.parametrize(("folder", "stack"), STACKS.items())
@@ -50,7 +52,8 @@ def test_a_challenge_is_a_stack_of_the_toolkit(
     (registry,) = config["registry"]
     assert (path.parent / registry).resolve() == ROOT / "trackers.ini"
     config["registry"] = ["../../trackers.ini"]
-    tasks = opened(stack, config, sequences, tmp_path)
+    found = opened(stack, config, sequences, tmp_path)
+    tasks = [f"{task.experiment.identifier} {task.sequence.name}" for task in found]
     expected = ["baseline s0", "baseline s1"]
     assert tasks == expected + (["realtime s0", "realtime s1"] if "realtime" in stack else [])
 
@@ -74,5 +77,8 @@ def test_points_are_refused(sequences: Path, tmp_path: Path) -> None:
     for file in (copy / "s0").glob("groundtruth*.txt"):
         file.write_text("3.0,4.0\n" * 3)
     config = {"registry": ["../../trackers.ini"], "sequences": "sequences"}
-    with pytest.raises(InputError, match="objects of type Point"):
-        opened("vots2026/point", config, copy, tmp_path)
+    tasks = opened("vots2026/point", config, copy, tmp_path)
+    found = {task.sequence.name: task.sequence for task in tasks}
+    assert isinstance(found["s0"], Broken)
+    assert "objects of type Point" in found["s0"].trouble
+    assert not isinstance(found["s1"], Broken)

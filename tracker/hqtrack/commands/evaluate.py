@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from hqtrack.evaluation.cluster import RayPool, cluster_workers, connected, local_workers
 from hqtrack.evaluation.dispatch import dispatch
-from hqtrack.evaluation.findings import State, examine, print_findings
+from hqtrack.evaluation.findings import State, examine, print_findings, refuse_broken
 from hqtrack.evaluation.store import check_writable, results_of, store
 from hqtrack.evaluation.worker import Job, Outcome, job_of
 from hqtrack.evaluation.workspace import Task, find_tasks, find_trackers, open_workspace
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     tasks = find_tasks(workspace, trackers)
     logs = args.workspace / "logs"
     findings = list(examine(tasks, logs))
+    refuse_broken(findings)
     todo = [f.task for f in findings if f.state in (State.MISSING, State.CORRUPT)]
     reasons: dict[Job, str] = {}
     if todo:

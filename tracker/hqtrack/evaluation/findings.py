@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from vot.region import Special  # type: ignore[import-untyped]
 from vot.tracker import Trajectory  # type: ignore[import-untyped]
 
-from hqtrack.errors import MissingFileError
-from hqtrack.evaluation.workspace import Task
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.evaluation.trajectory_files import examine_binary, examine_text
+from hqtrack.evaluation.workspace import Broken, Task
 from hqtrack.vot.process import PRESETS
 from hqtrack.vot.provenance import Made, Provenance, identity, image_key, read_made
 
@@ -23,6 +25,7 @@ _CLOCK_SECONDS = 2.0
 class State(StrEnum):
     """What there is of a tracker on a sequence, worst first."""
 
+    BROKEN = "the sequence is not whole"
     MISSING = "missing"
     CORRUPT = "corrupt"
     STALE = "made by another version"
@@ -55,6 +58,11 @@ def examine(tasks: Sequence[Task], logs: Path) -> Iterator[Finding]:
 
 
 def _examine(task: Task, made: Sequence[Made], now: Provenance | None) -> Finding:
+    if isinstance(task.sequence, Broken):
+        return Finding(task, State.BROKEN, task.sequence.trouble)
+    # before the toolkit decodes them
+    if wrong := _unsafe(Path(task.experiment.results(task.tracker, task.sequence)._storage.base)):
+        return Finding(task, State.CORRUPT, wrong)
     complete, files, results = task.experiment.scan(task.tracker, task.sequence)
     if not complete:
         there = len([name for name in files if not name.endswith(".value")])
@@ -77,6 +85,19 @@ def _examine(task: Task, made: Sequence[Made], now: Provenance | None) -> Findin
     if differences := max(signed, key=lambda one: one.time).by.differences(now):
         return Finding(task, State.STALE, "; ".join(differences))
     return Finding(task, State.COMPLETE)
+
+
+def _unsafe(folder: Path) -> str:
+    """What is wrong with files of regions that the toolkit could not decode; else nothing."""
+    for path in sorted(folder.glob("*")) if folder.is_dir() else []:
+        try:
+            if path.suffix == ".bin":
+                examine_binary(path.read_bytes())
+            elif path.suffix == ".txt":
+                examine_text(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+        except (OSError, ValueError) as error:
+            return f"{path.name} cannot be read ({error})"
+    return ""
 
 
 def _damage(task: Task, files: Sequence[str], results: Any) -> str:
@@ -122,16 +143,33 @@ def _identity(tracker: Any) -> Provenance | None:
         return None
 
 
+def refuse_broken(findings: Sequence[Finding]) -> None:
+    """Print the findings and raise InputError where a sequence is not whole.
+
+    Nothing has been run then: what is tracked of half a sequence would have to be tracked again.
+    """
+    broken = {f.task.sequence.name: f.detail for f in findings if f.state is State.BROKEN}
+    if broken:
+        print_findings(findings)
+        (name, trouble), *others = broken.items()
+        more = f"; {len(others)} more are not whole: {', '.join(n for n, _ in others)}"
+        raise InputError(
+            f"nothing was run, for sequence {name} is not whole: {trouble}{more if others else ''}"
+        )
+
+
 def print_findings(findings: Sequence[Finding]) -> None:
     """A table of the results that need another run, and how many there are of each kind."""
     console = Console()
     trouble = [finding for finding in findings if not finding.state.usable]
     if trouble:
-        table = Table("tracker", "experiment", "sequence", "results")
+        table = Table()
+        for heading in ("tracker", "experiment", "sequence", "results"):
+            table.add_column(heading, overflow="fold")
         for task, state, detail in trouble:
             text = f"{state}: {detail}" if detail else str(state)
             names = (task.tracker.reference, task.experiment.identifier, task.sequence.name)
-            table.add_row(*names, text)
+            table.add_row(*map(escape, (*names, text)))
         console.print(table)
     counts = Counter(finding.state for finding in findings)
     console.print("; ".join(f"{counts[state]} {state}" for state in State if counts[state]))

@@ -10,6 +10,7 @@ from vot.region import is_special  # type: ignore[import-untyped]
 
 from hqtrack.errors import InputError
 from hqtrack.evaluation.make_workspace import add_sequences
+from hqtrack.evaluation.sequence_files import examine_sequence
 from hqtrack.regions import Region, to_mask
 from hqtrack.types import Masks
 from hqtrack.video import open_sequence, read_image
@@ -32,6 +33,8 @@ def read_starts(folder: Path, objects: str | None, first: int, last: int | None)
         if not (folder / "sequence").is_file():
             add_sequences(Path(workspace), [open_sequence(folder)])
             folder = Path(workspace) / "sequences" / folder.absolute().name
+        elif trouble := examine_sequence(folder):
+            raise InputError(f"sequence {folder.name} is not whole: {trouble}")
         sequence = load_sequence(str(folder.absolute()))
         count = len(sequence)
         chosen = _chosen(list(sequence.objects()), objects)

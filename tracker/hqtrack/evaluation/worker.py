@@ -15,7 +15,7 @@ from vot.tracker import (  # type: ignore[import-untyped]
 )
 from vot.workspace import LocalStorage  # type: ignore[import-untyped]
 
-from hqtrack.evaluation.workspace import Task, find_tasks, find_trackers, open_workspace
+from hqtrack.evaluation.workspace import Broken, Task, find_tasks, find_trackers, open_workspace
 
 
 class Job(NamedTuple):
@@ -60,6 +60,8 @@ class Worker:
     def run(self, job: Job) -> Outcome:
         """Run the sequence; the results are handed back, nothing is stored in the workspace."""
         task = self._tasks[job]
+        if isinstance(task.sequence, Broken):  # on the machine of this worker
+            return Outcome({}, {}, task.sequence.trouble)
         with tempfile.TemporaryDirectory(prefix="hqtrack-") as folder:
             os.environ["HQTRACK_WORKSPACE"] = folder
             tracker = copy.copy(task.tracker)

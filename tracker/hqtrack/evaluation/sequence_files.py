@@ -1,0 +1,237 @@
+"""The files of the sequences of a workspace, counted here rather than by the VOT toolkit.
+
+The toolkit stops reading images at the first number that is missing, and takes annotations of any
+length. Here nothing is imported from it, so that `hqtrack doctor` can look, too.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image as PillowImage
+
+from hqtrack.errors import InputError
+from hqtrack.evaluation.trajectory_files import examine_text
+from hqtrack.evaluation.yaml_files import read_yaml
+from hqtrack.video.images import is_hidden, order_images
+
+_CHANNELS = ("color", "depth", "ir")
+_USUAL = "%08d.jpg"
+_PATTERN = re.compile(r"(?P<before>[^%]*)%0?\d*d(?P<after>[^%]*\.(jpg|png))")
+_AGAIN = (
+    "copy the sequence again; one of a challenge is fetched by `vot evaluate` once its folder and "
+    "list.txt are deleted"
+)
+
+
+class Listed(NamedTuple):
+    """A sequence that list.txt names, and what keeps it from being used; empty if it is whole."""
+
+    name: str
+    folder: Path
+    trouble: str
+
+
+def sequences_folder(workspace: Path) -> Path:
+    """The folder that a workspace's configuration says its sequences are in; errors as read_yaml's.
+
+    Raises InputError, too, where what it says is no path.
+    """
+    named = read_yaml(workspace / "config.yaml").get("sequences", "sequences")
+    if not isinstance(named, str) or not named:
+        raise InputError(f"{workspace / 'config.yaml'}: sequences has to be the path of a folder")
+    return workspace / named
+
+
+def listed_sequences(sequences: Path) -> list[Listed]:
+    """All sequences of ``list.txt`` in this folder, in order, each examined.
+
+    Raises InputError where it cannot be read or names none.
+    """
+    path = sequences / "list.txt"
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path} ({error}): write one name per line") from error
+    if lines[-1] == "":
+        lines.pop()
+    found: list[Listed] = []
+    for number, line in enumerate(lines, start=1):
+        folder = sequences / line.strip()
+        name = os.path.basename(line.strip())
+        if trouble := _bad_name(line):
+            trouble = f"line {number} of list.txt {trouble}: write one name per line"
+            found.append(Listed(name or f"line {number}", folder, trouble))
+        elif name in (one.name for one in found):
+            found.append(Listed(name, folder, f"list.txt names it twice: remove line {number}"))
+        else:
+            found.append(Listed(name, folder, examine_sequence(folder)))
+    if not found:
+        raise InputError(f"{path} names no sequence: there is nothing to do; write one per line")
+    return found
+
+
+def _bad_name(line: str) -> str:
+    """Why a line of list.txt is no path of a sequence; empty if it is one."""
+    if not line.strip():
+        return "is empty"
+    if not line.strip().isprintable():
+        return f"has characters that cannot be printed, {line!a}"
+    if os.path.basename(line.strip()) in ("", ".", ".."):
+        return f"is {line.strip()!r}, which is no sequence's own folder"
+    return ""
+
+
+def examine_sequence(folder: Path) -> str:
+    """What keeps the toolkit from reading all of a sequence, and the remedy; empty if nothing."""
+    if not folder.is_dir():
+        what = "is a link to nothing" if folder.is_symlink() else "is not there"
+        return f"its folder {what}: {_AGAIN}"
+    if not (folder / "sequence").is_file():
+        return "" if any(folder.glob("groundtruth*.txt")) else f"it has no file sequence: {_AGAIN}"
+    try:
+        text = (folder / "sequence").read_text(encoding="utf-8")
+        pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
+        properties = {key.strip(): value.strip() for key, value in pairs}
+        patterns = _patterns(properties)
+        counts = {name: _count(folder, patterns[name]) for name in patterns}
+        count = counts["color"]
+        for name, other in counts.items():
+            if other != count:
+                return f"it has {count} images in color, {other} in {name}: {_AGAIN}"
+        _check_first_image(folder / (patterns["color"] % 1), properties)
+        declared = properties.get("length", "")
+        if declared.isdecimal() and int(declared) > count:
+            return f"it has {count} images, its file sequence says length={declared}: {_AGAIN}"
+        return _examine_annotations(folder, count)
+    except (_NotWholeError, OSError, UnicodeDecodeError) as error:
+        return str(error)
+
+
+class _NotWholeError(Exception):
+    """What is wrong with a sequence."""
+
+
+def _patterns(properties: dict[str, str]) -> dict[str, str]:
+    """The pattern of the images of each channel, as the toolkit finds it."""
+    patterns = {
+        name: properties[f"channels.{name}"]
+        for name in _CHANNELS
+        if properties.get(f"channels.{name}")
+    } or {"color": f"color/{_USUAL}"}
+    if "color" not in patterns:
+        raise _NotWholeError(
+            "it has no channel color, which HQTrack needs: name its images as channels.color in "
+            "the file sequence"
+        )
+    usual = {n: p if os.path.splitext(p)[1] else f"{p}/{_USUAL}" for n, p in patterns.items()}
+    for pattern in usual.values():
+        if _PATTERN.fullmatch(pattern) is None:
+            raise _NotWholeError(
+                f"its images are named {pattern}: write one number and .jpg or .png, like "
+                f"color/{_USUAL}"
+            )
+    return usual
+
+
+def _count(folder: Path, pattern: str) -> int:
+    """How many images of a pattern there are, from 1 on without gap; else raises _NotWholeError."""
+    place, name = folder / os.path.dirname(pattern), os.path.basename(pattern)
+    if not place.is_dir():
+        raise _NotWholeError(f"it has no folder {os.path.dirname(pattern)}: {_AGAIN}")
+    parts = re.split(r"%0?\d*d", name)
+    shape = re.compile(r"(\d+)".join(map(re.escape, parts)))
+    numbers: set[int] = set()
+    with os.scandir(place) as entries:
+        for entry in entries:
+            found = shape.fullmatch(entry.name)
+            if found is None or name % int(found[1]) != entry.name:
+                continue
+            if not entry.is_file():
+                raise _NotWholeError(_no_file(Path(entry.path)))
+            if entry.stat().st_size == 0:
+                raise _NotWholeError(f"{pattern % int(found[1])} is empty: {_AGAIN}")
+            numbers.add(int(found[1]))
+    others = [path.name for path in order_images(place.iterdir()) if path.stem.isdecimal()]
+    others = [other for other in others if not _is_of(shape, name, other)]
+    if not numbers:
+        seen = f"; there is {others[0]}" if others else ""
+        raise _NotWholeError(f"it has no images {pattern}{seen}: {_AGAIN}")
+    _check_gaps(pattern, numbers, others)
+    return len(numbers)
+
+
+def _is_of(shape: "re.Pattern[str]", name: str, other: str) -> bool:
+    found = shape.fullmatch(other)
+    return found is not None and name % int(found[1]) == other
+
+
+def _no_file(path: Path) -> str:
+    place = f"{path.parent.name}/{path.name}"
+    if not path.is_symlink():
+        return f"{place} is no file: {_AGAIN}"
+    return (
+        f"{place} is a link to {os.readlink(path)}, where no image is: bring the images back "
+        "there, or make the workspace again (`hqtrack workspace --copy` keeps the images in it)"
+    )
+
+
+def _check_gaps(pattern: str, numbers: set[int], others: list[str]) -> None:
+    count = len(numbers)
+    first = next(number for number in range(1, count + 2) if number not in numbers)
+    behind = sorted(number for number in numbers if number > first)
+    if behind:
+        raise _NotWholeError(
+            f"{pattern % first} is missing and {len(behind)} images follow it, up to "
+            f"{os.path.basename(pattern % behind[-1])}: the toolkit would stop before it; {_AGAIN}"
+        )
+    if 0 in numbers:
+        raise _NotWholeError(
+            f"its images are numbered from 0, and the toolkit starts with {pattern % 1}: number "
+            "them from 1"
+        )
+    if others:
+        raise _NotWholeError(
+            f"{others[0]} and {len(others) - 1} other images are not named {pattern}, so the "
+            "toolkit would never read them: rename or remove them"
+        )
+
+
+def _check_first_image(path: Path, properties: dict[str, str]) -> None:
+    """Raise _NotWholeError unless it can be opened, and has the size that the sequence declares."""
+    try:
+        with PillowImage.open(path) as picture:
+            size = picture.size
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _NotWholeError(f"{path.name} cannot be read as an image: {_AGAIN}") from error
+    declared = [properties.get(name, "") for name in ("width", "height")]
+    # an orientation in its EXIF data may turn it
+    if all(map(str.isdecimal, declared)) and sorted(size) != sorted(map(int, declared)):
+        raise _NotWholeError(
+            f"{path.name} is {size[0]}x{size[1]}, the file sequence says {'x'.join(declared)}: "
+            f"{_AGAIN}"
+        )
+
+
+def _examine_annotations(folder: Path, count: int) -> str:
+    files = sorted(path for path in folder.glob("groundtruth_*.txt") if not is_hidden(path))
+    files = files or [folder / "groundtruth.txt"]
+    for path in files:
+        if not path.is_file():
+            return f"it has no {path.name}, where its object is: {_AGAIN}"
+        try:
+            known = examine_text(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+        except ValueError as error:
+            return f"{path.name}: {error}: {_AGAIN}"
+        if not any(known):
+            return f"{path.name} nowhere says where the object is: {_AGAIN}"
+        if len(known) > count:
+            return f"it has {count} images and {path.name} has {len(known)} lines: {_AGAIN}"
+        # where the truth is secret, a file ends with the mask with which its object starts
+        if len(known) < count and sum(known) > 1:
+            return (
+                f"it has {count} images and {path.name} has {len(known)} lines: {_AGAIN}; where "
+                "the rest is not annotated, add a line 0 for each image"
+            )
+    return ""
