@@ -1,4 +1,4 @@
-"""The command ``hqtrack``: one module per subcommand, loaded when it is called."""
+"""The command ``hqtrack``: loads one module per subcommand, and only the one that it runs."""
 
 import argparse
 import sys
@@ -9,18 +9,18 @@ from hqtrack import version
 from hqtrack.errors import InputError
 
 _COMMANDS = {
-    "run": "follow objects through a video",
+    "run": "track objects through a video",
     "score": "measure a tracker on annotated sequences",
-    "inspect": "see how the masks of a record came about, in a browser",
+    "inspect": "write a page that shows where the masks of a record come from",
     "generate": "make sequences with exact masks",
     "workspace": "turn a folder of sequences into a VOT workspace",
     "evaluate": "evaluate trackers in a workspace on every device, through the VOT toolkit",
-    "check": "find out whether the results of a workspace are complete and whole",
-    "debug": "drive one sequence through the tracker process, message by message",
-    "bench": "find out what a frame costs on this machine, stage by stage",
-    "warmup": "compile what a GPU needs, once per machine",
-    "doctor": "find out what works on this machine",
-    "weights": "list, fetch and check the weights of the networks",
+    "check": "verify that the results of a workspace are complete and intact",
+    "debug": "run the tracker process on one sequence and print its replies and times",
+    "bench": "measure time per stage and memory on this machine",
+    "warmup": "compile the kernels for a GPU, once per machine",
+    "doctor": "check each requirement and suggest fixes",
+    "weights": "list, download and verify the weights of the networks",
 }
 """Command and summary; its module in hqtrack.commands has ``add_arguments`` and ``run``."""
 
@@ -28,8 +28,8 @@ _COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command, by default the one of this process; return the exit code.
 
-    2 for input that cannot be used, with one line on stderr that says what to do; 130 when
-    interrupted.
+    The code is 2 if an input cannot be used; one line on stderr then says what to do. It is 130
+    after an interruption.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     command = next((word for word in arguments if word in _COMMANDS), None)
@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
-    """The parser of all commands; only ``command``, if any, gets its options, to start fast."""
+    """The parser of all commands; to start fast, only ``command``, if any, gets its options."""
     parser = argparse.ArgumentParser(
-        prog="hqtrack", description="Track anything in video: several objects, given by masks."
+        prog="hqtrack", description="Track objects through video, starting from one mask each."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -1,7 +1,7 @@
-"""The demonstration: the VOT toolkit evaluates HQTrackLight on sequences made on the spot.
+"""The demonstration: the VOT toolkit evaluates HQTrackLight on generated sequences.
 
 ``python -m hqtrack.demo``, from a checkout, fills vot_workspace/demo, runs ``vot evaluate`` and
-``vot analysis`` there and shows what came out, beside a tracker that repeats the first masks.
+``vot analysis`` there and prints the measures of HQTrackLight and of the baseline.
 """
 
 import json
@@ -38,10 +38,10 @@ _OVERLAY_FRAMES = 5
 
 
 class Measures(NamedTuple):
-    """What the toolkit measured, each in [0, 1].
+    """The toolkit's measures, each in [0, 1].
 
-    ``quality`` is the overlap over all frames, ``accuracy`` that while the object is tracked and
-    ``robustness`` the share of frames on which it is.
+    ``quality`` is the overlap over all frames, ``accuracy`` the overlap while the tracker follows
+    the object, and ``robustness`` the share of frames on which it does.
     """
 
     quality: float
@@ -57,7 +57,7 @@ class Analysis(NamedTuple):
 
 
 def main() -> int:
-    """Run the demonstration; the exit status is 0 when all results are there."""
+    """Run the demonstration; the exit status is 0 if all results are there."""
     console = Console()
     try:
         if not (_WORKSPACE / "config.yaml").exists():
@@ -70,7 +70,7 @@ def main() -> int:
             _generate(_WORKSPACE)
         console.rule("vot evaluate")
         start = time.monotonic()
-        # results of an earlier run may be those of other weights
+        # results of an earlier run may come from other weights
         _vot("evaluate", "--force")
         seconds = time.monotonic() - start
         _check_complete(_WORKSPACE)
@@ -95,7 +95,7 @@ def _generate(workspace: Path) -> None:
 
 def _vot(command: str, *options: str) -> None:
     """Run a command of the toolkit for TRACKERS."""
-    # the toolkit keeps measures of earlier results, and does not notice that results changed
+    # the toolkit caches measures, and does not notice that results have changed
     environment = {**os.environ, "VOT_PERSISTENT_CACHE": "false"}
     arguments = [command, "--workspace", str(_WORKSPACE), *options, *TRACKERS]
     ended = subprocess.run([sys.executable, "-m", "vot", *arguments], env=environment, check=False)
@@ -106,7 +106,7 @@ def _vot(command: str, *options: str) -> None:
 
 
 def _check_complete(folder: Path) -> None:
-    """Raise InputError with the end of the log when results are missing.
+    """Raise InputError with the end of the log if results are missing.
 
     The toolkit reports success even when a tracker failed.
     """
@@ -120,7 +120,7 @@ def _check_complete(folder: Path) -> None:
 
 
 def missing_results(folder: Path, trackers: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Tracker and sequence of each result that a workspace lacks."""
+    """Tracker and sequence of each missing result of a workspace."""
     workspace = Workspace.load(str(folder))
     storage = workspace.storage.substorage("results")
     return [
@@ -136,7 +136,7 @@ def _analyse(report: Path) -> Analysis:
     report.unlink(missing_ok=True)
     _vot("analysis", "--format", "json", "--name", report.stem)
     if not report.exists():
-        raise InputError(f"vot analysis left no {report}; see its output above")
+        raise InputError(f"vot analysis did not write {report}; see its output above")
     analysis = read_analysis(json.loads(report.read_text()))
     lacking = sorted(set(TRACKERS) - set(analysis.overall))
     if lacking:
@@ -147,7 +147,7 @@ def _analyse(report: Path) -> Analysis:
 def read_analysis(report: dict[str, Any]) -> Analysis:
     """The measures in a JSON report of a workspace made by ``hqtrack workspace``.
 
-    What is measured by sequence comes as one list, all sequences of the first tracker first.
+    The report has the measures of sequences as one list, all sequences of the first tracker first.
     """
     experiment = report["results"]["baseline"]
     names = [analysis["name"] for analysis in experiment["parameters"]["analyses"]]

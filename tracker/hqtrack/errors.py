@@ -1,9 +1,9 @@
-"""What goes wrong because of what we were given. Every message says what to do about it."""
+"""Errors that the caller can fix. Every message says how."""
 
 
 class InputError(ValueError):
-    """Something the caller handed over cannot be used: an image, a mask, a folder, an option."""
+    """An input cannot be used: an image, a mask, a folder, an option."""
 
 
 class MissingFileError(FileNotFoundError, InputError):
-    """A file or folder that was asked for is not there."""
+    """A requested file or folder does not exist."""

@@ -1,4 +1,4 @@
-"""How far a command has come, shown on stderr."""
+"""Shows the progress of a command on stderr."""
 
 import sys
 import time
@@ -57,7 +57,7 @@ def pace_on_stderr(total: int | None) -> Iterator[Callable[[], None]]:
 
 
 class _Lines:
-    """Plain lines; the speed is that since the line before."""
+    """Plain lines; the speed is that since the previous line."""
 
     def __init__(self, total: int | None) -> None:
         self._total = total
@@ -70,7 +70,7 @@ class _Lines:
             self.end()
 
     def end(self) -> None:
-        """Say how far it is, unless that was said."""
+        """Print the progress, unless the last line already shows it."""
         if self._done == self._done_before:
             return
         now = time.monotonic()

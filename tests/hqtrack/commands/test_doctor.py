@@ -12,7 +12,7 @@ import torch
 
 from hqtrack.cli import main
 from hqtrack.commands import doctor
-from hqtrack.commands import doctor_checks as examination
+from hqtrack.commands import doctor_checks as checks
 from hqtrack.commands.doctor_checks import CheckResult, Verdict
 from hqtrack.errors import InputError
 
@@ -27,7 +27,7 @@ def usage(free):
 def versions(monkeypatch):
     """Versions of packages that seem to be installed; None for one that is not."""
     seeming = {"attributee": "0.1.9", "vot-toolkit": "0.9.0"}
-    monkeypatch.setattr(examination, "_version", seeming.get)
+    monkeypatch.setattr(checks, "_version", seeming.get)
     return seeming
 
 
@@ -37,23 +37,23 @@ def answering(monkeypatch, returncode=0, stdout="", stderr=""):
 
 
 def test_this_machine_tracks_over_trax():
-    [finding] = examination.check_trax()
-    assert finding == CheckResult("TraX", OK, "a tracker process started and tracked two frames")
+    [result] = checks.check_trax()
+    assert result == CheckResult("TraX", OK, "a tracker process started and tracked two frames")
 
 
 def test_a_tracker_process_that_fails(monkeypatch):
     answering(monkeypatch, 1, "", "Traceback\nImportError: no module trax\n")
-    [finding] = examination.check_trax()
-    assert finding.verdict is BROKEN
-    assert "ImportError: no module trax" in finding.found
-    assert "vot-trax" in finding.remedy
+    [result] = checks.check_trax()
+    assert result.verdict is BROKEN
+    assert "ImportError: no module trax" in result.found
+    assert "vot-trax" in result.remedy
 
 
 def test_a_tracker_process_that_answers_too_little(monkeypatch):
     answering(monkeypatch, 0, '@@TRAX:state "mask:2,3,6,6,0,36"\n')
-    [finding] = examination.check_trax()
-    assert finding.verdict is BROKEN
-    assert "1 of 3 answers" in finding.found
+    [result] = checks.check_trax()
+    assert result.verdict is BROKEN
+    assert "1 of 3 replies" in result.found
 
 
 def test_a_process_that_hangs_is_ended(monkeypatch):
@@ -61,23 +61,23 @@ def test_a_process_that_hangs_is_ended(monkeypatch):
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
     monkeypatch.setattr(subprocess, "run", hang)
-    [finding] = examination.check_trax()
-    assert "no end after 60 s" in finding.found
+    [result] = checks.check_trax()
+    assert "no end after 60 s" in result.found
 
 
 @pytest.mark.parametrize(
     ("version", "verdict"), [((3, 10, 4), BROKEN), ((3, 11, 0), OK), ((3, 14, 0), BROKEN)]
 )
 def test_python(version, verdict):
-    [finding] = examination.check_python(version)
-    assert finding.verdict is verdict
-    assert bool(finding.remedy) == (verdict is BROKEN)
+    [result] = checks.check_python(version)
+    assert result.verdict is verdict
+    assert bool(result.remedy) == (verdict is BROKEN)
 
 
 def test_the_toolkit_with_an_attributee_that_breaks_it(monkeypatch, versions):
     versions["attributee"] = "0.1.10"
     answering(monkeypatch, 1, "", "Traceback\nTypeError: no default\n")
-    attributee, toolkit = examination.check_toolkit()
+    attributee, toolkit = checks.check_toolkit()
     assert attributee.verdict is BROKEN
     assert attributee.remedy == "pip install attributee==0.1.9"
     assert toolkit.verdict is BROKEN
@@ -86,20 +86,20 @@ def test_the_toolkit_with_an_attributee_that_breaks_it(monkeypatch, versions):
 
 def test_the_toolkit_as_it_should_be(monkeypatch, versions):
     answering(monkeypatch)
-    assert [finding.verdict for finding in examination.check_toolkit()] == [OK, OK]
+    assert [result.verdict for result in checks.check_toolkit()] == [OK, OK]
 
 
 @pytest.mark.parametrize(
     ("cuda", "driver", "verdict", "found"),
     [
-        (False, None, OK, "the CPU computes"),
+        (False, None, OK, "hqtrack uses the CPU"),
         (False, "550.54", WARNING, "driver 550.54 is here, but PyTorch"),
     ],
 )
 def test_the_gpu(monkeypatch, cuda, driver, verdict, found):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(examination, "_driver", lambda: driver)
-    pytorch, gpu = examination.check_torch()
+    monkeypatch.setattr(checks, "_driver", lambda: driver)
+    pytorch, gpu = checks.check_torch()
     assert (pytorch.verdict, gpu.verdict) == (OK, verdict)
     assert found in gpu.found
 
@@ -107,16 +107,16 @@ def test_the_gpu(monkeypatch, cuda, driver, verdict, found):
 def test_the_driver_is_asked(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: name)
     answering(monkeypatch, 0, "550.54\n550.54\n")
-    assert examination._driver() == "550.54"
+    assert checks._driver() == "550.54"
     answering(monkeypatch, 9, "no devices were found\n")
-    assert examination._driver() is None
+    assert checks._driver() is None
 
 
 def test_a_torch_that_cannot_be_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    [finding] = examination.check_torch()
-    assert finding.verdict is BROKEN
-    assert finding.remedy == "install it again: pip install torch"
+    [result] = checks.check_torch()
+    assert result.verdict is BROKEN
+    assert result.remedy == "install it again: pip install torch"
 
 
 @pytest.fixture
@@ -125,19 +125,19 @@ def checkpoints(monkeypatch, tmp_path):
     monkeypatch.setenv("HQTRACK_WEIGHTS", str(tmp_path))
     light = tmp_path / "light.safetensors"
     light.write_bytes(b"abc")
-    known = examination.weights.KNOWN["light"]
+    known = checks.weights.KNOWN["light"]
     monkeypatch.setattr(type(known), "path", lambda self, directory=None: tmp_path / self.file)
-    monkeypatch.setattr(examination.weights, "verify", lambda name: light)
+    monkeypatch.setattr(checks.weights, "verify", lambda name: light)
     return tmp_path
 
 
 def weights_found():
-    return {finding.check.split()[1]: finding for finding in examination.check_weights()}
+    return {result.check.split()[1]: result for result in checks.check_weights()}
 
 
 def test_missing_released_weights_are_a_warning(checkpoints):
     found = weights_found()
-    assert {name for name, finding in found.items() if finding.verdict is WARNING} == {
+    assert {name for name, result in found.items() if result.verdict is WARNING} == {
         "vmos",
         "hqsam_vit_h",
     }
@@ -154,7 +154,7 @@ def test_damaged_weights_are_broken(checkpoints, monkeypatch):
     def verify(name):
         raise InputError("it is truncated")
 
-    monkeypatch.setattr(examination.weights, "verify", verify)
+    monkeypatch.setattr(checks.weights, "verify", verify)
     (checkpoints / "sam_hq_vit_b.pth").write_bytes(b"abc")
     found = weights_found()
     assert found["hqsam_vit_b"].verdict is BROKEN
@@ -164,8 +164,8 @@ def test_damaged_weights_are_broken(checkpoints, monkeypatch):
 
 
 def test_large_weights_are_not_read(checkpoints, monkeypatch):
-    monkeypatch.setattr(examination, "_READ_THROUGH", 2)
-    monkeypatch.delattr(examination.weights, "verify")
+    monkeypatch.setattr(checks, "_READ_THROUGH", 2)
+    monkeypatch.delattr(checks.weights, "verify")
     assert "hqtrack weights verify light" in weights_found()["light"].found
 
 
@@ -175,24 +175,24 @@ def test_large_weights_are_not_read(checkpoints, monkeypatch):
 )
 def test_free_space(tmp_path, monkeypatch, free, needed, verdict):
     monkeypatch.setattr(shutil, "disk_usage", usage(free))
-    finding = examination.examine_folder("cache", tmp_path / "not" / "yet", "REMEDY", needed)
-    assert finding.verdict is verdict
-    assert ("REMEDY" in finding.remedy) == (verdict is not OK)
+    result = checks.examine_folder("cache", tmp_path / "not" / "yet", "REMEDY", needed)
+    assert result.verdict is verdict
+    assert ("REMEDY" in result.remedy) == (verdict is not OK)
     assert not (tmp_path / "not").exists()
 
 
 @pytest.mark.parametrize(("needed", "verdict"), [(False, WARNING), (True, BROKEN)])
 def test_a_folder_that_cannot_be_written(tmp_path, needed, verdict):
     (tmp_path / "file").write_text("no folder")
-    finding = examination.examine_folder("cache", tmp_path / "file", "REMEDY", needed)
-    assert (finding.verdict, finding.remedy) == (verdict, "REMEDY")
-    assert "cannot write to" in finding.found
+    result = checks.examine_folder("cache", tmp_path / "file", "REMEDY", needed)
+    assert (result.verdict, result.remedy) == (verdict, "REMEDY")
+    assert "cannot write to" in result.found
 
 
 def test_all_folders_are_looked_at(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HQTRACK_WEIGHTS", str(tmp_path / "weights"))
-    found = {finding.check: finding.found for finding in examination.check_disk()}
+    found = {result.check: result.found for result in checks.check_disk()}
     assert list(found) == ["weights folder", "cache", "working folder", "temporary files"]
     assert str(tmp_path / "cache") in found["cache"]
     assert str(tmp_path / "weights") in found["weights folder"]
@@ -201,17 +201,17 @@ def test_all_folders_are_looked_at(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("free", "verdict"), [(1e6, WARNING), (1e9, OK)])
 def test_shared_memory(tmp_path, monkeypatch, free, verdict):
     monkeypatch.setattr(shutil, "disk_usage", usage(free))
-    [finding] = examination.check_shared_memory(tmp_path)
-    assert finding.verdict is verdict
-    [finding] = examination.check_shared_memory(tmp_path / "nothing")
-    assert finding.verdict is OK
+    [result] = checks.check_shared_memory(tmp_path)
+    assert result.verdict is verdict
+    [result] = checks.check_shared_memory(tmp_path / "nothing")
+    assert result.verdict is OK
 
 
 def test_codecs(monkeypatch):
     monkeypatch.setattr(av.codec, "codecs_available", {"h264", "hevc"})
-    [finding] = examination.check_video()
-    assert finding.verdict is WARNING
-    assert "without libx264" in finding.found
+    [result] = checks.check_video()
+    assert result.verdict is WARNING
+    assert "without libx264" in result.found
 
 
 def check_fine():
@@ -247,10 +247,10 @@ def test_each_line_has_a_verdict_and_a_remedy_below(monkeypatch, capsys):
         "warning  shm: small",
         "         -> make it larger",
         "broken   shared things: no such device",
-        "         -> report this as an issue, with all lines",
+        "         -> report this as an issue with all lines",
     ]
 
 
 def test_every_check_of_the_module_is_made():
-    checks = {value for name, value in vars(examination).items() if name.startswith("check_")}
-    assert set(doctor.CHECKS) == checks
+    functions = {value for name, value in vars(checks).items() if name.startswith("check_")}
+    assert set(doctor.CHECKS) == functions

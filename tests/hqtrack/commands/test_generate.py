@@ -52,5 +52,5 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     made = tmp_path / "synthetic_0000000"
     made.mkdir()
     assert main(["generate", str(tmp_path), "--frames", "1", "--size", "64x48"]) == 2
-    assert "already there" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert not list(made.iterdir())

@@ -322,7 +322,7 @@ def test_an_object_after_the_end_of_a_video_of_unknown_length(
 def test_a_text_file_named_mp4(tmp_path, arguments, built, capsys):
     (tmp_path / "notes.mp4").write_text("notes\n" * 99)
     arguments[1] = str(tmp_path / "notes.mp4")
-    assert "notes.mp4 is no video, or it is damaged" in error_of(arguments, capsys)
+    assert "notes.mp4 is not a video, or it is damaged" in error_of(arguments, capsys)
     assert built.asked == []
 
 

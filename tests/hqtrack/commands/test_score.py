@@ -164,7 +164,7 @@ def test_generated_sequences(built, capsys):
     [
         ([], "either a folder of sequences or --generated"),
         (["DIR", "--generated", "2"], "either a folder of sequences or --generated"),
-        (["DIR", "--objects", "2"], "of --generated sequences"),
+        (["DIR", "--objects", "2"], "to --generated sequences"),
         (["DIR", "--blank"], "give one, for example 2x2"),
         (["DIR", "--size", "160x90"], "give one, for example 2x2"),
         (["DIR", "--mosaic", "6x2", "--size", "90x90"], "6x2 tiles do not fit 90x90"),

@@ -26,4 +26,4 @@ def test_every_tracker_that_is_there_is_built(
     assert asked == [("HQTrackLight", "cuda"), ("HQTrack", "cuda")]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("HQTrackLight: ready after")
-    assert lines[1] == "HQTrack: left out: no weights: fetch them"
+    assert lines[1] == "HQTrack: skipped: no weights: fetch them"

@@ -179,7 +179,7 @@ def test_folders_without_images_or_with_one_name_twice_are_refused(tmp_path):
     with pytest.raises(InputError, match="not a folder"):
         list_images(tmp_path / "1.jpg")
     (tmp_path / "1.png").touch()
-    with pytest.raises(InputError, match="which one is the frame"):
+    with pytest.raises(InputError, match="have the same name"):
         list_images(tmp_path)
 
 

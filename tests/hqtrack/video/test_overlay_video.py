@@ -55,7 +55,7 @@ def test_without_h264_it_is_mpeg4_and_without_both_an_error(tmp_path, monkeypatc
     assert len(write(tmp_path / "o.mp4", [1, 2])[0]) == 2
     assert b"mp4v" in (tmp_path / "o.mp4").read_bytes()
     monkeypatch.setattr(overlay_video.av.codec, "codecs_available", set())
-    with pytest.raises(InputError, match="no libx264 or mpeg4 encoder; leave --overlay out"):
+    with pytest.raises(InputError, match="no libx264 or mpeg4 encoder; omit --overlay"):
         write(tmp_path / "p.mp4", [1, 2])
 
 

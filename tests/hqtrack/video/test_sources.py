@@ -68,7 +68,7 @@ def test_a_single_image(folder):
 def test_masks_are_no_frames(folder):
     source = open_source(folder, but_not=[folder / ".." / "color" / "f2.png"])
     assert [frame[1] for frame in read(source)] == ["f9.png", "f10.png"]
-    with pytest.raises(InputError, match="no image besides the mask"):
+    with pytest.raises(InputError, match="no image except the mask"):
         open_source(str(folder / "f2*"), but_not=[folder / "f2.png"])
 
 
@@ -104,7 +104,7 @@ def test_a_file_named_like_a_number_is_a_file(tmp_path, monkeypatch):
     [
         (["nothing.mp4"], r"no file or folder nothing\.mp4; check the path"),
         (["nothing*.png"], r"no image matches nothing\*\.png"),
-        (["a.txt", "b.txt"], r"no image matches a\.txt \.\.\.; files that count"),
+        (["a.txt", "b.txt"], r"no image matches a\.txt \.\.\.; image files end in"),
     ],
 )
 def test_what_is_not_there(tmp_path, monkeypatch, typed, message):
@@ -115,7 +115,7 @@ def test_what_is_not_there(tmp_path, monkeypatch, typed, message):
 
 def test_two_images_of_one_name(folder):
     PillowImage.new("RGB", (8, 6)).save(folder / "f9.jpg")
-    with pytest.raises(InputError, match="which one is the frame"):
+    with pytest.raises(InputError, match="have the same name"):
         open_source(str(folder / "*"))
 
 

@@ -80,7 +80,9 @@ def test_a_video_that_is_damaged_later_gives_the_frames_before(tmp_path):
     half, quarter = len(data) // 2, len(data) // 4
     path.write_bytes(data[:half] + bytes(quarter) + data[half + quarter :])
     read = []
-    with pytest.raises(InputError, match=r"clip\.mp4 cannot be decoded after frame \d+ .*mend it"):
+    with pytest.raises(
+        InputError, match=r"clip\.mp4 cannot be decoded after frame \d+ .*repair it"
+    ):
         read.extend(frame.number for frame in open_video(str(path), "clip").read())
     frames = open_video(str(path), "clip").read()
     assert [next(frames).number for _ in range(5)] == [1, 2, 3, 4, 5]
@@ -89,13 +91,15 @@ def test_a_video_that_is_damaged_later_gives_the_frames_before(tmp_path):
 def test_a_text_file_called_mp4(tmp_path):
     path = tmp_path / "notes.mp4"
     path.write_text("no video at all\n" * 40)
-    with pytest.raises(InputError, match=r"notes\.mp4 is no video.*give a video file or a folder"):
+    with pytest.raises(
+        InputError, match=r"notes\.mp4 is not a video.*give a video file or a folder"
+    ):
         open_video(str(path), "notes")
 
 
 def test_a_truncated_video(path):
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(InputError, match=r"clip\.mp4 is no video, or it is damaged"):
+    with pytest.raises(InputError, match=r"clip\.mp4 is not a video, or it is damaged"):
         open_video(str(path), "clip")
 
 
@@ -109,7 +113,7 @@ def test_sound_alone(tmp_path):
     with wave.open(str(tmp_path / "song.wav"), "wb") as song:
         song.setparams((1, 2, 8000, 0, "NONE", ""))
         song.writeframes(bytes(1600))
-    with pytest.raises(InputError, match=r"song\.wav holds no pictures"):
+    with pytest.raises(InputError, match=r"song\.wav has no pictures"):
         open_video(str(tmp_path / "song.wav"), "song")
 
 

@@ -72,7 +72,7 @@ def test_find_says_what_is_missing_and_how_to_get_it(folder: Path, tmp_path: Pat
     assert "drive.google.com/drive/folders/" in message
     with pytest.raises(MissingFileError, match=f"HQTRACK_WEIGHTS={tmp_path} hqtrack weights"):
         weights.find(NAME, tmp_path)
-    with pytest.raises(MissingFileError, match=r"light\.safetensors.*where no folder is given"):
+    with pytest.raises(MissingFileError, match=r"light\.safetensors.*without a folder, hqtrack uses"):
         weights.find("light", tmp_path)
 
 
@@ -279,7 +279,7 @@ def test_verify_command_checks_what_is_here(
     assert capsys.readouterr().out == ""
     (folder / FILE).write_bytes(tiny_file)
     assert command("verify") == 0
-    assert capsys.readouterr().out == f"{NAME}: {folder / FILE} is whole\n"
+    assert capsys.readouterr().out == f"{NAME}: {folder / FILE} is intact\n"
     (folder / FILE).write_bytes(flip_in_the_middle(tiny_file))
     with pytest.raises(InputError, match="damaged"):
         command("verify")

@@ -106,7 +106,9 @@ def test_the_hub_resumes_by_itself(server: FileServer, tmp_path: Path, behaviour
 def test_a_lie_is_not_kept(server: FileServer, tmp_path: Path, behaviour: str) -> None:
     path = tmp_path / "file.bin"
     server.behaviours = [behaviour]
-    with pytest.raises(DownloadError, match=r"something else than file\.bin: the content is wrong"):
+    with pytest.raises(
+        DownloadError, match=r"a different file than file\.bin: the content is wrong"
+    ):
         download(DRIVE, path, check)
     assert not path.exists()
     download(DRIVE, path, check)
@@ -199,4 +201,4 @@ def test_waiting_is_announced(
     original: Any = print
     monkeypatch.setattr("builtins.print", announce)
     download(DRIVE, path, check)
-    assert "another process is fetching file.bin" in capsys.readouterr().err
+    assert "another process is downloading file.bin" in capsys.readouterr().err

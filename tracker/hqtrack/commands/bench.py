@@ -1,4 +1,4 @@
-"""The command ``hqtrack bench``: what a frame costs on this machine, stage by stage."""
+"""The command ``hqtrack bench``: measures time per stage and memory on this machine."""
 
 import argparse
 import json
@@ -25,13 +25,15 @@ if TYPE_CHECKING:  # brings torch
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``hqtrack bench``."""
     add_setup_arguments(parser)
-    parser.add_argument("--frames", type=int, default=5, help="to measure (default: 5)")
-    parser.add_argument("--warmup", type=int, default=2, help="frames before (default: 2)")
+    parser.add_argument("--frames", type=int, default=5, help="frames to measure (default: 5)")
+    parser.add_argument(
+        "--warmup", type=int, default=2, help="frames before measuring (default: 2)"
+    )
     add_record_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print; 0 unless that is impossible."""
+    """Measure and print; returns 0, or raises InputError if that is impossible."""
     check_record(args)
     if args.frames < 1 or args.warmup < 0:
         raise InputError("--frames must be at least 1 and --warmup at least 0")
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _numbers(cost: "FrameCost") -> dict[str, Any]:
-    """The cost as JSON holds it."""
+    """The cost as a JSON object."""
     return {
         "frame_ms": cost.frame._asdict(),
         "cpu_ms": cost.cpu._asdict(),
@@ -94,8 +96,8 @@ def _cells(times: "Spread") -> tuple[str, ...]:
 
 def _memory(cost: "FrameCost") -> str:
     if cost.held is None or cost.peak is None:
-        return "memory is told on Linux and on GPUs only"
+        return "memory is measured only on Linux and on GPUs"
     return (
-        f"memory over the loaded networks: {cost.peak:.0f} MiB at most, {cost.held:.0f} MiB "
-        "between frames"
+        f"memory in addition to the loaded networks: {cost.peak:.0f} MiB at most, "
+        f"{cost.held:.0f} MiB between frames"
     )

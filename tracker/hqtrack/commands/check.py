@@ -1,4 +1,4 @@
-"""The command ``hqtrack check``: whether the results of a workspace are all there, and whole."""
+"""The command ``hqtrack check``: verifies that results are complete and intact."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is wrong; 0 when all results are there and usable, else 1."""
+    """Print results that cannot be used; 0 if there are none, else 1."""
     workspace = open_workspace(args.workspace)
     tasks = find_tasks(workspace, find_trackers(workspace, args.trackers))
     findings = list(examine(tasks, args.workspace / "logs"))

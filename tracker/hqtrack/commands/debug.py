@@ -1,4 +1,4 @@
-"""The command ``hqtrack debug``: one sequence through the process that the toolkit would start."""
+"""The command ``hqtrack debug``: plays the toolkit's part for one sequence."""
 
 import argparse
 import tempfile
@@ -37,32 +37,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sequence",
         type=Path,
         metavar="SEQUENCE",
-        help="folder of a sequence of a VOT workspace, or one with color/ and masks/",
+        help="sequence folder of a VOT workspace, or a folder with color/ and masks/",
     )
     parser.add_argument("--preset", choices=PRESETS, default="light", help="(default: light)")
     parser.add_argument(
-        "--objects", metavar="NAMES", help="only these, for example 1,3 (default: all)"
+        "--objects", metavar="NAMES", help="only these objects, for example 1,3 (default: all)"
     )
     parser.add_argument(
         "--from", type=int, default=1, dest="first", metavar="N", help="first frame, from 1"
     )
     parser.add_argument("--to", type=int, dest="last", metavar="M", help="last frame")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write frames with masks, and the log, to DIR"
+        "--out", type=Path, metavar="DIR", help="write frames with masks and the log to DIR"
     )
     parser.add_argument(
-        "--record", type=Path, metavar="DIR", help="keep what `hqtrack inspect DIR` shows"
+        "--record", type=Path, metavar="DIR", help="save a record for `hqtrack inspect DIR`"
     )
     parser.add_argument(
         "--listen",
         type=int,
         metavar="PORT",
-        help="do not start the process; wait for one that you start, under a debugger for example",
+        help="do not start the process, but wait for one that you start, for example in a debugger",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Drive the process through the sequence; 1 at the first disagreement with the protocol."""
+    """Send the sequence to the process; 1 at the first reply that violates the protocol."""
     starts = read_starts(args.sequence, args.objects, args.first, args.last)
     folder = args.out or Path(tempfile.mkdtemp(prefix="hqtrack-debug-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         except Disagreement as disagreement:
             print(f"hqtrack debug: {disagreement}; the tracker's log is {log.name}", flush=True)
             return 1
-    print(f"the tracker keeps to the protocol; its log is {log.name}")
+    print(f"the tracker follows the protocol; its log is {log.name}")
     return 0
 
 
@@ -117,7 +117,7 @@ def _drive(
     out: Path | None,
     recorder: Recorder | None,
 ) -> None:
-    """Send all frames; print what came back, and draw and record it where asked to."""
+    """Send all frames and print the replies; draw into ``out`` and record if these are given."""
     names: list[str] = []
     reader = TraceReader(trace)
     patience = _TRACE_SECONDS
@@ -126,7 +126,7 @@ def _drive(
         answer = client.ask(start.image, start.masks)
         traced = reader.read(patience)
         if traced is None:
-            # nobody writes one
+            # the process writes no trace
             patience = 0
         _print(number, names, answer, traced)
         if recorder is not None:

@@ -1,22 +1,22 @@
-"""The command ``hqtrack doctor``: what works on this machine, and what to do about the rest."""
+"""The command ``hqtrack doctor``: checks each requirement and suggests fixes."""
 
 import argparse
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
 
-from hqtrack.commands import doctor_checks as examination
+from hqtrack.commands import doctor_checks as checks
 from hqtrack.commands.doctor_checks import CheckResult, Verdict, one_line
 
 CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (
-    examination.check_python,
-    examination.check_torch,
-    examination.check_toolkit,
-    examination.check_trax,
-    examination.check_weights,
-    examination.check_video,
-    examination.check_disk,
-    examination.check_shared_memory,
+    checks.check_python,
+    checks.check_torch,
+    checks.check_toolkit,
+    checks.check_trax,
+    checks.check_weights,
+    checks.check_video,
+    checks.check_disk,
+    checks.check_shared_memory,
 )
 
 
@@ -26,26 +26,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is found; 1 where something is broken, else 0."""
-    findings = []
-    for finding in examine():
-        findings.append(finding)
+    """Print the result of each check; 1 if something is broken, else 0."""
+    results = []
+    for result in examine():
+        results.append(result)
         if not args.json:
-            print(finding, flush=True)
-    sound = all(finding.verdict is not Verdict.BROKEN for finding in findings)
+            print(result, flush=True)
+    sound = all(result.verdict is not Verdict.BROKEN for result in results)
     if args.json:
-        checks = [dataclasses.asdict(finding) for finding in findings]
-        print(json.dumps({"ok": sound, "checks": checks}))
+        found = [dataclasses.asdict(result) for result in results]
+        print(json.dumps({"ok": sound, "checks": found}))
     return 0 if sound else 1
 
 
 def examine() -> Iterator[CheckResult]:
-    """All findings, one after the other."""
+    """The results of all checks, one after the other."""
     for check in CHECKS:
         try:
             yield from check()
-        except Exception as error:  # a diagnosis is needed most where nothing works
+        except Exception as error:  # the other checks must run even if this one is broken
             name = check.__name__.removeprefix("check_").replace("_", " ")
             yield CheckResult(
-                name, Verdict.BROKEN, one_line(error), "report this as an issue, with all lines"
+                name, Verdict.BROKEN, one_line(error), "report this as an issue with all lines"
             )

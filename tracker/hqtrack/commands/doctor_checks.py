@@ -1,4 +1,4 @@
-"""Examinations of this machine for ``hqtrack doctor``: one function per thing looked at."""
+"""Checks of this machine for ``hqtrack doctor``: one function per topic."""
 
 import os
 import re
@@ -19,19 +19,19 @@ from hqtrack.errors import InputError
 from hqtrack.video import write_labels
 
 _SECONDS = 60.0
-"""After which a process counts as hanging."""
+"""A process that takes longer counts as hanging."""
 
 _READ_THROUGH = 200e6
-"""Larger checkpoints are not read here, in bytes."""
+"""The checks do not read larger checkpoints, in bytes."""
 
 _LITTLE, _TOO_LITTLE = 5e9, 100e6
-"""Free disk space that is a warning, and that is broken, in bytes."""
+"""Less free disk space than these is a warning, and broken, in bytes."""
 
 _SHARED_MEMORY = 64e6
 
 
 class Verdict(StrEnum):
-    """How it stands; only what is broken keeps the light tracker from working."""
+    """The result of a check; the light tracker works unless something is BROKEN."""
 
     OK = "ok"
     WARNING = "warning"
@@ -40,7 +40,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was looked at, how it stands, what was found, and what to do unless it is fine."""
+    """The name of a check, its verdict, what it found, and the remedy unless all is well."""
 
     check: str
     verdict: Verdict
@@ -48,7 +48,7 @@ class CheckResult:
     remedy: str = ""
 
     def __str__(self) -> str:
-        """The lines that are printed."""
+        """The lines to print."""
         line = f"{self.verdict:8} {self.check}: {self.found}"
         return f"{line}\n         -> {self.remedy}" if self.remedy else line
 
@@ -87,16 +87,16 @@ def check_torch() -> Iterator[CheckResult]:
         yield CheckResult(
             "GPU",
             Verdict.WARNING,
-            f"driver {driver} is here, but PyTorch (built for CUDA {torch.version.cuda}) cannot "
-            "use it",
+            f"driver {driver} is installed, but PyTorch (built for CUDA {torch.version.cuda}) "
+            "cannot use it",
             "update the driver, or install the build of PyTorch that fits it (pytorch.org)",
         )
     else:
-        yield CheckResult("GPU", Verdict.OK, "none with an NVIDIA driver; the CPU computes")
+        yield CheckResult("GPU", Verdict.OK, "none with an NVIDIA driver; hqtrack uses the CPU")
 
 
 def check_toolkit() -> Iterator[CheckResult]:
-    """The VOT toolkit and what it stands on."""
+    """The VOT toolkit and its dependency attributee."""
     attributee = _version("attributee")
     verdict = Verdict.BROKEN if attributee in (None, "0.1.10") else Verdict.OK
     remedy = "" if verdict is Verdict.OK else "pip install attributee==0.1.9"
@@ -107,7 +107,7 @@ def check_toolkit() -> Iterator[CheckResult]:
     if done.returncode == 0:
         yield CheckResult("vot-toolkit", Verdict.OK, toolkit)
     else:
-        reason = (done.stderr.strip() or "it ended without a word").splitlines()[-1]
+        reason = (done.stderr.strip() or "it ended without a message").splitlines()[-1]
         yield CheckResult(
             "vot-toolkit",
             Verdict.BROKEN,
@@ -117,7 +117,7 @@ def check_toolkit() -> Iterator[CheckResult]:
 
 
 def check_trax() -> Iterator[CheckResult]:
-    """The tracker process of hqtrack.vot: a video of three frames, as the toolkit asks for it."""
+    """The tracker process hqtrack.vot, with three frames in the toolkit's protocol."""
     with tempfile.TemporaryDirectory(prefix="hqtrack-") as folder:
         image = Path(folder, "frame.png")
         write_labels(image, np.zeros((12, 20), np.int32))
@@ -137,18 +137,18 @@ def check_trax() -> Iterator[CheckResult]:
         yield CheckResult("TraX", Verdict.OK, "a tracker process started and tracked two frames")
         return
     said = [line for line in done.stderr.splitlines() if line.strip()]
-    reason = said[-1] if said else f"{len(answers)} of 3 answers, exit status {done.returncode}"
+    reason = said[-1] if said else f"{len(answers)} of 3 replies, exit status {done.returncode}"
     yield CheckResult(
         "TraX",
         Verdict.BROKEN,
-        f"a tracker process did not answer: {reason}",
-        "pip install 'vot-trax>=4,<5'; then look at: python -m hqtrack.vot --preset first-mask "
+        f"a tracker process did not reply: {reason}",
+        "pip install 'vot-trax>=4,<5'; then try: python -m hqtrack.vot --preset first-mask "
         "</dev/null",
     )
 
 
 def check_weights() -> Iterator[CheckResult]:
-    """The checkpoints, the small ones read through."""
+    """The checkpoints; reads the small ones completely."""
     for name, checkpoint in weights.KNOWN.items():
         label = f"weights {name}"
         path = checkpoint.path()
@@ -160,7 +160,9 @@ def check_weights() -> Iterator[CheckResult]:
                 remedy = f"for the full tracker: hqtrack weights download {name}"
                 yield CheckResult(label, Verdict.WARNING, f"not in {path.parent}", remedy)
             else:
-                yield CheckResult(label, Verdict.OK, "not here; needed only instead of hqsam_vit_h")
+                yield CheckResult(
+                    label, Verdict.OK, "not there; an optional replacement for hqsam_vit_h"
+                )
             continue
         size = path.stat().st_size
         if size > _READ_THROUGH:
@@ -175,11 +177,11 @@ def check_weights() -> Iterator[CheckResult]:
                 remedy = "install hqtrack again"
             yield CheckResult(label, Verdict.BROKEN, one_line(error), remedy)
         else:
-            yield CheckResult(label, Verdict.OK, f"{path}, whole")
+            yield CheckResult(label, Verdict.OK, f"{path}, intact")
 
 
 def check_video() -> Iterator[CheckResult]:
-    """Reading and writing of videos."""
+    """Reading and writing videos."""
     import av
 
     missing = {"h264", "hevc", "libx264"} - av.codec.codecs_available
@@ -196,9 +198,9 @@ def check_video() -> Iterator[CheckResult]:
 
 
 def check_disk() -> Iterator[CheckResult]:
-    """Free space and write access; hqtrack cannot do without temporary files."""
+    """Free space and write access; only temporary files are indispensable."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    set_to = "set {} to a folder with room in which you may write"
+    set_to = "set {} to a writable folder with free space"
     yield examine_folder("weights folder", weights.folder(), set_to.format("HQTRACK_WEIGHTS"))
     yield examine_folder("cache", cache, set_to.format("XDG_CACHE_HOME"))
     yield examine_folder("working folder", Path.cwd(), "give hqtrack run an --output")
@@ -207,7 +209,7 @@ def check_disk() -> Iterator[CheckResult]:
 
 
 def examine_folder(name: str, folder: Path, remedy: str, needed: bool = False) -> CheckResult:
-    """Whether the folder, or the one in which it would be made, takes files and has room."""
+    """Check write access and free space of a folder, or of its nearest parent that exists."""
     worst = Verdict.BROKEN if needed else Verdict.WARNING
     parents = (folder.absolute(), *folder.absolute().parents)
     existing = next(path for path in parents if path.exists())
@@ -226,7 +228,7 @@ def examine_folder(name: str, folder: Path, remedy: str, needed: bool = False) -
 
 
 def check_shared_memory(folder: Path = Path("/dev/shm")) -> Iterator[CheckResult]:
-    """The shared memory that processes of PyTorch pass tensors through."""
+    """The shared memory through which PyTorch processes exchange tensors."""
     if not folder.is_dir():
         yield CheckResult("shared memory", Verdict.OK, f"no {folder} on this system")
         return
@@ -237,14 +239,14 @@ def check_shared_memory(folder: Path = Path("/dev/shm")) -> Iterator[CheckResult
             "shared memory",
             Verdict.WARNING,
             found,
-            "give a container more: docker run --shm-size=1g, or remove what is left in it",
+            "enlarge it in a container: docker run --shm-size=1g, or delete old files in it",
         )
     else:
         yield CheckResult("shared memory", Verdict.OK, found)
 
 
 def _driver() -> str | None:
-    """The version of the NVIDIA driver, None where there is none."""
+    """The version of the NVIDIA driver, None if there is none."""
     if shutil.which("nvidia-smi") is None:
         return None
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
@@ -266,7 +268,7 @@ def _version(package: str) -> str | None:
 def _python(
     *arguments: str, text: str = "", environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run this interpreter; one that hangs ends with status -1 and says so."""
+    """Run this interpreter; if it hangs, the result has status -1 and an error message."""
     command = [sys.executable, *arguments]
     try:
         return subprocess.run(
@@ -282,5 +284,5 @@ def _python(
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, or what it is."""
+    """The message of an error, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

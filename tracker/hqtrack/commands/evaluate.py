@@ -1,4 +1,4 @@
-"""The command ``hqtrack evaluate``: what ``vot evaluate`` does, on every device there is."""
+"""The command ``hqtrack evaluate``: does what ``vot evaluate`` does, on several devices."""
 
 import argparse
 import time
@@ -26,16 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--devices",
         metavar="LIST",
-        help="a worker for each of these, for example cuda:0,cuda:1 or cpu,cpu (default: all GPUs, "
-        "or one worker on the CPU); in a cluster cuda,cuda,... or cpu,cpu,...",
+        help="one worker per device, for example cuda:0,cuda:1 or cpu,cpu (default: all GPUs, or "
+        "one worker on the CPU); in a cluster cuda,cuda,... or cpu,cpu,...",
     )
     parser.add_argument(
-        "--address", metavar="RAY", help="of a running Ray cluster (default: this machine only)"
+        "--address",
+        metavar="RAY",
+        help="address of a running Ray cluster (default: this machine only)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is missing or corrupt; 0 when all results are there and usable, else 1."""
+    """Evaluate what is missing or corrupt; 0 if then all results can be used, else 1."""
     workspace = open_workspace(args.workspace)
     trackers = find_trackers(workspace, args.trackers)
     tasks = find_tasks(workspace, trackers)
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if todo:
         for task in todo:
             check_writable(Path(results_of(task)))
-        # so that no worker waits for the longest at the end
+        # otherwise the longest sequence might start last, while the other workers are idle
         todo.sort(key=lambda task: len(task.sequence), reverse=True)
         reasons = _evaluate(args, todo)
         findings = list(examine(tasks, logs))
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace, todo: Sequence[Task]) -> dict[Job, str]:
-    """Run the tasks and store their results; why they failed, for those that did."""
+    """Run the tasks and store their results; returns the reasons of those that failed."""
     by_job = {job_of(task): task for task in todo}
     reasons: dict[Job, str] = {}
     local = args.address is None
@@ -79,7 +81,7 @@ def _evaluate(args: argparse.Namespace, todo: Sequence[Task]) -> dict[Job, str]:
 
 
 class _Display:
-    """How many sequences are done, the time left, and what failed, on stderr."""
+    """Shows on stderr how many sequences are done, the time left, and failures."""
 
     def __init__(self, todo: Sequence[Task]) -> None:
         self._frames = sum(len(task.sequence) for task in todo)
@@ -102,7 +104,7 @@ class _Display:
         self._progress.stop()
 
     def done(self, task: Task, outcome: Outcome) -> None:
-        """A task is done or given up."""
+        """Count a task that is done or has finally failed."""
         self._done += len(task.sequence)
         left = time_left(time.monotonic() - self._start, self._done, self._frames)
         self._progress.update(self._bar, advance=1, left=left)
@@ -111,7 +113,7 @@ class _Display:
 
 
 def time_left(elapsed: float, done: int, total: int) -> str:
-    """Words for the time that the other frames will take if they take as long as these, in s."""
+    """The time left as text, if the other frames take as long as those done in ``elapsed`` s."""
     minutes, seconds = divmod(round(elapsed / done * (total - done)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d} left" if done < total else ""

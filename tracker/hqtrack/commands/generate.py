@@ -1,4 +1,4 @@
-"""The command ``hqtrack generate``: synthetic sequences with exact masks, as folders on disk."""
+"""The command ``hqtrack generate``: writes synthetic sequences with exact masks."""
 
 import argparse
 from pathlib import Path
@@ -19,30 +19,30 @@ from hqtrack.video.sequences import write_sequence
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``hqtrack generate``."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where the sequences are written")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the sequences")
     parser.add_argument(
         "--seed",
         type=int,
         default=0,
-        help="of the first sequence, the next one has the next; "
-        f"from {RESERVED_SEED} on nothing was ever trained on (default: %(default)s)",
+        help="seed of the first sequence; each further sequence uses the next seed. Training never "
+        f"uses seeds from {RESERVED_SEED} on (default: %(default)s)",
     )
-    parser.add_argument("--sequences", type=int, default=1, help="how many (default: %(default)s)")
+    parser.add_argument("--sequences", type=int, default=1, help="number of sequences (default: 1)")
     parser.add_argument(
         "--objects",
         type=int,
         default=OBJECTS,
-        help=f"in each sequence, 1 to {MAX_OBJECTS} (default: %(default)s)",
+        help=f"objects in each sequence, 1 to {MAX_OBJECTS} (default: %(default)s)",
     )
     parser.add_argument(
-        "--frames", type=int, default=FRAMES, help="in each sequence (default: %(default)s)"
+        "--frames", type=int, default=FRAMES, help="frames in each sequence (default: %(default)s)"
     )
     parser.add_argument(
         "--size",
         type=parse_size,
         default=SIZE,
         metavar="WIDTHxHEIGHT",
-        help=f"of the frames, in pixels (default: {SIZE[1]}x{SIZE[0]})",
+        help=f"size of the frames in pixels (default: {SIZE[1]}x{SIZE[0]})",
     )
 
 

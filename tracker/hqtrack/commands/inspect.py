@@ -1,4 +1,4 @@
-"""The command ``hqtrack inspect``: how the masks of a recorded run came about, in a browser."""
+"""The command ``hqtrack inspect``: writes a page about a recorded run."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "record",
         type=Path,
         metavar="RECORD",
-        help="what `hqtrack run` or `hqtrack score` wrote with --record",
+        help="a folder that `hqtrack run`, `score` or `debug` wrote with --record",
     )
     parser.add_argument(
         "--output",
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page and say where it is."""
+    """Write the page and print its path."""
     output = args.output or args.record / "inspect.html"
     write_page(find_record(args.record), output)
     size = output.stat().st_size / 2**20

@@ -15,15 +15,18 @@ if TYPE_CHECKING:  # brings torch
 
 
 def add_tracker_options(parser: argparse.ArgumentParser) -> None:
-    """Add where and how a tracker computes, and its weights; see ``hqtrack.build``."""
-    parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 (default: the best)")
+    """Add options for device, precision and weights of a tracker; see ``hqtrack.build``."""
+    parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: a GPU if there is one)")
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="compute plainly and in float32: slower, and the same everywhere",
+        help="use the reference float32 path: slower, but the same on every device",
     )
     parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder of checkpoints (default: the usual one)"
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder of checkpoints (default: see `hqtrack weights path`)",
     )
 
 
@@ -43,7 +46,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """(height, width) from WIDTHxHEIGHT; for argparse."""
     width, separator, height = text.partition("x")
     if not (separator and width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: give it as 320x180")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: write it as 320x180")
     return int(height), int(width)
 
 
@@ -51,7 +54,7 @@ def parse_grid(text: str) -> Grid:
     """The grid written as COLUMNSxROWS; for argparse."""
     columns, separator, rows = text.partition("x")
     if not (separator and columns.isdecimal() and rows.isdecimal() and int(columns) * int(rows)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no grid: give it as 4x3, columns first")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a grid: write it as 4x3, columns first")
     return Grid(int(columns), int(rows))
 
 
@@ -65,19 +68,19 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "type": parse_size,
         "default": (480, 854),
         "metavar": "WIDTHxHEIGHT",
-        "help": "of the frames (default: 854x480)",
+        "help": "size of the frames (default: 854x480)",
     },
-    "objects": {"type": int, "default": 5, "help": "all in sight (default: 5)"},
+    "objects": {"type": int, "default": 5, "help": "number of objects, all visible (default: 5)"},
     "memory": {
         "type": int,
         "metavar": "FRAMES",
-        "help": "in long-term memory (default: as many as the preset keeps)",
+        "help": "frames in long-term memory (default: as many as the preset keeps)",
     },
-    "device": {"help": "where to compute: cpu, cuda, cuda:1 (default: the best)"},
-    "dtype": {"help": "float32 or bfloat16 (default: what the device is good for)"},
+    "device": {"help": "cpu, cuda or cuda:1 (default: a GPU if there is one)"},
+    "dtype": {"help": "float32 or bfloat16 (default: the faster one on the device)"},
     "exact": {
         "action": "store_true",
-        "help": "compute plainly, and in float32 unless --dtype says else",
+        "help": "use the reference path, in float32 unless --dtype is given",
     },
 }
 
@@ -85,7 +88,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 def add_setup_arguments(
     parser: argparse.ArgumentParser, names: tuple[str, ...] = tuple(_OPTIONS), **defaults: object
 ) -> None:
-    """Add options that say what to measure, some with another default; see ``setup_of``."""
+    """Add options that select what to measure, with some other defaults; see ``setup_of``."""
     for name in names:
         options = dict(_OPTIONS[name])
         if name in defaults:
@@ -94,38 +97,38 @@ def add_setup_arguments(
 
 
 def setup_of(args: argparse.Namespace, **fixed: Any) -> "Setup":
-    """The setup that the options describe, with what is fixed; raises InputError if impossible."""
+    """The setup that the options and ``fixed`` describe; raises InputError if it is impossible."""
     from hqtrack.bench.pipeline import Setup
 
     return Setup(**({name: getattr(args, name) for name in _OPTIONS if name in args} | fixed))
 
 
 def print_facts(console: Console, setup: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Say on what was measured, and with which weights where they are not the real ones."""
+    """Print the machine of a measurement, and the networks that had random weights."""
     console.print(
         f"{facts.get('gpu', facts['processor'])}, {facts['threads']} of {facts['cores']} cores, "
         f"torch {facts['torch']}"
     )
     if setup["stand_ins"]:
-        console.print(f"random weights stand in for {', '.join(setup['stand_ins'])}")
+        console.print(f"random weights replace those of {', '.join(setup['stand_ins'])}")
 
 
 def add_record_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that a measurement needs to be recorded, and --json."""
+    """Add the options for recording a measurement, and --json."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     group = parser.add_argument_group("record")
     group.add_argument(
-        "--record", type=Path, metavar="DIR", help="keep the result, for example benchmarks/record"
+        "--record", type=Path, metavar="DIR", help="save the result, e.g. in benchmarks/record"
     )
     group.add_argument(
-        "--prediction", metavar="TEXT", help="what you expect; kept before anything is measured"
+        "--prediction", metavar="TEXT", help="what you expect; saved before measuring"
     )
-    group.add_argument("--change", metavar="TEXT", default="", help="what was changed before")
+    group.add_argument("--change", metavar="TEXT", default="", help="what you changed")
 
 
 def check_record(args: argparse.Namespace) -> None:
-    """Raise InputError for --record without --prediction, or for a folder that is not there."""
+    """Raise InputError for --record without --prediction, or if its folder does not exist."""
     if (args.record is None) != (args.prediction is None):
-        raise InputError("--record and --prediction go together: say first what you expect")
+        raise InputError("--record and --prediction go together: give your prediction, too")
     if args.record is not None and not args.record.is_dir():
-        raise InputError(f"there is no folder {args.record}: make it, or give another --record")
+        raise InputError(f"there is no folder {args.record}: create it, or give another --record")

@@ -1,4 +1,4 @@
-"""The command ``hqtrack score``: how well and how fast a tracker follows annotated sequences."""
+"""The command ``hqtrack score``: measures quality and speed on annotated sequences."""
 
 import argparse
 import json
@@ -28,7 +28,7 @@ from hqtrack.synthetic import MAX_OBJECTS, OBJECTS
 from hqtrack.video import find_sequences
 
 TRACKERS = ("HQTrackLight", "HQTrack", "FirstMask")
-"""What can be scored by name; see ``hqtrack.build.build_named``."""
+"""The trackers that the command scores; see ``hqtrack.build.build_named``."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of sequences: NAME/color/00000001.jpg, NAME/masks/00000001.png, ...",
     )
-    parser.add_argument("--tracker", required=True, choices=TRACKERS, help="what to score")
+    parser.add_argument("--tracker", required=True, choices=TRACKERS, help="the tracker to score")
     _add_choice_of_sequences(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one line of JSON instead of a table"
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--record",
         type=Path,
         metavar="DIR",
-        help="also keep what `hqtrack inspect DIR/NAME` shows",
+        help="also save a record of each sequence for `hqtrack inspect DIR/NAME`",
     )
     add_tracker_options(parser)
 
@@ -60,20 +60,20 @@ def _add_choice_of_sequences(parser: argparse.ArgumentParser) -> None:
         "--generated",
         type=int,
         metavar="N",
-        help="instead of a folder: N generated sequences, from seeds that nothing is trained on",
+        help="instead of a folder: N generated sequences, from seeds that training never uses",
     )
     parser.add_argument(
         "--objects",
         type=int,
         metavar="K",
-        help=f"in each generated sequence, 1 to {MAX_OBJECTS} (default: {OBJECTS})",
+        help=f"objects in each generated sequence, 1 to {MAX_OBJECTS} (default: {OBJECTS})",
     )
     parser.add_argument(
         "--mosaic",
         type=parse_grid,
         metavar="COLUMNSxROWS",
-        help="put the sequences side by side, as 2x2 or 4x3, in as many mosaics as use each "
-        "equally often",
+        help="show the sequences in the tiles of mosaics, for example 2x2 or 4x3; each sequence "
+        "is used equally often",
     )
     parser.add_argument(
         "--blank",
@@ -81,20 +81,20 @@ def _add_choice_of_sequences(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=0,
         metavar="SEED",
-        help="let each tile of a mosaic go blank for a while (seed of when: 0 unless given)",
+        help="blank each tile of a mosaic for a while; the seed decides when (default: 0)",
     )
     parser.add_argument(
         "--size",
         type=parse_size,
         metavar="WIDTHxHEIGHT",
-        help=f"of a mosaic, in pixels (default: {SIZE[1]}x{SIZE[0]})",
+        help=f"size of a mosaic in pixels (default: {SIZE[1]}x{SIZE[0]})",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score a tracker over the sequences asked for and print the result."""
+    """Score a tracker on the chosen sequences and print the result."""
     sequences = _chosen(args)
-    # torch comes with it: not before it is needed
+    # these import torch: load them only now
     from hqtrack.build import build_named
     from hqtrack.compute.threads import limit_threads
 
@@ -112,13 +112,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _chosen(args: argparse.Namespace) -> list[Annotated]:
-    """The sequences asked for; InputError where options contradict each other."""
+    """The chosen sequences; raises InputError if options contradict each other."""
     if (args.folder is None) == (args.generated is None):
         raise InputError("give either a folder of sequences or --generated N")
     if args.generated is None and args.objects is not None:
-        raise InputError("--objects is the number of objects of --generated sequences: give both")
+        raise InputError("--objects applies only to --generated sequences: give both")
     if args.mosaic is None and (args.blank is not None or args.size is not None):
-        raise InputError("--blank and --size are those of a --mosaic: give one, for example 2x2")
+        raise InputError("--blank and --size apply only to a --mosaic: give one, for example 2x2")
     if args.generated is None:
         sequences = scorable(find_sequences(args.folder, args.mask_shift))
     else:
@@ -130,7 +130,7 @@ def _chosen(args: argparse.Namespace) -> list[Annotated]:
 
 
 def _observer(args: argparse.Namespace, sequence: Annotated, stack: ExitStack) -> Observer:
-    """What keeps the frames of a sequence, where that is asked for."""
+    """The function that records the frames of a sequence with --record, else one that does not."""
     if args.record is None:
         return _ignore
     names = {number: str(number) for number in sequence.objects}
@@ -139,7 +139,7 @@ def _observer(args: argparse.Namespace, sequence: Annotated, stack: ExitStack) -
 
 
 def _tables(title: str, scores: dict[str, Score], mean: Score) -> Iterator[Table]:
-    """J, F and speed, and in a table of their own the measures of VOTS."""
+    """A table of J, F and speed, and a table of the measures of VOTS."""
     rows = {**{name: numbers(score) for name, score in scores.items()}, "mean": numbers(mean)}
     names = list(rows["mean"])
     for heading, columns in ((title, names[:3]), (f"{title}, VOTS measures", names[3:])):

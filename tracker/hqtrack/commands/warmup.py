@@ -1,4 +1,4 @@
-"""The command ``hqtrack warmup``: compile what a GPU needs, once per machine."""
+"""The command ``hqtrack warmup``: compiles the kernels for a GPU, once per machine."""
 
 import argparse
 import time
@@ -11,14 +11,17 @@ _TRACKERS = ("HQTrackLight", "HQTrack")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``hqtrack warmup``."""
-    parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1 (default: the best)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: a GPU if there is one)")
     parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder of checkpoints (default: the usual one)"
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder of checkpoints (default: see `hqtrack weights path`)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build every tracker whose weights are here: that compiles, and caches, its kernels."""
+    """Build every tracker whose weights are there, which compiles and caches its kernels."""
     from hqtrack.build import build_named, choose_device
 
     device = choose_device(args.device)
@@ -30,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             build_named(name, device, args.weights)
         except MissingFileError as error:
-            print(f"{name}: left out: {error}")
+            print(f"{name}: skipped: {error}")
         else:
             print(f"{name}: ready after {time.perf_counter() - begin:.1f} s")
     return 0

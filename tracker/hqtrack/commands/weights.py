@@ -1,4 +1,4 @@
-"""The command ``hqtrack weights``: list, fetch and check the weights of the networks."""
+"""The command ``hqtrack weights``: lists, downloads and verifies the weights of the networks."""
 
 import argparse
 import sys
@@ -9,20 +9,25 @@ from hqtrack.weights import checkpoints
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `hqtrack weights`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="what there is, under which licence, and whether it is here")
-    path = actions.add_parser("path", help="print where a file lies; without NAME, the folder")
+    actions.add_parser(
+        "list", help="show each checkpoint, its licence, its page and whether it is there"
+    )
+    path = actions.add_parser("path", help="print the path of a file; without NAME, the folder")
     path.add_argument("name", metavar="NAME", nargs="?")
-    verification = actions.add_parser("verify", help="check files; without NAME, all that are here")
+    verification = actions.add_parser(
+        "verify", help="verify files; without NAME, all that are there"
+    )
     verification.add_argument("names", metavar="NAME", nargs="*")
     fetching = actions.add_parser(
         "download",
-        help=f"fetch files; without NAME, those of HQTrack: {' and '.join(checkpoints.PUBLISHED)}",
+        help="download files; without NAME, those of HQTrack: "
+        + " and ".join(checkpoints.PUBLISHED),
     )
     fetching.add_argument("names", metavar="NAME", nargs="*")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what `hqtrack weights` was asked; return the exit code."""
+    """Run the action; return the exit code."""
     match args.action:
         case "list":
             _print_list()
@@ -32,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
             for name in args.names or [
                 name for name in checkpoints.KNOWN if checkpoints.KNOWN[name].path().is_file()
             ]:
-                print(f"{name}: {checkpoints.verify(name)} is whole")
+                print(f"{name}: {checkpoints.verify(name)} is intact")
         case "download":
             for name in args.names or checkpoints.PUBLISHED:
                 print(f"{name}: licence {checkpoints.known(name).licence}", file=sys.stderr)
@@ -41,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_list() -> None:
-    """One line per checkpoint: name, whether it is here, file, licence, where it comes from."""
+    """Print a line per checkpoint: name, whether it is there, file, licence, page."""
     rows = [
         (
             checkpoint.name,

@@ -1,4 +1,4 @@
-"""The command ``hqtrack workspace``: a folder of sequences as a workspace of the VOT toolkit."""
+"""The command ``hqtrack workspace``: makes a VOT workspace from a folder of sequences."""
 
 import argparse
 from pathlib import Path
@@ -17,17 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="holds NAME/color/00000001.jpg, ... and NAME/masks/00000001.png, ...",
+        help="contains NAME/color/00000001.jpg, ... and NAME/masks/00000001.png, ...",
     )
     parser.add_argument(
         "--registry",
         type=Path,
         default=REGISTRY,
         metavar="INI",
-        help="describes the trackers to the toolkit (default: trackers.ini of the checkout)",
+        help="the toolkit's list of trackers (default: trackers.ini of the checkout)",
     )
     parser.add_argument(
-        "--copy", action="store_true", help="copy the frames instead of linking to them"
+        "--copy", action="store_true", help="copy the frames instead of linking them"
     )
     add_mask_shift(parser)
 

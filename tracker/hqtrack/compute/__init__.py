@@ -1,1 +1,1 @@
-"""How and where networks compute: threads, data types, kernels, CUDA graphs, copies."""
+"""How networks compute: threads, data types, kernels, CUDA graphs, transfers to and from a GPU."""

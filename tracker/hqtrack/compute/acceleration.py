@@ -1,4 +1,4 @@
-"""What is done for speed beside the plain computation, and how to do without."""
+"""Faster computation (bfloat16, Triton, CUDA graphs) and how to disable it."""
 
 import os
 import sys
@@ -17,19 +17,19 @@ from hqtrack.compute.graphs import Replayed
 from vmos import VMOS
 
 _CAPABILITY = (8, 0)
-"""The least compute capability with bfloat16 on tensor cores and for the kernels."""
+"""The lowest compute capability that has bfloat16 tensor cores and can run the kernels."""
 
 _WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
 @dataclass(frozen=True)
 class Acceleration:
-    """How a tracker computes. The defaults are the plain way: float32, one thing after the other.
+    """How a tracker computes. The defaults are the reference float32 path, without concurrency.
 
     Attributes:
         dtype: of convolutions and matrix products; norms, softmax and logits stay in float32.
-        kernels: our Triton kernels instead of the plain functions.
-        ahead: HQ-SAM encodes the image while VMOS looks for the objects.
+        kernels: our Triton kernels instead of the reference functions.
+        ahead: HQ-SAM encodes the image concurrently with VMOS.
         graphs: both image encoders run as CUDA graphs; with kernels only.
     """
 
@@ -43,9 +43,9 @@ PLAIN = Acceleration()
 
 
 def choose_acceleration(device: torch.device, exact: bool = False) -> Acceleration:
-    """All that the device is good for; nothing of it if the results shall be ``exact``.
+    """The fastest computation that the device supports; the float32 path if ``exact``.
 
-    CUDA graphs have not been measured: only HQTRACK_GRAPHS=1 in the environment asks for them.
+    We have not measured CUDA graphs, so only HQTRACK_GRAPHS=1 in the environment enables them.
     """
     if exact:
         return PLAIN
@@ -63,18 +63,18 @@ def choose_acceleration(device: torch.device, exact: bool = False) -> Accelerati
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    """Whether the CPU has instructions for it; without them bfloat16 is slower than float32."""
+    """Whether the CPU has bfloat16 instructions; without them bfloat16 is slower than float32."""
     ask: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
-    capabilities = ask()  # nothing in versions without it
+    capabilities = ask()  # empty in versions of torch without it
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = None) -> Acceleration:
-    """Prepare networks for inference in this way, for good; how they compute indeed.
+    """Prepare networks permanently for this kind of inference; returns the acceleration in effect.
 
-    Kernels are compiled here, on small inputs, so that no frame waits for it: seconds on the first
-    call, next to nothing once Triton has them in its cache. Where they cannot be, the plain
-    functions stay, and a line on stderr says why.
+    This compiles the kernels on small inputs, so that no frame has to wait. It takes seconds the
+    first time and almost nothing once Triton has cached them. If kernels cannot be compiled, the
+    networks keep the reference functions, and a line on stderr says why.
     """
     if acceleration.dtype != torch.float32:
         _store(vmos.encoder, acceleration.dtype)
@@ -90,7 +90,7 @@ def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = Non
 
 
 def precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
-    """Compute convolutions and matrix products in this type; in float32 without TF32."""
+    """A context with convolutions and matrix products in this type; float32 excludes TF32."""
     if dtype != torch.float32:
         return torch.autocast(device.type, dtype)
     if device.type == "cuda":
@@ -99,14 +99,14 @@ def precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManage
 
 
 def _store(network: nn.Module, dtype: torch.dtype) -> None:
-    """Keep weights in the type to which autocast would bring them for every frame."""
+    """Store weights in the type to which autocast would convert them for every frame."""
     for module in network.modules():
         if isinstance(module, _WEIGHTED):
             module.to(dtype)
 
 
 def _fuse(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None) -> Acceleration:
-    """Put the kernels in and try them; the plain functions where that fails."""
+    """Install the kernels and try them; go back to the reference functions if that fails."""
     from hqsam import kernels as hqsam_kernels
     from vmos import kernels as vmos_kernels
 
@@ -115,20 +115,20 @@ def _fuse(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None) -> Accele
         if hqsam is not None:
             hqsam_kernels.fuse(hqsam)
         _rehearse(acceleration, vmos, hqsam)
-    except Exception as error:  # of a compiler, and of any type
+    except Exception as error:  # compilers raise errors of any type
         vmos_kernels.fuse(vmos, fused=False)
         if hqsam is not None:
             hqsam_kernels.fuse(hqsam, fused=False)
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        print(f"hqtrack: computing without Triton kernels, slower: {reason}", file=sys.stderr)
-        # what the plain functions copy to the GPU no graph can hold
+        print(f"hqtrack: no Triton kernels, slower: {reason}", file=sys.stderr)
+        # the reference functions copy data to the GPU, which a CUDA graph cannot record
         return replace(acceleration, kernels=False, graphs=False)
     return acceleration
 
 
 @torch.inference_mode()
 def _rehearse(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None) -> None:
-    """Let the networks see a small frame."""
+    """Run the networks on a small frame."""
     device = next(vmos.parameters()).device
     with precision(device, acceleration.dtype):
         side = vmos.config.coarse_stride * vmos.config.window_radius + 1

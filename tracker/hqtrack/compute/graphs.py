@@ -1,4 +1,4 @@
-"""CUDA graphs: all kernels that a network launches, recorded per shape and replayed at once."""
+"""CUDA graphs: records all kernel launches of a network per shape, and replays them together."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ _REHEARSALS = 2
 
 
 class Recording(NamedTuple):
-    """A computation on fixed memory; ``replay`` computes ``outputs`` anew from ``given``."""
+    """A computation on fixed memory; ``replay`` recomputes ``outputs`` from ``given``."""
 
     given: Tensor
     outputs: Outputs
@@ -22,10 +22,10 @@ class Recording(NamedTuple):
 
 
 class Replayed:
-    """A function from a tensor to a named tuple of tensors that is recorded once per shape.
+    """A function from a tensor to a named tuple of tensors, recorded once per shape.
 
-    The recordings of the last two shapes are kept, so that a video of another size is recorded on
-    its first frame. What it gives belongs to the caller.
+    It keeps the recordings of the last two shapes and records a new shape on its first frame. The
+    caller owns the returned tensors.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Replayed:
         function: Callable[[Tensor], Outputs],
         record: "Callable[[Callable[[Tensor], Outputs], Tensor], Recording] | None" = None,
     ) -> None:
-        """``record``: how a function is recorded; as a CUDA graph unless given."""
+        """``record`` records a function, by default as a CUDA graph."""
         self._function = function
         self._record = record or record_graph
         self._recordings: dict[tuple[object, ...], Recording] = {}
@@ -53,20 +53,20 @@ class Replayed:
 
 
 def record_graph(function: Callable[[Tensor], Outputs], given: Tensor) -> Recording:
-    """Record what a function launches for this tensor, whose memory the recording keeps."""
+    """Record what a function launches for ``given``; the recording keeps that tensor's memory."""
     cached = torch.is_autocast_cache_enabled()
-    # a weight cast for autocast's cache would be freed while the graph still reads it
+    # autocast's cache would free a converted weight while the graph still reads it
     torch.set_autocast_cache_enabled(False)
     try:
-        beside = torch.cuda.Stream(given.device)
-        beside.wait_stream(torch.cuda.current_stream(given.device))
-        with torch.cuda.stream(beside):
+        side = torch.cuda.Stream(given.device)
+        side.wait_stream(torch.cuda.current_stream(given.device))
+        with torch.cuda.stream(side):
             for _ in range(_REHEARSALS):
                 function(given)
-        beside.synchronize()
+        side.synchronize()
         graph = torch.cuda.CUDAGraph()
-        # another thread may launch in the meantime
-        with torch.cuda.graph(graph, stream=beside, capture_error_mode="thread_local"):
+        # another thread may launch kernels during the recording
+        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
             outputs = function(given)
     finally:
         torch.set_autocast_cache_enabled(cached)

@@ -1,4 +1,4 @@
-"""How many threads to compute with, also when several processes share a machine."""
+"""The number of threads of a process, also if several processes share a machine."""
 
 import contextlib
 import os
@@ -10,8 +10,8 @@ _SYSTEM = Path("/sys")
 def usable_cores() -> int:
     """The physical cores that this process may use, at least 1.
 
-    Less than the machine has, where the process is bound to some of them or a container gets a
-    share of their time. Two threads of one core count once: sharing its arithmetic gains nothing.
+    These are fewer than the machine has if the process is bound to some cores or its container gets
+    a share of their time. Two threads of one core count once, because they share its arithmetic.
     """
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
@@ -20,9 +20,9 @@ def usable_cores() -> int:
 
 
 def threads_for(processes: int) -> int:
-    """Threads for each of so many processes that compute side by side.
+    """Threads for each of so many concurrent processes.
 
-    The environment variable OMP_NUM_THREADS, where it is set to a number, counts instead.
+    If the environment variable OMP_NUM_THREADS is a positive number, it decides instead.
     """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return (
@@ -31,19 +31,19 @@ def threads_for(processes: int) -> int:
 
 
 def limit_threads() -> None:
-    """Let this process compute with the threads of one that has the machine to itself."""
+    """Set the threads of this process as if it were alone on the machine."""
     import cv2
     import torch
 
     cv2.setNumThreads(threads_for(1))
     torch.set_num_threads(threads_for(1))
-    # refused once operators have run side by side; none of ours do
+    # torch refuses this after operators have run concurrently; ours never do
     with contextlib.suppress(RuntimeError):
         torch.set_num_interop_threads(1)
 
 
 def _siblings(number: int) -> str:
-    """The logical processors that share a core with this one; its number where that is unknown."""
+    """The logical processors that share a core with this one; its number if that is unknown."""
     try:
         return _read(f"devices/system/cpu/cpu{number}/topology/thread_siblings_list")
     except OSError:
@@ -51,7 +51,7 @@ def _siblings(number: int) -> str:
 
 
 def _share() -> float | None:
-    """The processors whose time the control group may use; None without a limit."""
+    """The number of processors whose time the control group may use; None without a limit."""
     with contextlib.suppress(OSError, ValueError):
         quota, period = _read("fs/cgroup/cpu.max").split()
         return int(quota) / int(period)

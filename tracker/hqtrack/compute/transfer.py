@@ -1,4 +1,4 @@
-"""Between the host and a GPU, without waiting more often than needed."""
+"""Copies between the host and a GPU, with as few synchronizations as possible."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def to_host(*tensors: Tensor) -> list[NDArray[Any]]:
-    """Tensors as arrays; those on a GPU are copied side by side, and waited for once."""
+    """Tensors as arrays; copies from a GPU run concurrently, with one synchronization."""
     if all(tensor.device.type == "cpu" for tensor in tensors):
         return [tensor.numpy() for tensor in tensors]
     copies = []
@@ -21,7 +21,7 @@ def to_host(*tensors: Tensor) -> list[NDArray[Any]]:
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
-    """An array as a tensor on the device, on its way to a GPU while the caller goes on."""
+    """An array as a tensor on the device; a copy to a GPU continues while the caller does."""
     tensor = torch.tensor(np.ascontiguousarray(array))
     if device.type != "cuda":
         return tensor.to(device)

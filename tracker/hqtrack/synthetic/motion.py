@@ -1,17 +1,20 @@
-"""Smooth random curves for synthetic sequences: pure functions of a random generator."""
+"""Smooth random curves for synthetic sequences, as pure functions of a random generator."""
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 _KNOT_FRAMES = 12.0
-"""Frames between two knots of a curve at speed 1."""
+"""Frames between two knots of a curve with speed 1."""
 
 
 def curve(
     rng: Generator, frames: int, speed: float, shape: tuple[int, ...], step: float
 ) -> NDArray[np.float64]:
-    """A smooth random walk from near 0, [frames, *shape]; `step` is its step between two knots."""
+    """A smooth random walk that starts near 0, [frames, *shape].
+
+    `step` is the standard deviation of its step between two knots.
+    """
     knots = rng.normal(0.0, step, (_knots(frames, speed), *shape)).cumsum(axis=0)
     return _spline(knots, frames, speed)
 
@@ -68,7 +71,7 @@ def _free_spot(
     taken: NDArray[np.float64],
     radii: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Of some random places the one farthest from those taken, counted in radii."""
+    """The one of 24 random places that is farthest from those taken, measured in radii."""
     inset = np.minimum(0.8 * radii[-1], 0.4 * extent)
     spots = rng.uniform(inset, extent - inset, (24, 2))
     if not len(taken):
@@ -88,7 +91,7 @@ def _reflect(
 def _outside(
     point: NDArray[np.float64], radius: float, extent: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The place beyond the nearest border where nothing of the object is left in the frame."""
+    """The place beyond the nearest border where the object is entirely outside the frame."""
     gaps = np.concatenate([point, extent - point])
     side = int(gaps.argmin())
     away = point.copy()

@@ -1,8 +1,9 @@
-"""Deterministic synthetic sequences: textured objects on a textured background, exact masks.
+"""Deterministic synthetic sequences: textured objects on a textured background, with exact masks.
 
 The same seed and arguments give the same bytes. Objects move, turn, grow, shrink and bend
-smoothly, cross each other, leave the frame and return; some share shape and texture with another.
-Seeds from RESERVED_SEED on are kept for demonstration and measuring: training never uses them.
+smoothly. They cross each other, leave the frame and return. Some share shape and texture with
+another object. Seeds from RESERVED_SEED on are reserved for demonstration and measuring; training
+never uses them.
 """
 
 from dataclasses import dataclass
@@ -19,24 +20,24 @@ from hqtrack.types import Image, LabelMap
 
 MAX_OBJECTS = 12
 FRAMES, SIZE, OBJECTS = 40, (180, 320), 3
-"""What is drawn unless something else is asked for; size is (height, width)."""
+"""Defaults; SIZE is (height, width) in pixels."""
 
 RESERVED_SEED = 1_000_000
-"""Seeds from here on are never trained on."""
+"""Training never uses seeds from here on."""
 
 DEMO_SEEDS = tuple(range(RESERVED_SEED, RESERVED_SEED + 6))
-"""Seeds of the demonstration workspace; never trained on."""
+"""Seeds of the demonstration workspace; training never uses them."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """How difficult a sequence is. Chances are per object, in [0, 1].
+    """The difficulty of a sequence. Probabilities are per object, in [0, 1].
 
     Attributes:
-        bystanders: moving things that look like objects but are never labelled.
-        look_alike: chance that an object copies shape and texture of an earlier one.
-        crossing: chance that an object meets an earlier one on its way.
-        leaving: chance that an object leaves the frame for a while.
+        bystanders: number of moving distractors that look like objects but have no label.
+        look_alike: probability that an object copies shape and texture of an earlier one.
+        crossing: probability that an object meets an earlier one.
+        leaving: probability that an object leaves the frame for a while.
         speed: 1 moves an object by about 1 to 4 % of the short side per frame.
         deformation: 1 bends and stretches by up to about a quarter of the object; 0 is rigid.
         camera: largest shift of the background, as a fraction of the short side.
@@ -58,8 +59,8 @@ class Scene:
 class SyntheticSequence(NamedTuple):
     """images [F,H,W,3] uint8 RGB and masks [F,H,W] int32 label maps.
 
-    Label k + 1 marks what is visible of object k; 0 is background. Every object is visible on the
-    first frame.
+    Label k + 1 marks the visible part of object k; 0 is background. Every object is visible on
+    the first frame.
     """
 
     images: NDArray[np.uint8]
@@ -67,7 +68,7 @@ class SyntheticSequence(NamedTuple):
 
 
 class _Actor(NamedTuple):
-    """One moving thing.
+    """A moving object or distractor.
 
     Its poses [F,7]: x, y, radius in pixels, angle in radians, stretch, bend, ripple.
     """
@@ -128,7 +129,7 @@ def _check(seed: int, frames: int, size: tuple[int, int], objects: int, scene: S
 
 
 def _background(rng: Generator, shape: tuple[int, int]) -> Colours:
-    """A texture with a few things lying on it."""
+    """A texture with a few static shapes on it."""
     canvas = texture(rng, shape)
     unlabelled = np.zeros(shape, np.int32)
     for _ in range(int(rng.integers(0, 6))):
@@ -147,7 +148,7 @@ def _side(radius: float) -> int:
 def _cast(
     rng: Generator, frames: int, size: tuple[int, int], objects: int, scene: Scene
 ) -> list[_Actor]:
-    """Everything that moves, farthest first, every object well visible on the first frame."""
+    """All actors, the farthest first; every object is well visible on the first frame."""
     shrink = min(1.0, (3.0 / objects) ** 0.5)
     while True:
         actors = _try_cast(rng, frames, size, objects, scene, shrink)
@@ -193,7 +194,7 @@ def _try_cast(
 
 
 def _all_visible(actors: list[_Actor], size: tuple[int, int], objects: int) -> bool:
-    """Whether each object shows at least half of itself, and 16 pixels, on the first frame."""
+    """Whether at least half of each object, and 16 pixels, are visible on the first frame."""
     labels: LabelMap = np.zeros(size, np.int32)
     blank = np.zeros((*size, 3), np.float32)
     whole = np.zeros(objects + 1)
@@ -228,7 +229,7 @@ def _draw(picture: Colours, labels: LabelMap, actor: _Actor, frame: int) -> None
 def _sprite_places(
     pose: NDArray[np.float32], side: int, rows: tuple[int, int], columns: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Row and column in a sprite of `side` pixels for each pixel of a part of the frame, [h,w]."""
+    """Row and column [h,w] in a sprite of `side` pixels for each pixel of a part of the frame."""
     cx, cy, radius, angle, stretch, bend, ripple = pose
     x = (np.arange(*columns, dtype=np.float32) - cx) / radius
     y = (np.arange(*rows, dtype=np.float32) - cy)[:, None] / radius
@@ -241,7 +242,7 @@ def _sprite_places(
 
 
 def _bilinear(colours: Colours, row: NDArray[np.float32], column: NDArray[np.float32]) -> Colours:
-    """Colours [S,S,3] at fractional places [n], [n,3]."""
+    """Interpolate colours [S,S,3] at fractional places [n]; returns [n,3]."""
     limit = np.float32(len(colours) - 1)
     row, column = np.clip(row, 0.0, limit), np.clip(column, 0.0, limit)
     i, j = row.astype(np.intp), column.astype(np.intp)
@@ -254,7 +255,7 @@ def _bilinear(colours: Colours, row: NDArray[np.float32], column: NDArray[np.flo
 
 
 def _crop(canvas: Colours, corner: NDArray[np.float64], size: tuple[int, int]) -> Colours:
-    """The part of the canvas that starts at corner (x, y), to a fraction of a pixel."""
+    """The part of the canvas that starts at corner (x, y), with subpixel precision."""
     x, y = np.clip(corner, 0.0, np.array(canvas.shape[1::-1]) - np.array(size[::-1]) - 1.0)
     left, top = int(x), int(y)
     fx, fy = np.float32(x - left), np.float32(y - top)
@@ -264,7 +265,7 @@ def _crop(canvas: Colours, corner: NDArray[np.float64], size: tuple[int, int]) -
 
 
 def _expose(rng: Generator, picture: Colours, gain: float, scene: Scene) -> Image:
-    """What the camera makes of the picture: lens, brightness, noise, 8 bits."""
+    """Simulate the camera: lens blur, brightness, noise, 8 bits."""
     if scene.blur:
         padded = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
         rows = padded[:-2] + 2.0 * padded[1:-1] + padded[2:]

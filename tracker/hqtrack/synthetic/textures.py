@@ -1,6 +1,6 @@
-"""Random textures and shapes for synthetic sequences: pure functions of a random generator.
+"""Random textures and shapes for synthetic sequences, as pure functions of a random generator.
 
-Colours are float32 in 0..255. Textures repeat without a seam where the pattern allows it.
+Colours are float32 in 0..255. Textures repeat without a seam if the pattern allows it.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ Colours: TypeAlias = NDArray[np.float32]
 
 
 class Sprite(NamedTuple):
-    """What an object looks like in its own square: colours [S,S,3] and where it is, [S,S]."""
+    """An object in its own square: its colours [S,S,3], and alpha [S,S], True on the object."""
 
     colours: Colours
     alpha: NDArray[np.bool_]
 
 
 def noise(rng: Generator, shape: tuple[int, int], slope: float) -> Field:
-    """Noise whose amplitude falls as frequency ** -slope: 0 is white, 1 grainy, 2 clouds."""
+    """Noise whose amplitude falls as frequency ** -slope: 0 is white, 1 grainy, 2 cloudy."""
     height, width = shape
     fy = np.fft.fftfreq(height)[:, None] * height
     fx = np.fft.rfftfreq(width)[None, :] * width
@@ -38,7 +38,7 @@ def noise(rng: Generator, shape: tuple[int, int], slope: float) -> Field:
 
 
 def palette(rng: Generator, colours: int) -> Colours:
-    """Colours of one hue family with an occasional stranger, darkest first."""
+    """Colours of one hue family with an occasional outlier, darkest first."""
     hue = rng.uniform() + rng.normal(0.0, 0.08, colours) + (rng.uniform(size=colours) < 0.2) * 0.5
     saturation = np.clip(rng.uniform(0.05, 0.7) + rng.normal(0.0, 0.12, colours), 0.0, 0.95)
     low = rng.uniform(0.08, 0.6)
@@ -50,7 +50,7 @@ def palette(rng: Generator, colours: int) -> Colours:
 
 
 def _grid(shape: tuple[int, int]) -> tuple[Field, Field]:
-    """Coordinates x, y with the short side running over 0..1."""
+    """Coordinates x, y; the short side spans 0..1."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     short = float(min(shape))
     return x / short, y / short
@@ -139,10 +139,10 @@ def _plain(rng: Generator, shape: tuple[int, int]) -> Colours:
 
 
 def texture(rng: Generator, shape: tuple[int, int]) -> Colours:
-    """One pattern, or two parted by a wavy border, with grain and uneven light.
+    """One pattern, or two patterns with a wavy border between them, with grain and uneven light.
 
     Args:
-        rng: source of all chance.
+        rng: random generator.
         shape: (height, width) in pixels.
 
     Returns:
@@ -178,7 +178,7 @@ def _outline(rng: Generator, kind: str, angle: Field) -> Field:
 
 
 def _rod(u: Field, v: Field, length: float, half_width: float) -> NDArray[np.bool_]:
-    """A rod with round ends from the centre, both ways, along u."""
+    """A rod with round ends, centred, along u."""
     along = np.maximum(np.abs(u) - (length - half_width), 0.0)
     return along**2 + v**2 <= half_width**2
 
@@ -199,7 +199,7 @@ SHAPES = ("ellipse", "polygon", "star", "blob", "rod", "ring", "cross", "limbed"
 
 
 def shape_mask(rng: Generator, kind: str, side: int) -> NDArray[np.bool_]:
-    """A shape of one of SHAPES that about fills a square of `side` pixels; [side,side]."""
+    """A shape of a kind of SHAPES that roughly fills a square of `side` pixels; [side,side]."""
     axis = (np.arange(side, dtype=np.float32) + 0.5) / np.float32(side / 2) - 1.0
     v, u = np.meshgrid(axis, axis, indexing="ij")
     if kind == "rod":

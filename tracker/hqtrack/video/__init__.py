@@ -1,4 +1,4 @@
-"""Frames and masks: files, folders, video files, streams, overlays."""
+"""Frames and masks: image files, sequences, video files, video streams, overlays."""
 
 from hqtrack.video.images import (
     IMAGE_SUFFIXES,

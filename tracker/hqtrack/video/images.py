@@ -25,9 +25,9 @@ _NOT_OF_PEOPLE = {"__macosx", "@eadir", "lost+found", "$recycle.bin", "system vo
 def read_image(path: Path) -> Image:
     """Read an image file as 8-bit RGB, decoded by OpenCV as in the published pipeline.
 
-    Grey becomes RGB, an alpha channel is dropped, palettes are looked up, 16 bits are scaled to 8.
-    An EXIF orientation is applied, as viewers and the VOT toolkit do, so that masks drawn on what
-    they show fit. Raises MissingFileError where there is no file, InputError where it is not a
+    Grey becomes RGB, the alpha channel is dropped, palettes become colours, and 16 bits are scaled
+    to 8. An EXIF orientation is applied, as viewers and the VOT toolkit do, so masks that were
+    drawn in a viewer fit. Raises MissingFileError if there is no file, InputError if it is not a
     complete image.
     """
     data = np.frombuffer(_read_bytes(path), np.uint8)
@@ -61,7 +61,7 @@ def _swapped(image: Image) -> Image:
 
 
 def read_frames(paths: Iterable[Path]) -> Iterator[Image]:
-    """Read images one after the other; InputError where one is not of the size of the first."""
+    """Read images one after the other; raises InputError if one differs in size from the first."""
     size: tuple[int, ...] | None = None
     for path in paths:
         image = read_image(path)
@@ -73,7 +73,7 @@ def read_frames(paths: Iterable[Path]) -> Iterator[Image]:
 def read_labels(path: Path) -> LabelMap:
     """Read a label map: a file with one number per pixel, indexed (palette) or grey, 8 or 16 bits.
 
-    Raises MissingFileError where there is no file, InputError where it is damaged or in colour.
+    Raises MissingFileError if there is no file, InputError if it is damaged or in colour.
     """
     data = _read_bytes(path)
     try:
@@ -85,16 +85,16 @@ def read_labels(path: Path) -> LabelMap:
         ) from error
     if mode not in {"1", "L", "P", "I", "I;16", "I;16B"}:
         raise InputError(
-            f"{path} is a colour image ({mode}): a mask file holds one object number per pixel; "
+            f"{path} is a colour image ({mode}): a mask file has one object number per pixel; "
             "save it as an indexed or grey PNG"
         )
     return labels.astype(np.int32)
 
 
 def write_labels(path: Path, labels: NDArray[np.integer]) -> None:
-    """Write a label map [H,W] as PNG: indexed with the colours of the objects, 16-bit above 255.
+    """Write a label map [H,W] as PNG: indexed with the objects' colours, or 16-bit above 255.
 
-    Raises InputError for labels outside 0 to 65535, OSError where the file cannot be written.
+    Raises InputError for labels outside 0 to 65535, OSError if the file cannot be written.
     """
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest > 65535:
@@ -119,20 +119,20 @@ def is_hidden(path: Path) -> bool:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder, numbers in their names taken as numbers (9 before 10).
+    """The image files of a folder, sorted by the numbers in their names (9 before 10).
 
-    Raises MissingFileError where there is no folder, InputError where it holds no image or two of
-    the same name.
+    Raises MissingFileError if there is no folder, InputError if it has no image or two of the same
+    name.
     """
     check_folder(folder)
     images = order_images(folder.iterdir())
     if not images:
-        raise InputError(f"no images in {folder}; files that count: {', '.join(IMAGE_SUFFIXES)}")
+        raise InputError(f"no images in {folder}; image files end in {', '.join(IMAGE_SUFFIXES)}")
     return images
 
 
 def order_images(paths: Iterable[Path]) -> list[Path]:
-    """The images among the paths, numbers in their names taken as numbers (9 before 10).
+    """The images among the paths, sorted by the numbers in their names (9 before 10).
 
     Hidden files are none, see ``is_hidden``. Raises InputError where two have the same name.
     """
@@ -140,7 +140,9 @@ def order_images(paths: Iterable[Path]) -> list[Path]:
     images.sort(key=lambda path: _natural_order(path.stem))
     for one, other in itertools.pairwise(images):
         if one.stem == other.stem:
-            raise InputError(f"{one} and {other} are both there: which one is the frame?")
+            raise InputError(
+                f"{one} and {other} have the same name: remove the one that is not the frame"
+            )
     return images
 
 
@@ -156,11 +158,11 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise MissingFileError if there is no such path, InputError if it is not a folder."""
+    """Raise MissingFileError if the path does not exist, InputError if it is not a folder."""
     if not folder.exists():
         raise MissingFileError(f"there is no folder {folder}; check the path")
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; give the folder that holds the files")
+        raise InputError(f"{folder} is not a folder; give the folder that contains the files")
 
 
 def _natural_order(name: str) -> list[tuple[int, str]]:

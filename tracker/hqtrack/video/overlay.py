@@ -1,4 +1,4 @@
-"""Masks drawn on frames, in colours that colour-blind people can tell apart."""
+"""Draws masks on frames, in colours that colour-blind people can distinguish."""
 
 from collections.abc import Iterable
 
@@ -26,9 +26,10 @@ _SHADES = np.array([_COLOURS, _COLOURS * 0.6, 255 - (255 - _COLOURS) * 0.45]).re
 
 
 def object_colours(ids: Iterable[int]) -> NDArray[np.uint8]:
-    """The colours of these object numbers (1 is the first): [len(ids),3] RGB.
+    """The colours [len(ids),3] RGB of these object numbers (1 is the first).
 
-    The seven colours of Okabe and Ito, then the same darker, then lighter; repeats after 21.
+    They are the seven colours of Okabe and Ito, then the same darker, then lighter. They repeat
+    after 21.
     """
     numbers = np.fromiter(ids, np.int64)
     colours: NDArray[np.uint8] = _SHADES[(numbers - 1) % len(_SHADES)].astype(np.uint8)
@@ -36,10 +37,10 @@ def object_colours(ids: Iterable[int]) -> NDArray[np.uint8]:
 
 
 def draw_masks(image: Image, masks: Masks, ids: Iterable[int] | None = None) -> Image:
-    """A copy of the image with each mask half transparent under an outline of its colour.
+    """A copy of the image with each mask half transparent and outlined in its colour.
 
-    ``ids`` are the object numbers that choose the colours, 1 to N unless given. Later masks are
-    drawn over earlier ones. Raises InputError where sizes or numbers disagree.
+    ``ids`` are the object numbers that decide the colours, by default 1 to N. Later masks are
+    drawn over earlier ones. Raises InputError if sizes or numbers disagree.
     """
     numbers = range(1, len(masks) + 1) if ids is None else list(ids)
     if masks.shape[1:] != image.shape[:2] or len(numbers) != len(masks):
@@ -54,7 +55,7 @@ def draw_masks(image: Image, masks: Masks, ids: Iterable[int] | None = None) -> 
         if np.isnan(box[0]):
             continue
         left, top, right, bottom = box.astype(int)
-        # one pixel more on each side: erosion takes what lies outside for part of the mask
+        # one pixel more on each side, because erosion treats the outside as part of the mask
         part = np.s_[max(top - 1, 0) : bottom + 2, max(left - 1, 0) : right + 2]
         inside = mask[part]
         core = cv2.erode(inside.view(np.uint8), np.ones((3, 3), np.uint8), iterations=thickness)

@@ -19,13 +19,13 @@ _CODECS = {
     "libx264": {"preset": "veryfast", "crf": "20"},
     "mpeg4": {"qscale": "3"},
 }
-"""What the video is coded with: the first that FFmpeg has here."""
+"""Encoders with their options; the video uses the first that this FFmpeg has."""
 
 
 class OverlayVideo:
-    """Writes frames with their masks to a video file, each for as long as in the original.
+    """Writes frames with their masks to a video file, with the timing of the original.
 
-    A context manager; whatever was written is playable once it is closed.
+    A context manager; after closing, the file is playable with all frames written so far.
     """
 
     def __init__(self, path: Path, rate: Fraction) -> None:
@@ -53,7 +53,7 @@ class OverlayVideo:
         self._container.mux(self._stream.encode(video_frame))
 
     def close(self) -> None:
-        """Write what is still under way and the end of the file."""
+        """Write the frames still in the encoder and the end of the file."""
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
         self._container.close()
@@ -71,11 +71,11 @@ class OverlayVideo:
         if codec is None:
             raise InputError(
                 f"cannot write {self._path}: the FFmpeg of PyAV has no {' or '.join(_CODECS)} "
-                "encoder; leave --overlay out, or install av from PyPI"
+                "encoder; omit --overlay, or install av from PyPI"
             )
         stream = self._container.add_stream(codec, rate=self._rate, options=_CODECS[codec])
         if not isinstance(stream, VideoStream):
-            raise TypeError(f"{codec} codes no video")
+            raise TypeError(f"{codec} is not a video codec")
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = 1 / self._rate
@@ -102,7 +102,7 @@ def _draw_numbers(image: Image, masks: Masks, numbers: Sequence[int]) -> None:
 
 
 def thickest_place(mask: NDArray[np.bool_]) -> tuple[int, int]:
-    """About the pixel (x, y) of a mask [H,W], not empty, that lies farthest from its border."""
+    """Approximately the pixel (x, y) of a nonempty mask [H,W] that is farthest from its border."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     part = mask[y : y + height, x : x + width]
     step = max(1, max(part.shape) // 64)
@@ -113,7 +113,7 @@ def thickest_place(mask: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def _even(image: Image) -> Image:
-    """The image, its last row and column doubled where their number is odd, as codecs need it."""
+    """The image with even height and width, as codecs need; repeats the last row or column."""
     height, width = image.shape[:2]
     if height % 2 or width % 2:
         return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -1,4 +1,4 @@
-"""Making things before they are asked for, in a thread: frames are decoded while others track."""
+"""Computes items in advance in a thread, to decode frames while earlier ones are tracked."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,10 @@ _AHEAD = 2
 
 
 def read_ahead(items: Iterable[Item], ahead: int = _AHEAD) -> Iterator[Item]:
-    """The same items in the same order, of which up to ``ahead`` are made early.
+    """The same items in the same order; up to ``ahead`` of them are computed in advance.
 
-    What goes wrong while an item is made is raised where it would have come. Items are made one at
-    a time, on one thread; who stops early waits for those that were begun.
+    An exception in an item is raised at the place of that item. One thread computes the items one
+    at a time. If the caller stops early, it waits for the items in progress.
     """
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1, "ahead") as worker:

@@ -29,8 +29,8 @@ from hqtrack.video.images import (
 class Sequence:
     """A video on disk: its frames and, for some or all of them, the masks of its objects.
 
-    ``frames`` are the files of the images, ``annotations`` those of the label maps, None where a
-    frame has none; both start with the first frame, index 0.
+    ``frames`` are the image files, ``annotations`` the label map files, None for a frame without
+    one. Both start with the first frame, index 0.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Sequence:
 
     @cached_property
     def objects(self) -> tuple[int, ...]:
-        """The labels on the first frame, ascending; errors as of ``labels``."""
+        """The labels on the first frame, ascending; raises the errors of ``labels``."""
         present = np.unique(self.labels(0))
         return tuple(present[present > 0].tolist())
 
     def labels(self, index: int) -> LabelMap:
-        """The label map of frame ``index``; MissingFileError where the frame has none."""
+        """The label map of frame ``index``; raises MissingFileError if the frame has none."""
         path = self.annotations[index]
         if path is None:
             raise MissingFileError(
@@ -59,7 +59,7 @@ class Sequence:
         return read_labels(path)
 
     def masks(self, index: int) -> Masks:
-        """The masks [N,H,W] of ``objects`` on frame ``index``, empty where one is not seen."""
+        """The masks [N,H,W] of ``objects`` on frame ``index``; empty for an absent object."""
         return label_masks(self.labels(index), self.objects)
 
     def first_masks(self) -> Masks:
@@ -170,8 +170,8 @@ def write_sequence(
 ) -> None:
     """Write color/00000001.jpg, ... and masks/00000001.png, ... into a new folder.
 
-    The images [H,W,3] are 8-bit RGB, the label maps [H,W] are theirs, one each. The folder appears
-    when it is complete. Raises InputError if it exists already.
+    The images [H,W,3] are 8-bit RGB, with one label map [H,W] each. The folder appears only when
+    it is complete. Raises InputError if it already exists.
     """
     if folder.exists():
         raise InputError(f"{folder} is already there: remove it or give another folder")

@@ -1,4 +1,4 @@
-"""Where frames come from: a file, a folder of images, a pattern, a camera or a stream."""
+"""Sources of frames: a video file, a folder or pattern of images, a camera, a video stream."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ _LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt")
 
 
 class Source(Protocol):
-    """A video that can be read from its first frame on, as often as asked unless it is live."""
+    """A video. Unless it is live, it can be read several times, each time from the first frame."""
 
     @property
     def name(self) -> str:
-        """What the results are called."""
+        """The name of the results."""
 
     @property
     def address(self) -> str:
-        """What tells this video from others."""
+        """Identifies this video."""
 
     @property
     def rate(self) -> Fraction:
@@ -30,26 +30,25 @@ class Source(Protocol):
 
     @property
     def total(self) -> int | None:
-        """Number of frames, as far as the file tells."""
+        """Number of frames if the file contains it, else None."""
 
     @property
     def live(self) -> bool:
-        """Whether what is not read now is lost."""
+        """Whether frames are lost if they are not read as they come."""
 
     def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
-        """Frame ``start``, counted from 1, and every ``every``-th after it; decoded when asked for.
+        """Frame ``start``, counted from 1, and every ``every``-th after it; decoded on demand.
 
-        Raises InputError where a frame cannot be read.
+        Raises InputError if a frame cannot be read.
         """
 
 
 def open_source(place: str | Path, *more: str | Path, but_not: Iterable[Path] = ()) -> Source:
-    """The source of frames at a place.
+    """Open a source of frames.
 
-    It is a video file, an image, a folder of images, a pattern (``*``) of images, the index of a
-    camera or an URL; several places are images. Images in ``but_not`` are no frames. Raises
-    MissingFileError where there is no such file, InputError where it cannot be read as what it
-    seems to be.
+    ``place`` is a video file, an image, a folder of images, a pattern (``*``) of images, the index
+    of a camera or a URL. Several places are images. Images in ``but_not`` are not frames. Raises
+    MissingFileError if there is no such file, InputError if it cannot be read.
     """
     text, path = str(place), Path(place)
     if more:
@@ -89,7 +88,7 @@ class Images:
         return len(self.paths)
 
     def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
-        """See ``Source.read``; images that are left out are not decoded."""
+        """See ``Source.read``; images between the requested ones are not decoded."""
         numbers = range(start, self.total + 1, every)
         paths = self.paths[start - 1 :: every]
         for number, path, image in zip(numbers, paths, read_frames(paths), strict=True):
@@ -100,17 +99,17 @@ def _matching(paths: Iterable[Path], what: str) -> list[Path]:
     images = order_images(paths)
     if not images:
         raise MissingFileError(
-            f"no image matches {what}; files that count: {', '.join(IMAGE_SUFFIXES)}"
+            f"no image matches {what}; image files end in {', '.join(IMAGE_SUFFIXES)}"
         )
     return images
 
 
 def _images(paths: list[Path], but_not: Iterable[Path], folder: Path, address: str) -> Images:
-    """These images without others, called like their folder, or like the one above ``color``."""
+    """The images without ``but_not``, named after their folder, or the one above ``color``."""
     excluded = {path.resolve() for path in but_not}
     frames = tuple(path for path in paths if path.resolve() not in excluded)
     if not frames:
-        raise InputError(f"{address} holds no image besides the mask: add the frames")
+        raise InputError(f"{address} has no image except the mask: add the frames")
     folder = folder.resolve()
     name = folder.parent.name if folder.name == "color" else folder.name
     return Images(frames, name or "images", address)

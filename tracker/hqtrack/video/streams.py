@@ -1,4 +1,4 @@
-"""Moving pictures: video files, streams and cameras, decoded frame by frame."""
+"""Video files, video streams and cameras, decoded frame by frame."""
 
 import threading
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ from hqtrack.masks import check_next_image
 from hqtrack.types import Image
 
 RATE = Fraction(25)
-"""Frames per second of what does not say its own."""
+"""Frames per second if the source does not specify them."""
 
 _SILENCE = 30.0
-"""Seconds without an answer after which a stream counts as gone."""
+"""A video stream that sends nothing for so many seconds counts as lost."""
 
 
 class Frame(NamedTuple):
-    """A frame: its number, counted from 1 in the whole video, its file's name, its pixels.
+    """A frame: its number in the video, counted from 1, its file's name and its pixels.
 
-    A frame that has no file of its own is called by its number, in eight digits.
+    The name of a frame without a file is its number in eight digits.
     """
 
     number: int
@@ -36,13 +36,13 @@ class Frame(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """What the files made of it are called, before the suffix."""
+        """The name of result files for this frame, without the suffix."""
         return Path(self.name).stem
 
 
 @dataclass(frozen=True)
 class EncodedVideo:
-    """A video file or a stream, decoded by FFmpeg; a ``Source``."""
+    """A video file or a video stream, decoded by FFmpeg; a ``Source``."""
 
     address: str
     name: str
@@ -71,7 +71,7 @@ class EncodedVideo:
             except av.FFmpegError as error:
                 raise InputError(
                     f"{self.address} cannot be decoded after frame {number} ({error.strerror}): it "
-                    "is damaged or cut off; mend it with: ffmpeg -i VIDEO -c:v libx264 MENDED.mp4"
+                    "is damaged or cut off; repair it with: ffmpeg -i VIDEO -c:v libx264 FIXED.mp4"
                 ) from error
 
 
@@ -86,16 +86,16 @@ class Camera:
 
     @property
     def name(self) -> str:
-        """The index, spelled out."""
+        """``camera`` and the index."""
         return f"camera{self.index}"
 
     @property
     def address(self) -> str:
-        """The name: there is one camera of an index."""
+        """The name, which is unique on this machine."""
         return self.name
 
     def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
-        """See ``Source.read``; frames that come while none is asked for are dropped."""
+        """See ``Source.read``; frames that arrive between two requests are dropped."""
         return newest(self._grab(start, every))
 
     def _grab(self, start: int, every: int) -> Iterator[Frame]:
@@ -103,7 +103,7 @@ class Camera:
         try:
             if not camera.isOpened():
                 raise InputError(
-                    f"there is no camera {self.index}, or another program holds it: cameras count "
+                    f"there is no camera {self.index}, or another program uses it: cameras count "
                     "from 0; for a file of this name give its path"
                 )
             number = 0
@@ -120,9 +120,9 @@ class Camera:
 
 
 def open_video(address: str, name: str, live: bool = False) -> EncodedVideo:
-    """A video file or stream, looked into.
+    """Open a video file or a video stream.
 
-    Raises InputError where it is no video, or of a kind that cannot be decoded here.
+    Raises InputError if it is not a video, or if no decoder here can decode it.
     """
     with _open(address) as container:
         stream = container.streams.video[0]
@@ -131,9 +131,9 @@ def open_video(address: str, name: str, live: bool = False) -> EncodedVideo:
 
 
 def newest(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """Of live frames the newest whenever one is asked for; those that came in between are lost.
+    """The newest of live frames at each request; the frames between two requests are lost.
 
-    What ends or fails ``frames`` ends or fails this once the last frame has been taken.
+    When ``frames`` ends or raises an exception, this does the same after its last frame.
     """
     state = threading.Condition()
     waiting: list[Frame] = []
@@ -149,7 +149,7 @@ def newest(frames: Iterator[Frame]) -> Iterator[Frame]:
                     state.notify()
                 if stopped.is_set():
                     return
-        except Exception as error:  # handed on to the one who asks for frames
+        except Exception as error:  # raised in the thread that requests frames
             failure = error
         with state:
             outcome.append(failure)
@@ -171,7 +171,7 @@ def newest(frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def _open(address: str) -> InputContainer:
-    """Open a container with a video stream and a decoder for it; InputError where there is none."""
+    """Open a container with a video stream and a decoder for it; raises InputError without one."""
     try:
         container = av.open(address, timeout=_SILENCE if "://" in address else None)
     except PermissionError as error:
@@ -182,19 +182,19 @@ def _open(address: str) -> InputContainer:
         if "://" in address:
             raise InputError(f"cannot open {address}: {error.strerror}; check the URL") from error
         raise InputError(
-            f"{address} is no video, or it is damaged ({error.strerror}): give a video file or a "
-            "folder of images"
+            f"{address} is not a video, or it is damaged ({error.strerror}): give a video file or "
+            "a folder of images"
         ) from error
     if not container.streams.video:
         container.close()
-        raise InputError(f"{address} holds no pictures: give a video, not sound alone")
+        raise InputError(f"{address} has no pictures: give a video, not only sound")
     if container.streams.video[0].codec_context is None:
         container.close()
         raise InputError(
             f"{address} is coded in a way that no decoder here knows: convert it with a program "
             "that plays it, for example: ffmpeg -i VIDEO -c:v libx264 CONVERTED.mp4"
         )
-    # every core decodes; the frames are the same
+    # decode on every core; the frames stay the same
     container.streams.video[0].thread_type = "AUTO"
     return container
 

@@ -1,4 +1,4 @@
-"""The known checkpoints: where they lie, how they are fetched, checked and read."""
+"""The known checkpoints: finds, downloads, verifies and reads them."""
 
 from hqtrack.weights.checkpoints import (
     KNOWN,

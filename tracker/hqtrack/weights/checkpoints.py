@@ -1,4 +1,4 @@
-"""The known checkpoints: where they lie, where they come from, whether they are whole."""
+"""The known checkpoints: their files, their sources, and whether they are intact."""
 
 import os
 import zipfile
@@ -11,7 +11,7 @@ from hqtrack.errors import InputError, MissingFileError
 from hqtrack.files import shipped
 from hqtrack.weights.download import DriveFile, HubFile, Remote, download
 
-if TYPE_CHECKING:  # torch takes seconds to import, and most of these functions need none of it
+if TYPE_CHECKING:  # importing torch takes seconds, and most of these functions do not need it
     from torch import Tensor
 
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, and most of these functions 
 class Checkpoint:
     """A file of weights.
 
-    name: what `find` and the command line call it. file: its name on disk. licence: under which
-    terms it may be used. source: where to fetch it, None for the weights that are part of hqtrack.
-    build: makes the network from the weights, or raises ValueError where they are not its own.
+    name: its name in `find` and on the command line. file: its name on disk. licence: its terms of
+    use. source: where to download it, None for the weights that are part of hqtrack. build: builds
+    the network from the weights; raises ValueError if they are those of another network.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Checkpoint:
     build: Callable[[Mapping[str, "Tensor"]], object]
 
     def path(self, directory: Path | str | None = None) -> Path:
-        """Where the file belongs: in this folder, else in the usual one."""
+        """The file's path in this folder, by default in `folder()` or in hqtrack itself."""
         if directory is None and self.source is None:
             return shipped(self.file)
         return Path(directory or folder()) / self.file
@@ -86,7 +86,7 @@ PUBLISHED = ("vmos", "hqsam_vit_h")
 
 
 def folder() -> Path:
-    """The folder of the checkpoints: HQTRACK_WEIGHTS, else `hqtrack` in the user's cache."""
+    """The folder of checkpoints: HQTRACK_WEIGHTS, else `hqtrack` in the user's cache."""
     if chosen := os.environ.get("HQTRACK_WEIGHTS"):
         return Path(chosen).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME")
@@ -94,24 +94,24 @@ def folder() -> Path:
 
 
 def known(name: str) -> Checkpoint:
-    """The checkpoint of this name; raises InputError for a name that is none."""
+    """The checkpoint of this name; raises InputError for an unknown name."""
     if name not in KNOWN:
         raise InputError(f"there are no weights called {name!r}: choose from {', '.join(KNOWN)}")
     return KNOWN[name]
 
 
 def find(name: str, directory: Path | str | None = None) -> Path:
-    """The file of a known checkpoint, in this folder or, without one, where it belongs.
+    """The file of a known checkpoint, in this folder or, by default, in the usual one.
 
-    Raises InputError for an unknown name and MissingFileError, which says how to get the file,
-    where it is not there.
+    Raises InputError for an unknown name. If the file is missing, raises MissingFileError, which
+    says how to get it.
     """
     checkpoint = known(name)
     path = checkpoint.path(directory)
     if path.is_file():
         return path
     if directory and checkpoint.source is None:
-        remedy = "those that are part of hqtrack are used where no folder is given"
+        remedy = "without a folder, hqtrack uses those that are part of it"
     else:
         remedy = _remedy(checkpoint, f"HQTRACK_WEIGHTS={path.parent} " if directory else "")
     raise MissingFileError(f"the weights {path.name} are not in {path.parent}: {remedy}")
@@ -140,9 +140,9 @@ def _checkpoints(tracker: str, environment: Mapping[str, str]) -> list[str]:
 
 
 def _remedy(checkpoint: Checkpoint, place: str = "") -> str:
-    """How to get a file; `place` goes before the command."""
+    """How to get a file; `place` is a prefix of the command."""
     if checkpoint.source is None:
-        return "it is part of hqtrack, install that again"
+        return "it is part of hqtrack, install hqtrack again"
     return (
         f"run `{place}hqtrack weights download {checkpoint.name}`, or get it by hand from "
         f"{checkpoint.source.page}"
@@ -150,10 +150,10 @@ def _remedy(checkpoint: Checkpoint, place: str = "") -> str:
 
 
 def fetch(name: str) -> Path:
-    """The file of a known checkpoint, downloaded and checked if it is not there.
+    """The file of a known checkpoint; downloads and verifies it first if it is missing.
 
-    Raises InputError for an unknown name or a folder that cannot be written to, and
-    `hqtrack.weights.download.DownloadError` where the file cannot be had.
+    Raises InputError for an unknown name or a folder that is not writable, and
+    `hqtrack.weights.download.DownloadError` if the download fails.
     """
     checkpoint = known(name)
     if checkpoint.source is None:
@@ -163,10 +163,11 @@ def fetch(name: str) -> Path:
 
 
 def verify(name: str) -> Path:
-    """The file of a known checkpoint, read whole and found to hold every weight in its shape.
+    """The file of a known checkpoint, after reading it and checking every weight and its shape.
 
-    There are no published checksums of the released files; those inside the file are checked.
-    Raises MissingFileError where it is not there and InputError where it is damaged or foreign.
+    There are no published checksums of the released files; this checks the checksums inside the
+    file. Raises MissingFileError if it is missing, InputError if it is damaged or belongs to
+    another network.
     """
     checkpoint, path = known(name), find(name)
     try:
@@ -179,9 +180,9 @@ def verify(name: str) -> Path:
 def load(path: Path | str) -> dict[str, "Tensor"]:
     """Read the tensors of a .pth or .safetensors file, on the CPU.
 
-    Where the format allows, they are read from disk as they are used. They may lie at the top or
-    under "state_dict" or "model". Raises MissingFileError where there is no such file and
-    InputError where it is truncated or holds something else.
+    If the format allows it, they are read from disk only when used. They may be at the top level
+    or under "state_dict" or "model". Raises MissingFileError if there is no such file, InputError
+    if it is truncated or contains something else.
     """
     from safetensors.torch import load_file
 
@@ -190,7 +191,7 @@ def load(path: Path | str) -> dict[str, "Tensor"]:
         raise MissingFileError(f"there are no weights at {path}: give a .pth or .safetensors file")
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
-    except Exception as error:  # any at all, depending on where the damage is
+    except Exception as error:  # its type depends on the damage
         raise InputError(
             f"{path} cannot be read as weights, it is truncated or something else "
             f"({type(error).__name__}): get it again"
@@ -206,7 +207,7 @@ def _load_pickle(path: Path) -> object:
 
 
 def _tensors(path: Path, content: Any) -> dict[str, "Tensor"]:
-    """The named tensors of what a file held."""
+    """The named tensors in the content of a file."""
     from torch import Tensor
 
     for nest in ("state_dict", "model"):
@@ -214,18 +215,18 @@ def _tensors(path: Path, content: Any) -> dict[str, "Tensor"]:
             content = content[nest]
             break
     if not isinstance(content, Mapping) or not content:
-        raise InputError(f"{path} holds no named tensors: give a checkpoint of VMOS or HQ-SAM")
+        raise InputError(f"{path} contains no named tensors: give a checkpoint of VMOS or HQ-SAM")
     foreign = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if foreign:
         raise InputError(
-            f"{path} holds other things than tensors ({', '.join(map(str, foreign[:5]))}): give a "
-            "checkpoint of VMOS or HQ-SAM"
+            f"{path} contains other things than tensors ({', '.join(map(str, foreign[:5]))}): give "
+            "a checkpoint of VMOS or HQ-SAM"
         )
     return dict(content)
 
 
 def _check(checkpoint: Checkpoint, path: Path) -> None:
-    """Raise InputError unless the file is whole and its weights fit the network."""
+    """Raise InputError unless the file is intact and its weights fit the network."""
     weights = load(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""Fetching one large file: from where, resumed after a failure, once, and all of it or nothing."""
+"""Downloads one large file: resumes after a failure, in one process only, and atomically."""
 
 import os
 import shutil
@@ -12,27 +12,27 @@ from typing import Protocol
 from hqtrack.errors import InputError
 
 _SILENCE = 30.0
-"""Seconds without a byte after which a transfer counts as interrupted."""
+"""A transfer without a byte for so many seconds counts as interrupted."""
 
 _RETRIES = 5
 
 
 class DownloadError(OSError):
-    """A file could not be fetched; the message says how to get it by hand."""
+    """A download failed; the message says how to get the file by hand."""
 
 
 class Remote(Protocol):
-    """Where a file can be had."""
+    """The source of a file."""
 
     @property
     def page(self) -> str:
-        """The web page on which a person finds the file."""
+        """The web page from which a person can download the file."""
 
     def fetch(self, target: Path) -> None:
         """Write the file to `target`, with a progress bar on stderr.
 
-        May keep what it has received in the folder of `target`, and goes on from there when called
-        again. Raises any exception where the file does not arrive.
+        May keep a partial file in the folder of `target` and resume from it in the next call.
+        Raises any exception if the download fails.
         """
 
 
@@ -40,7 +40,7 @@ class Remote(Protocol):
 class DriveFile:
     """A file in a shared folder of Google Drive; `folder` is the folder's id.
 
-    Files below a folder called `but_not_in` are other ones of the same name.
+    Files below a folder called `but_not_in` are different files of the same name.
     """
 
     folder: str
@@ -53,7 +53,7 @@ class DriveFile:
         return f"https://drive.google.com/drive/folders/{self.folder}"
 
     def fetch(self, target: Path) -> None:
-        """Look the file up in the folder and fetch it with gdown."""
+        """Find the file in the folder and download it with gdown."""
         import gdown
 
         listing = gdown.download_folder(
@@ -67,7 +67,7 @@ class DriveFile:
         ]
         if len(fitting) != 1:
             held = ", ".join(map(str, links)) or "nothing"
-            raise LookupError(f"the folder holds not one {self.file} but {held}")
+            raise LookupError(f"the folder should have one {self.file}, but has {held}")
         gdown.download(
             id=fitting[0],
             output=str(target),
@@ -90,7 +90,7 @@ class HubFile:
         return f"https://huggingface.co/{self.repository}/tree/main"
 
     def fetch(self, target: Path) -> None:
-        """Fetch the file with huggingface_hub."""
+        """Download the file with huggingface_hub."""
         import huggingface_hub
 
         found = huggingface_hub.hf_hub_download(
@@ -100,12 +100,11 @@ class HubFile:
 
 
 def download(source: Remote, path: Path, check: Callable[[Path], None]) -> None:
-    """Fetch a file unless it is there; at `path` there is never less than the whole file.
+    """Download a file unless it is there; `path` never contains a partial file.
 
-    Of several processes one fetches and the others wait. What arrives is moved into place once
-    `check`, which raises InputError, accepts it; what it refuses is deleted. An interrupted
-    transfer is resumed by the next call. Raises DownloadError where the file cannot be had, and
-    InputError where the folder cannot be written to.
+    If several processes call this, one downloads and the others wait. The file is moved into place
+    after `check`, and deleted if `check` raises InputError. The next call resumes an interrupted
+    transfer. Raises DownloadError if the download fails, InputError if the folder is not writable.
     """
     if path.exists():
         return
@@ -120,20 +119,20 @@ def download(source: Remote, path: Path, check: Callable[[Path], None]) -> None:
 
 
 def _lock(path: Path) -> AbstractContextManager[object]:
-    """Wait until no other process fetches this file; the folder is made."""
-    from filelock import FileLock, Timeout  # slow to import, and seldom needed
+    """Create the folder, and wait until no other process downloads this file."""
+    from filelock import FileLock, Timeout  # slow to import and rarely needed
 
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return lock.acquire(timeout=0)
     except Timeout:
-        print(f"another process is fetching {path.name}; waiting for it", file=sys.stderr)
+        print(f"another process is downloading {path.name}; waiting for it", file=sys.stderr)
         return lock.acquire()
     except OSError as error:
         raise InputError(
-            f"cannot write to the folder {path.parent} ({error}): set HQTRACK_WEIGHTS to a folder "
-            "in which you may write"
+            f"cannot write to the folder {path.parent} ({error}): set HQTRACK_WEIGHTS to a "
+            "writable folder"
         ) from error
 
 
@@ -141,17 +140,17 @@ def _fetch(source: Remote, target: Path, check: Callable[[Path], None]) -> None:
     by_hand = f"get {target.name} by hand from {source.page} and put it into {target.parent.parent}"
     try:
         source.fetch(target)
-    except Exception as error:  # whatever the libraries and the network come up with
+    except Exception as error:  # the libraries raise many types
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DownloadError(
-            f"could not fetch {target.name}: {reason}. Run the same command again to go on from "
-            f"where it stopped; without a connection, {by_hand}"
+            f"could not download {target.name}: {reason}. Run the same command again to resume; "
+            f"without a connection, {by_hand}"
         ) from error
     try:
         check(target)
     except InputError as error:
         shutil.rmtree(target.parent)
         raise DownloadError(
-            f"the server sent something else than {target.name}: {error}. Try again later, or "
+            f"the server sent a different file than {target.name}: {error}. Try again later, or "
             f"{by_hand}"
         ) from error
