@@ -50,5 +50,5 @@ def test_nothing_is_kept_without_a_folder() -> None:
 
 def test_a_stranger_in_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"b": 1}))
-    with pytest.raises(InputError, match=r"a\.json is no run"):
+    with pytest.raises(InputError, match=r"a\.json is not a run"):
         read_record(tmp_path)

@@ -97,7 +97,7 @@ def test_json_and_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (("--size", "20x20"), "sides of 48 to"),
         (("--size", "90000x48"), "sides of 48 to"),
         (("--size", "8192x8192", "--objects", "9999"), "memory of this machine"),
-        (("--size", "64x64", "--objects", "900"), "find no room"),
+        (("--size", "64x64", "--objects", "900"), "do not fit at"),
         (("--objects", "0"), "at least 1"),
         (("--memory", "0"), "at least 1"),
         (("--frames", "0"), "at least 1"),

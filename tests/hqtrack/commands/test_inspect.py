@@ -101,7 +101,7 @@ def test_no_record_and_an_empty_one(tmp_path, capsys):
     assert main(["inspect", str(tmp_path / "nothing")]) == 2
     assert "there is no record in" in capsys.readouterr().err
     make_record(tmp_path / "empty", frames=0)
-    with pytest.raises(InputError, match="holds no frame yet"):
+    with pytest.raises(InputError, match="contains no frame yet"):
         write_page(tmp_path / "empty", tmp_path / "page.html")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
 

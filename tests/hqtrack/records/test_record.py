@@ -165,5 +165,5 @@ def test_what_is_no_record(tmp_path):
         read_heading(tmp_path)
     for text in ("", "notes\n", "[1]\n", '{"title": "a"}\n'):
         (tmp_path / "record.jsonl").write_text(text)
-        with pytest.raises(InputError, match="is no record, or of another version"):
+        with pytest.raises(InputError, match="is not a record, or has another version"):
             read_heading(tmp_path)

@@ -102,7 +102,7 @@ def test_the_schedule_is_that_of_the_seed():
 
 
 def test_too_few_frames_to_go_blank():
-    with pytest.raises(InputError, match=r"14 frames are too few.*15 or more"):
+    with pytest.raises(InputError, match=r"14 frames are too few.*at least 15"):
         blank_schedule(0, 4, 14)
 
 

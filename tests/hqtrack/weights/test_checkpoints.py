@@ -72,7 +72,9 @@ def test_find_says_what_is_missing_and_how_to_get_it(folder: Path, tmp_path: Pat
     assert "drive.google.com/drive/folders/" in message
     with pytest.raises(MissingFileError, match=f"HQTRACK_WEIGHTS={tmp_path} hqtrack weights"):
         weights.find(NAME, tmp_path)
-    with pytest.raises(MissingFileError, match=r"light\.safetensors.*without a folder, hqtrack uses"):
+    with pytest.raises(
+        MissingFileError, match=r"light\.safetensors.*without a folder, hqtrack uses"
+    ):
         weights.find("light", tmp_path)
 
 

@@ -1,1 +1,1 @@
-"""What a frame costs: the pipeline with stand-in weights, measurements, and their record."""
+"""Time and memory of a frame: a test pipeline, measurements, and their record."""

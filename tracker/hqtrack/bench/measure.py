@@ -1,4 +1,4 @@
-"""Measuring: time per stage, memory, start-up."""
+"""Measures time per stage, memory and start-up."""
 
 import ctypes
 import os
@@ -26,7 +26,7 @@ _MEBIBYTE = 2**20
 
 
 class Spread(NamedTuple):
-    """The median of some measurements, the lowest and the highest."""
+    """The median, the lowest and the highest of some measurements."""
 
     median: float
     low: float
@@ -34,21 +34,21 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Of at least one value."""
+    """The spread of at least one value."""
     return Spread(statistics.median(values), min(values), max(values))
 
 
 class MemoryMeter:
-    """Memory in use, in MiB: on a GPU that of torch's tensors, else the process's resident memory.
+    """Memory in use, in MiB: torch's tensors on a GPU, else the resident memory of the process.
 
-    The latter can be told on Linux only.
+    The resident memory is known only on Linux.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def now(self) -> float | None:
-        """What is in use; free memory that malloc holds is given back first."""
+        """The memory in use, after malloc has returned its free memory to the system."""
         if self._device.type == "cuda":
             return torch.cuda.memory_allocated(self._device) / _MEBIBYTE
         if sys.platform == "linux":
@@ -56,14 +56,14 @@ class MemoryMeter:
         return _resident("VmRSS")
 
     def reset_peak(self) -> None:
-        """Forget how much was in use so far."""
+        """Reset the peak to the memory in use now."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         elif sys.platform == "linux":
             Path("/proc/self/clear_refs").write_text("5")
 
     def peak(self) -> float | None:
-        """The most that was in use since ``reset_peak``."""
+        """The peak memory since ``reset_peak``."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / _MEBIBYTE
         return _resident("VmHWM")
@@ -77,18 +77,18 @@ def _resident(field: str) -> float | None:
 
 
 def synchronizer(device: torch.device) -> Callable[[], None]:
-    """What waits until the device has done its work."""
+    """A function that waits until the device has finished its work."""
     if device.type == "cuda":
         return lambda: torch.cuda.synchronize(device)
     return lambda: None
 
 
 class FrameCost(NamedTuple):
-    """What frames took: milliseconds on the clock, and of computing summed over threads.
+    """The cost of a frame: elapsed milliseconds, and CPU milliseconds summed over threads.
 
-    ``stages`` are of other frames, on which the device is waited for at each border of a stage;
-    ``staged`` is how long these took as a whole. Memory is in MiB over what the loaded networks
-    take, None where it cannot be told: ``held`` between frames, ``peak`` at most.
+    ``stages`` come from other frames, with a synchronization at each border of a stage; ``staged``
+    is the elapsed time of such a frame. Memory is in MiB in addition to the loaded networks, None
+    if unknown: ``held`` between frames, ``peak`` at most.
     """
 
     frame: Spread
@@ -100,7 +100,7 @@ class FrameCost(NamedTuple):
 
 
 def measure_frames(setup: Setup, networks: Networks, frames: int, warmup: int) -> FrameCost:
-    """Track so many frames as they are, and in turn with them as many stage by stage."""
+    """Track ``frames`` frames normally and, alternating with them, as many stage by stage."""
     meter, wait = MemoryMeter(networks.device), synchronizer(networks.device)
     loaded = meter.now()
     meter.reset_peak()
@@ -126,14 +126,14 @@ def measure_frames(setup: Setup, networks: Networks, frames: int, warmup: int) -
 
 
 class Seconds(NamedTuple):
-    """On the clock, and of computing on the CPU summed over threads."""
+    """Elapsed seconds, and CPU seconds summed over threads."""
 
     wall: float
     cpu: float
 
 
 def timed(run: Callable[[], object], wait: Callable[[], None]) -> Seconds:
-    """What it takes until the device is done."""
+    """The time of ``run`` until the device has finished."""
     wait()
     wall, cpu = time.perf_counter(), time.process_time()
     run()
@@ -144,9 +144,9 @@ def timed(run: Callable[[], object], wait: Callable[[], None]) -> Seconds:
 def in_turn(
     runs: Sequence[Callable[[], object]], rounds: int, wait: Callable[[], None]
 ) -> list[list[Seconds]]:
-    """Times of each of ``runs``, one after the other in every round, after one round to warm up.
+    """Times of each of ``runs``, which alternate in every round, after one round to warm up.
 
-    What else the machine does in the meantime hits all of them, so their ratios can be trusted.
+    Other load on the machine affects all of them equally, so their ratios are reliable.
     """
     times: list[list[Seconds]] = [[] for _ in runs]
     for turn in range(rounds + 1):
@@ -158,9 +158,10 @@ def in_turn(
 
 
 class Cost(NamedTuple):
-    """What frames take: milliseconds, and MiB over the loaded networks at most so far, if known.
+    """The cost of frames: milliseconds, and the peak so far in MiB, if known.
 
-    Milliseconds are of computing on a CPU, which neighbours do not disturb, else on the clock.
+    Milliseconds are CPU time on a CPU, where other processes do not disturb it, else elapsed time.
+    The peak is in addition to the loaded networks.
     """
 
     ms: Spread
@@ -170,9 +171,9 @@ class Cost(NamedTuple):
 def watch_frames(
     setup: Setup, networks: Networks, marks: Sequence[int], window: int, filled: bool
 ) -> Iterator[tuple[int, Cost]]:
-    """Track until the last of ``marks``; tell of each mark what the frames before it took.
+    """Track until the last of ``marks``; yield for each mark the cost of the frames before it.
 
-    ``window``: how many frames are looked at; ``filled``: see ``rehearse``.
+    ``window``: the number of frames before a mark; ``filled``: see ``rehearse``.
     """
     meter, wait = MemoryMeter(networks.device), synchronizer(networks.device)
     recent: deque[float] = deque(maxlen=window)
@@ -189,7 +190,7 @@ def watch_frames(
 
 
 def clock_of(device: torch.device) -> str:
-    """The field of ``Seconds`` that is to be trusted where others use the machine, too."""
+    """The field of ``Seconds`` that is reliable if other processes use the machine, too."""
     return "cpu" if device.type == "cpu" else "wall"
 
 
@@ -213,7 +214,7 @@ def measure_start(setup: Setup, networks: Networks) -> float:
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What the result depends on, and nothing that names the machine."""
+    """Facts about the machine that affect the result, without anything that identifies it."""
     facts = {
         "processor": _processor(),
         "cores": usable_cores(),
@@ -237,7 +238,7 @@ def _processor() -> str:
 
 
 def describe(setup: Setup, networks: Networks) -> dict[str, Any]:
-    """The setup with what it left open, as JSON holds it."""
+    """The setup with its defaults filled in, as a JSON object."""
     height, width = setup.size
     return {
         **asdict(setup),

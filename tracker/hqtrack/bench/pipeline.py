@@ -1,4 +1,4 @@
-"""What is measured: a tracker with a full memory, on frames on disk, with all objects in sight."""
+"""The test pipeline: a tracker with full memory, frames on disk, and all objects visible."""
 
 import math
 import os
@@ -37,7 +37,7 @@ Network = TypeVar("Network", bound=nn.Module)
 NO_REFINER = "none"
 DTYPES = ("float32", "bfloat16")
 SIDES = (48, 8192)
-"""Shortest and longest side of a frame that can be measured, in pixels."""
+"""Shortest and longest allowed side of a frame, in pixels."""
 
 _IMAGES = 4
 _COPIES_OF_MASKS = 4
@@ -49,15 +49,17 @@ _RADIUS, _SMALLEST_CELL = 0.4, 8
 class Setup:
     """What to measure.
 
+    Raises InputError if this cannot be measured.
+
     Attributes:
         preset: "full" or "light".
         variant: the HQ-SAM of the full preset, or "none".
         size: (height, width) of the frames, in pixels.
-        objects: how many, all of them in sight on every frame.
+        objects: number of objects, all visible on every frame.
         memory: frames in long-term memory; None for as many as the preset keeps.
-        device: where; None for a GPU where there is one.
-        dtype: "float32" or "bfloat16"; None for what the device is good for.
-        exact: compute plainly, without what makes a GPU fast.
+        device: the device; None for a GPU if there is one.
+        dtype: "float32" or "bfloat16"; None for the faster one on the device.
+        exact: use the reference path, without kernels and concurrency.
     """
 
     preset: str = "full"
@@ -70,7 +72,7 @@ class Setup:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        """Raise InputError where nothing can be measured."""
+        """Check the fields."""
         variants = (*VARIANTS, NO_REFINER)
         types = (*DTYPES, None)
         for name, offered in (
@@ -86,10 +88,10 @@ class Setup:
         if not low <= min(self.size) <= max(self.size) <= high:
             raise InputError(f"size {width}x{height}: give sides of {low} to {high} pixels")
         if self.objects < 1 or (self.memory is not None and self.memory < 1):
-            raise InputError("objects and frames in memory are counted: give at least 1 of each")
+            raise InputError("give at least 1 object and at least 1 frame in memory")
         if _COPIES_OF_MASKS * self.objects * height * width > _physical_memory():
             raise InputError(
-                f"the masks of {self.objects} objects at {width}x{height} do not fit into the "
+                f"the masks of {self.objects} objects at {width}x{height} do not fit in the "
                 "memory of this machine: give fewer objects or a smaller size"
             )
 
@@ -110,7 +112,7 @@ class Setup:
 
 
 class Networks(NamedTuple):
-    """The networks of a setup, on its device; ``stand_ins``: those with weights from a seed."""
+    """The networks of a setup, on its device; ``stand_ins`` names those with random weights."""
 
     vmos: VMOS
     hqsam: HQSam | None
@@ -119,15 +121,15 @@ class Networks(NamedTuple):
 
     @property
     def device(self) -> torch.device:
-        """Where they are."""
+        """The device of the networks."""
         return next(self.vmos.parameters()).device
 
 
 def load_networks(setup: Setup, weights: Path | None = None) -> Networks:
-    """Load the networks; where weights are not there, random ones from a seed stand in.
+    """Load the networks; if weights are missing, use random weights from a seed.
 
-    ``weights`` is a folder of checkpoints, None for the usual one. Raises InputError for a device
-    or a checkpoint that cannot be used, and where memory does not suffice.
+    ``weights`` is a folder of checkpoints, None for the usual one. Raises InputError if the device
+    or a checkpoint cannot be used, or if memory is too small.
     """
     device = choose_device(setup.device)
     stand_ins = []
@@ -157,7 +159,7 @@ def load_networks(setup: Setup, weights: Path | None = None) -> Networks:
 
 
 def save_networks(setup: Setup, networks: Networks, folder: Path) -> None:
-    """Lay the checkpoint files into a folder, stand-ins as if they were real ones."""
+    """Put the checkpoint files into a folder, also for networks with random weights."""
     modules: dict[str, nn.Module] = {"light" if setup.preset == "light" else "vmos": networks.vmos}
     if networks.hqsam is not None:
         modules[f"hqsam_{setup.variant}"] = networks.hqsam
@@ -172,23 +174,23 @@ def save_networks(setup: Setup, networks: Networks, folder: Path) -> None:
 
 @contextmanager
 def fitting(setup: Setup) -> Iterator[None]:
-    """Turn what torch and numpy say when memory runs out into an InputError."""
+    """Turn the errors of torch and numpy for too little memory into an InputError."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         short = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if short or "can't allocate memory" in str(error):
             raise InputError(
-                f"{setup} does not fit into memory: give fewer objects, a smaller size or a "
+                f"{setup} does not fit in memory: give fewer objects, a smaller size or a "
                 "smaller variant"
             ) from error
         raise
 
 
 class HeldSegmenter(VideoObjectSegmenter):
-    """Does all the work of a segmenter, and then says that the objects are where they were.
+    """Does all the work of a segmenter, but then reports the first masks.
 
-    So every object is in sight on every frame, whatever the weights.
+    So every object is visible on every frame, whatever the weights.
     """
 
     def __init__(
@@ -198,11 +200,11 @@ class HeldSegmenter(VideoObjectSegmenter):
         self._masks = masks
 
     def propagate(self, image: Image) -> Segmented:
-        """Segment, and forget what was found."""
+        """Segment, and replace the result by the first masks."""
         return super().propagate(image)._replace(masks=self._masks)
 
     def fill_memory(self, frames: int) -> None:
-        """Let the first frame fill long-term memory, as if it were so many different ones."""
+        """Fill long-term memory with copies of the first frame, up to ``frames`` frames."""
         for bank in self._known_video().banks:
             first = bank.short_term.memory
             for number in range(1, frames):
@@ -211,24 +213,24 @@ class HeldSegmenter(VideoObjectSegmenter):
 
 
 class Rehearsal:
-    """A video that goes on for as long as it is asked to: a few frames, shown in turn."""
+    """An endless video that repeats a few frames."""
 
     def __init__(self, setup: Setup, networks: Networks, folder: Path, filled: bool) -> None:
-        """``folder`` gets the frames, as JPEG files; see ``rehearse`` for ``filled``."""
+        """Write the frames as JPEG files into ``folder``; see ``rehearse`` for ``filled``."""
         self._paths = _write_images(setup.size, folder)
         self._masks = place_objects(setup.objects, setup.size)
         self._memory_frames = setup.memory_frames if filled else 1
         config = replace(setup.segmenter, long_term_size=max(2, setup.memory_frames))
         if filled:
             config = replace(config, long_term_gap=_NEVER)
-        way = networks.acceleration
-        refiner = None if networks.hqsam is None else MaskRefiner(networks.hqsam, way.dtype)
-        self._segmenter = HeldSegmenter(networks.vmos, config, way.dtype, self._masks)
-        self.tracker = HQTracker(self._segmenter, refiner, ahead=way.ahead)
+        fast = networks.acceleration
+        refiner = None if networks.hqsam is None else MaskRefiner(networks.hqsam, fast.dtype)
+        self._segmenter = HeldSegmenter(networks.vmos, config, fast.dtype, self._masks)
+        self.tracker = HQTracker(self._segmenter, refiner, ahead=fast.ahead)
         self._shown = 0
 
     def start(self) -> None:
-        """Show the first frame, and fill the memory with it."""
+        """Give the tracker the first frame, and fill memory with it."""
         self.tracker.initialize(read_image(self._paths[0]), self._masks)
         self._segmenter.fill_memory(self._memory_frames)
 
@@ -245,10 +247,10 @@ class Rehearsal:
 
 @contextmanager
 def rehearse(setup: Setup, networks: Networks, filled: bool = True) -> Iterator[Rehearsal]:
-    """A rehearsal that has started; its files are gone afterwards.
+    """A rehearsal that has started; deletes its files afterwards.
 
-    Memory is ``filled`` from the start and stays as it is, or else filled by the video as the
-    preset has it.
+    If ``filled``, long-term memory is full from the start and does not change. Otherwise the video
+    fills it by the rules of the preset.
     """
     with tempfile.TemporaryDirectory(prefix="hqtrack-bench-") as folder, fitting(setup):
         rehearsal = Rehearsal(setup, networks, Path(folder), filled)
@@ -259,7 +261,7 @@ def rehearse(setup: Setup, networks: Networks, filled: bool = True) -> Iterator[
 def place_objects(count: int, size: tuple[int, int]) -> Masks:
     """Ellipses [N,H,W] that do not touch, one in each cell of a grid over a frame (H, W).
 
-    Raises InputError where there is no room for so many.
+    Raises InputError if they do not fit.
     """
     height, width = size
     columns = math.ceil(math.sqrt(count * width / height))
@@ -267,7 +269,7 @@ def place_objects(count: int, size: tuple[int, int]) -> Masks:
     masks = np.zeros((count, height, width), np.bool_)
     if min(height / rows, width / columns) < _SMALLEST_CELL:
         raise InputError(
-            f"{count} objects find no room at {width}x{height}: give fewer, or a larger size"
+            f"{count} objects do not fit at {width}x{height}: give fewer, or a larger size"
         )
     for index, mask in enumerate(masks):
         row, column = divmod(index, columns)
@@ -278,7 +280,7 @@ def place_objects(count: int, size: tuple[int, int]) -> Masks:
 
 
 def _write_images(size: tuple[int, int], folder: Path) -> list[Path]:
-    """A generated image that is shifted from frame to frame."""
+    """Write a generated image as frames, shifted from frame to frame."""
     image = generate(RESERVED_SEED, 1, size, 1).images[0]
     paths = []
     for number in range(_IMAGES):
@@ -288,5 +290,5 @@ def _write_images(size: tuple[int, int], folder: Path) -> list[Path]:
 
 
 def _physical_memory() -> int:
-    """Bytes."""
+    """The memory of this machine in bytes."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

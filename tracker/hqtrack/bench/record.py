@@ -1,6 +1,6 @@
-"""The record of measurements: what was expected of a change before, and what it gave.
+"""The record of measurements: predictions and results.
 
-A folder with one JSON file per run. The prediction is written before anything is measured.
+A record is a folder with one JSON file per run. The prediction is written before measuring.
 """
 
 import argparse
@@ -25,14 +25,14 @@ class Entry:
     Attributes:
         number: counts the runs of a record, from 1.
         date: the day, UTC.
-        commit: what was measured; with a + where files differed from it.
-        measure: which measurement.
-        change: what was changed since the run before.
-        prediction: what was expected.
-        setup: of the measurement.
-        machine: facts that the result depends on.
-        headline: the numbers that count, by name; None while it runs, or where it failed.
-        result: everything that was measured.
+        commit: the measured commit; with a + if files differed from it.
+        measure: the name of the measurement.
+        change: what changed since the run before.
+        prediction: the expected result.
+        setup: the setup of the measurement.
+        machine: facts about the machine that affect the result.
+        headline: the main numbers, by name; None while it runs, or if it failed.
+        result: all measured numbers.
     """
 
     number: int
@@ -48,13 +48,13 @@ class Entry:
 
 
 Finish = Callable[[Mapping[str, float], Mapping[str, Any]], None]
-"""Takes the numbers that count, by name, and everything that was measured."""
+"""A function of the main numbers, by name, and of all measured numbers."""
 
 
 def begin(
     args: argparse.Namespace, measure: str, setup: Mapping[str, Any], machine: Mapping[str, Any]
 ) -> Finish:
-    """Keep the prediction, where that is asked for; what is returned keeps the result."""
+    """Save the prediction if the options request it; returns a function that saves the result."""
     if args.record is None:
         return lambda headline, result: None
     number = max((entry.number for entry in read_record(args.record)), default=0) + 1
@@ -70,18 +70,18 @@ def begin(
 
 
 def read_record(folder: Path) -> list[Entry]:
-    """The runs in a folder, in order; raises InputError for a file that is no run."""
+    """The runs in a folder, in order; raises InputError for a file that is not a run."""
     entries = []
     for path in sorted(folder.glob("*.json")):
         try:
             entries.append(Entry(**json.loads(path.read_text(encoding="utf-8"))))
         except (ValueError, TypeError) as error:
-            raise InputError(f"{path} is no run of a benchmark ({error}): remove it") from error
+            raise InputError(f"{path} is not a run of a benchmark ({error}): remove it") from error
     return entries
 
 
 def history(entries: Sequence[Entry]) -> Table:
-    """Prediction and result of each run; ``was``: the same on the same machine before."""
+    """Prediction and result of each run; ``was`` is the previous result on the same machine."""
     table = Table(*("run", "commit", "what", "change", "prediction", "result"))
     for index, entry in enumerate(entries):
         before = next((e for e in reversed(entries[:index]) if _comparable(e, entry)), None)
@@ -106,7 +106,7 @@ def _comparable(before: Entry, entry: Entry) -> bool:
 
 
 def _words(entry: Entry) -> str:
-    """What was measured, and on what, without what hardly ever differs."""
+    """The measurement, its main settings and the hardware."""
     setup, machine = entry.setup, entry.machine
     named = [str(setup[name]) for name in ("preset", "variant", "size") if setup.get(name)]
     counted = [f"{name} {setup[name]}" for name in ("objects", "memory") if name in setup]
@@ -133,7 +133,7 @@ def _write(folder: Path, entry: Entry) -> None:
 
 
 def _commit() -> str:
-    """The commit of the checkout that this file lies in, empty where there is none."""
+    """The commit of the checkout that contains this file, empty if there is none."""
     git = ("git", "-C", str(Path(__file__).parent))
     try:
         commit, changes = (

@@ -1,4 +1,4 @@
-// State: the frame that is shown, and how. The page is built once, at the end of this file.
+// State: the visible frame and how it is shown. The end of this file builds the page once.
 
 const byId = (id) => document.getElementById(id);
 const record = JSON.parse(byId("record").textContent);
@@ -13,8 +13,8 @@ const LAYERS = {
   truth: { title: "Ground truth", line: "contrast" },
 };
 const MEASURES = {
-  region: { title: "J", about: "to the truth" },
-  boundary: { title: "F", about: "to the truth" },
+  region: { title: "J", about: "vs truth" },
+  boundary: { title: "F", about: "vs truth" },
   iou: { title: "IoU", about: "VMOS, HQ-SAM" },
   confidence: { title: "Confidence", about: "0 to 1" },
   area: { title: "Area", about: `to ${largestArea.toLocaleString("en")} px` },
@@ -25,7 +25,7 @@ const measures = Object.keys(MEASURES).filter((measure) =>
   record.objects.some((object) => object[measure].some((value) => value !== null)));
 const state = { index: 0, frame: null, blended: false, opacity: 0.5, hidden: new Set(), focus: null, playing: false };
 
-// ---- small tools
+// ---- helpers
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -76,7 +76,7 @@ function paint() {
   document.body.dataset.shown = numberOf(state.frame.index);
 }
 
-// The pictures follow this program in the page: until a frame has come there is nothing.
+// The pictures follow this program in the page. Until a frame has loaded, this returns null.
 function stored(index) {
   const element = byId(`frame-${index}`);
   const whole = element && (element.nextElementSibling || document.readyState !== "loading");
@@ -139,7 +139,7 @@ async function play(on) {
   if (on && state.playing) play(false);
 }
 
-// ---- what is said about the frame
+// ---- texts about the frame
 
 function buildTable() {
   const titles = ["object", "source", ...measures.map((measure) => MEASURES[measure].title)];
@@ -178,7 +178,7 @@ function fillTable() {
 function tellMemory() {
   const groups = record.memory[state.index];
   const place = byId("memory");
-  place.replaceChildren(groups.length ? "Memory read: " : "No memory was read for this frame.");
+  place.replaceChildren(groups.length ? "Memory read: " : "The tracker read no memory for this frame.");
   const different = new Map(groups.map((group, n) => [String(group), n]));
   [...different.values()].forEach((n, position) => {
     const [long, short] = groups[n];
@@ -197,7 +197,7 @@ function links(indices) {
 
 // ---- jumps
 
-// For each frame the object with the lowest value, then the lowest frames, none close to another.
+// The object with the lowest value of each frame, then the lowest frames that are far apart.
 function worstFrames(measure) {
   const lowest = record.frames.map((frame, index) => {
     const values = record.objects.map((object) => object[measure][index]);
@@ -252,7 +252,7 @@ function buildJumps() {
   byId("measure").onchange = listWorst;
   listWorst();
   byId("switches-title").textContent += ` (${switches.length})`;
-  fillList(byId("switches"), switches, "there is none");
+  fillList(byId("switches"), switches, "none");
   for (const list of [byId("worst"), byId("switches")]) {
     list.onchange = list.onclick = () => list.value !== "" && show(Number(list.value));
   }

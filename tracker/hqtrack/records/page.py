@@ -1,4 +1,4 @@
-"""The page of ``hqtrack inspect``: one file, without server or network, made of a record."""
+"""The page of ``hqtrack inspect``: one file about a record that needs no server and no network."""
 
 import base64
 import html
@@ -27,25 +27,25 @@ _MEASURES = ("region", "boundary", "iou", "confidence", "area")
 
 
 def find_record(folder: Path) -> Path:
-    """The record in ``folder``, or the one in its folder ``record``, where a run keeps it.
+    """The record in ``folder``, or in its folder ``record``, where ``hqtrack run`` writes it.
 
-    Raises MissingFileError where there is none, which names those one level below.
+    Raises MissingFileError if there is none; the message names the records one level below.
     """
     for candidate in (folder, folder / "record"):
         if (candidate / "record.jsonl").is_file():
             return candidate
     below = sorted(str(path.parent) for path in folder.glob("*/record.jsonl"))
     if below:
-        raise MissingFileError(f"{folder} holds several records, give one: {', '.join(below)}")
+        raise MissingFileError(f"{folder} contains several records, give one: {', '.join(below)}")
     read_heading(folder)
     return folder
 
 
 def write_page(record: Path, output: Path) -> None:
-    """Write the page in one step: what is there stays until it is whole.
+    """Write the page atomically: an old page stays until the new one is complete.
 
-    Frames are read and written one by one. Raises InputError for a record that is broken, has no
-    frame or lacks a picture, and where the page cannot be written.
+    Frames are read and written one by one. Raises InputError if the record is broken, has no frame
+    or lacks a picture, or if the page cannot be written.
     """
     with replacing(output) as part:
         try:
@@ -59,9 +59,9 @@ def write_page(record: Path, output: Path) -> None:
 
 
 def page(record: Path) -> Iterator[str]:
-    """The page in parts: what is seen first, the numbers of all frames, then frame by frame.
+    """The page in parts: the visible page, the numbers of all frames, then the frames one by one.
 
-    In this order a browser shows the first frame before it has read the others.
+    In this order a browser can show the first frame before it has read the others.
     """
     heading = read_heading(record)
     overview = _overview(record, heading)
@@ -83,7 +83,7 @@ def page(record: Path) -> Iterator[str]:
 
 
 def _overview(record: Path, heading: Heading) -> dict[str, Any]:
-    """Everything but pictures and masks; frames by their index, from 0."""
+    """Everything except pictures and masks; frames are given by their index, from 0."""
     histories = {number: _History() for number in heading.objects}
     frames, memory = [], []
     size, begin = (0, 0), None
@@ -105,9 +105,9 @@ def _overview(record: Path, heading: Heading) -> dict[str, Any]:
             histories[found.number].add(index, found)
             layers.update(layer for layer in _LAYERS if getattr(found, layer) is not None)
     if not frames:
-        raise InputError(f"{record} holds no frame yet: record at least one")
+        raise InputError(f"{record} contains no frame yet: record at least one")
     if "refined" not in layers:
-        layers.discard("coarse")  # it is the chosen one
+        layers.discard("coarse")  # it is the same as the chosen one
     colours = object_colours(heading.objects)
     return {
         "tracker": heading.tracker,
@@ -134,7 +134,7 @@ class _History:
         self._found[index] = (list(Origin).index(found.origin), *values)
 
     def content(self, frames: int) -> dict[str, list[Any]]:
-        """A list over all frames for each, null where there is nothing."""
+        """A list over all frames for each number, null on a frame without the object."""
         nothing = (None,) * (1 + len(_MEASURES))
         rows = [self._found.get(index, nothing) for index in range(frames)]
         columns = zip(("origin", *_MEASURES), zip(*rows, strict=True), strict=True)
@@ -144,7 +144,7 @@ class _History:
 def _frame_content(
     record: Path, heading: Heading, frame: RecordedFrame, layers: list[str]
 ) -> dict[str, Any]:
-    """The picture, each different mask once, and per layer and object which one it is."""
+    """The picture, each different mask once, and the index of the mask per layer and object."""
     path = picture_path(record, frame.number)
     try:
         picture = base64.b64encode(path.read_bytes()).decode("ascii")
@@ -163,7 +163,7 @@ def _frame_content(
 
 
 def _json(content: object) -> str:
-    """JSON that can stand in a script element: nothing in it looks like the end of one."""
+    """JSON for a script element: nothing in it looks like the end of the element."""
     text = json.dumps(content, separators=(",", ":"))
     return text.replace("</", "<\\/").replace("<!", "\\u003c!")
 

@@ -1,4 +1,4 @@
-// Curves over time, with the sources of masks and the frames of memory.
+// Curves over time, with the sources of masks and the frames in memory.
 
 function buildCurves() {
   const place = byId("curves");
@@ -14,7 +14,7 @@ function buildCurves() {
   keys.append(make("span", { className: "key" }, "■ long-term, ○ short-term memory"));
   place.append(make("div", { id: "playhead" }));
   place.after(keys);
-  // pictures get the height that is left
+  // pictures get the remaining height
   document.body.style.setProperty("--curves", `${place.offsetHeight + keys.offsetHeight}px`);
   for (const event of ["pointerdown", "pointermove"]) place.addEventListener(event, scrubOnCurves);
 }
@@ -36,7 +36,7 @@ function scrubOnCurves(event) {
   show(Math.round(clamp((event.clientX - area.left) / area.width, 0, 1) * end));
 }
 
-// A context in CSS pixels, and the size of the canvas in them.
+// A context in CSS pixels, and the canvas size in CSS pixels.
 function cleared(canvas) {
   const scale = window.devicePixelRatio;
   const { clientWidth: w, clientHeight: h } = canvas;

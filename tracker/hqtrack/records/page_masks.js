@@ -1,9 +1,9 @@
 "use strict";
 
-// Masks: from run lengths to pixels on a picture.
+// Masks: converts run lengths to pixels of a picture.
 
-// The run lengths of COCO's text: six bits a character, from the fourth on relative to the
-// last but one.
+// Decodes run lengths in COCO's text format: six bits per character; from the fourth run on, a run
+// is stored relative to the last but one.
 function decodeRuns(text) {
   const runs = [];
   for (let at = 0; at < text.length;) {
@@ -19,7 +19,7 @@ function decodeRuns(text) {
   return runs;
 }
 
-// Pixels column by column, and the columns in which there are any.
+// The pixels column by column, and the first and last column with pixels.
 function decodeMask(text) {
   const pixels = new Uint8Array(width * height);
   let at = 0, first = width, last = -1;

@@ -1,4 +1,4 @@
-"""What a tracker did, frame by frame, kept on disk for ``hqtrack inspect``.
+"""Records on disk of what a tracker did on each frame, for ``hqtrack inspect``.
 
 ====================  ===================================================================
 file                  what
@@ -7,8 +7,9 @@ frames/NUMBER.jpg     a frame, at most 768 pixels wide or high
 record.jsonl          the heading, then a line per frame: masks and numbers of its objects
 ====================  ===================================================================
 
-A frame is there when its line is whole, so a record can be cut off at any time and go on. Numbers
-(area, IoU, J, F) are those of the masks at full size; the masks kept are as large as the picture.
+A frame counts only when its line is complete, so a record can be interrupted and resumed at any
+time. Numbers (area, IoU, J, F) describe the masks at full size; the stored masks have the size of
+the picture.
 """
 
 import dataclasses
@@ -37,7 +38,7 @@ _QUALITY = 75
 
 
 class Origin(StrEnum):
-    """Where a reported mask came from."""
+    """The source of a reported mask."""
 
     GIVEN = "given"
     TRACKED = "tracker"
@@ -48,7 +49,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class Heading:
-    """What a record is of: a video or sequence, a tracker, and the objects by number and name."""
+    """The subject of a record: video or sequence, tracker, and objects by number and name."""
 
     title: str
     tracker: str
@@ -64,12 +65,12 @@ class Truth(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A frame and what the tracker reported on it.
+    """A frame and the tracker's report on it.
 
-    ``number`` counts from 1 in the whole video; ``name`` is the file's; ``objects`` are the
-    numbers of the objects that have started, masks [N,H,W] and confidence [N] theirs. An object
-    is taken for given on the first frame that has it. ``step``: of the first objects of the
-    frame, those that were tracked.
+    ``number`` counts from 1 over the entire video; ``name`` is the file's name; ``objects`` are the
+    numbers of the objects that have started, with their masks [N,H,W] and confidence [N]. On the
+    first frame with an object, its mask counts as given. ``step`` describes the first objects of
+    the frame, which were tracked.
     """
 
     number: int
@@ -85,8 +86,8 @@ class Observed(NamedTuple):
 class RecordedObject(NamedTuple):
     """An object on a frame.
 
-    Area in pixels; masks as run lengths in COCO's text; confidence, IoU of the coarse with the
-    refined mask, J and F in [0, 1]. None is what there was not.
+    Area is in pixels. Masks are run lengths in COCO's text format. Confidence, IoU of the coarse
+    and the refined mask, J and F are in [0, 1]. Missing values are None.
     """
 
     number: int
@@ -105,8 +106,8 @@ class RecordedObject(NamedTuple):
 class RecordedFrame(NamedTuple):
     """A frame: its number and file name, the (height, width) of its masks, memory, objects.
 
-    ``memory``: per group of objects the frames that were read, those of long-term memory and then
-    the one of short-term memory; 0 is the first frame with an object.
+    ``memory`` lists for each group of objects the frames that were read: those in long-term memory,
+    then the one in short-term memory. Frame 0 is the first frame with an object.
     """
 
     number: int
@@ -120,13 +121,13 @@ class Recorder:
     """Writes a record frame by frame; a context manager. Memory does not grow with the video."""
 
     def __init__(self, folder: Path, heading: Heading, resume: bool = False) -> None:
-        """Begin anew, or with ``resume`` go on with a record of the same heading.
+        """Start a new record; with ``resume``, continue a record that has the same heading.
 
-        Raises InputError where the folder cannot be written.
+        Raises InputError if the folder is not writable.
         """
         self.folder = folder
         self.last = 0
-        """Number of the last frame that is there, 0 before the first."""
+        """Number of the last recorded frame, 0 before the first."""
         self._known: set[int] = set()
         try:
             (folder / "frames").mkdir(parents=True, exist_ok=True)
@@ -137,7 +138,7 @@ class Recorder:
             ) from error
 
     def write(self, observed: Observed) -> None:
-        """Keep a frame; frames come in order."""
+        """Record a frame; call it in the order of the frames."""
         height, width = observed.image.shape[:2]
         scale = min(1.0, _LONG_EDGE / max(height, width))
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -195,7 +196,7 @@ class Recorder:
             if step.refined is not None and step.selection is not None:
                 recorded = recorded._replace(
                     refined=_encode(step.refined[index], size),
-                    # two empty masks agree, which says nothing
+                    # the IoU of two empty masks is 1, which would mislead
                     iou=_rounded(step.selection.iou[index]) if step.coarse[index].any() else None,
                 )
         if truth is not None:
@@ -208,7 +209,7 @@ class Recorder:
 
 
 def mask_origin(step: Step | None, index: int, seen: bool) -> Origin:
-    """Where the mask of object ``index`` came from; ``seen``: whether it has a pixel."""
+    """The source of the mask of object ``index``; ``seen``: whether the mask has a pixel."""
     if not seen:
         return Origin.ABSENT
     if step is None:
@@ -224,7 +225,10 @@ def picture_path(folder: Path, number: int) -> Path:
 
 
 def read_heading(folder: Path) -> Heading:
-    """What a record is of; MissingFileError where there is none, InputError where it is broken."""
+    """The heading of a record.
+
+    Raises MissingFileError if there is no record, InputError if it is broken.
+    """
     try:
         with (folder / _JOURNAL).open("rb") as journal:
             fields = json.loads(journal.readline())
@@ -232,12 +236,12 @@ def read_heading(folder: Path) -> Heading:
         return Heading(fields["title"], fields["tracker"], objects)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(
-            f"there is no record in {folder}: make one with hqtrack run ... --record or "
+            f"there is no record in {folder}: write one with hqtrack run ... --record or "
             "hqtrack score ... --record"
         ) from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError(
-            f"{folder / _JOURNAL} is no record, or of another version: record again"
+            f"{folder / _JOURNAL} is not a record, or has another version: record again"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Sequences with the masks of their objects on every frame, wherever they come from."""
+"""Sequences with the true masks of their objects on every frame: on disk or generated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from hqtrack.video import Sequence, read_frames
 
 
 class AnnotatedFrame(NamedTuple):
-    """A frame [H,W,3], its file name or number, and the masks [N,H,W] of the objects on it.
+    """A frame [H,W,3], its file name or number, and the true masks [N,H,W] of its objects.
 
-    A mask is empty where its object is not seen.
+    The mask of an absent object is empty.
     """
 
     name: str
@@ -23,11 +23,11 @@ class AnnotatedFrame(NamedTuple):
 
 
 class Annotated(Protocol):
-    """A sequence whose objects, all those of its first frame, are known on every frame."""
+    """A sequence with the true masks, on every frame, of the objects of its first frame."""
 
     @property
     def name(self) -> str:
-        """What the results are called."""
+        """The name of the results."""
 
     @property
     def objects(self) -> tuple[int, ...]:
@@ -37,9 +37,9 @@ class Annotated(Protocol):
         """Number of frames."""
 
     def read(self) -> Iterator[AnnotatedFrame]:
-        """All frames from the first on, made or decoded when asked for.
+        """All frames from the first on, made or decoded on demand.
 
-        Raises InputError where one cannot be read or made.
+        Raises InputError if a frame cannot be read or made.
         """
 
 
@@ -64,13 +64,13 @@ class OnDisk:
         return len(self.sequence.frames)
 
     def read(self) -> Iterator[AnnotatedFrame]:
-        """See ``Annotated.read``; InputError, too, for label maps of another size than images."""
+        """See ``Annotated.read``; raises InputError if label maps and images differ in size."""
         for index, image in enumerate(read_frames(self.sequence.frames)):
             masks = self.sequence.masks(index)
             if masks.shape[1:] != image.shape[:2]:
                 raise InputError(
                     f"{self.sequence.annotations[index]} is {masks.shape[2]}x{masks.shape[1]} but "
-                    f"its image is {image.shape[1]}x{image.shape[0]}: label maps have the size of "
+                    f"its image is {image.shape[1]}x{image.shape[0]}: label maps need the size of "
                     "the images"
                 )
             yield AnnotatedFrame(self.sequence.frames[index].name, image, masks)
@@ -99,16 +99,17 @@ class Generated:
         return FRAMES
 
     def read(self) -> Iterator[AnnotatedFrame]:
-        """See ``Annotated.read``; InputError for a number of objects that cannot be drawn."""
+        """See ``Annotated.read``; raises InputError if so many objects cannot be drawn."""
         drawn = generate(self.seed, FRAMES, SIZE, self.count)
         for number, (image, labels) in enumerate(zip(*drawn, strict=True), start=1):
             yield AnnotatedFrame(f"{number:08d}", image, labels_to_masks(labels, self.count))
 
 
 def reserved_sequences(sequences: int, count: int) -> list[Annotated]:
-    """Generated sequences of so many objects, of the first seeds that nothing is trained on.
+    """Generated sequences of ``count`` objects each, from the first reserved seeds.
 
-    Raises InputError for less than one sequence, or objects that cannot be drawn.
+    Training never uses these seeds. Raises InputError for less than one sequence, or if so many
+    objects cannot be drawn.
     """
     if sequences < 1:
         raise InputError(f"{sequences} generated sequences: give 1 or more")

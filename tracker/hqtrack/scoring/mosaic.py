@@ -1,8 +1,8 @@
-"""Several sequences side by side in one: many objects on real frames, with exact masks.
+"""Mosaics of sequences: many objects on real frames, with exact masks.
 
 Every tile of a grid shows one sequence, resized to the tile. A mosaic ends with its shortest
-sequence. Tiles can go blank for a while: they show a flat grey and their objects are absent; behind
-it the sequence goes on, so an object returns somewhere else than it was last seen.
+sequence. Tiles can go blank for a while: they show a flat grey and their objects are absent. The
+hidden sequence continues, so an object usually returns at another place.
 """
 
 import math
@@ -20,16 +20,16 @@ from hqtrack.scoring.annotated import Annotated, AnnotatedFrame
 from hqtrack.types import Image, Masks
 
 SIZE = (480, 854)
-"""Height and width of a mosaic unless something else is asked for."""
+"""Default height and width of a mosaic."""
 
 _MIN_TILE = 16
 _GREY = 127
 _ABSENCE = 11
-"""Frames; the toolkit measures the absence of objects that are absent for longer than ten."""
+"""Frames; the toolkit measures absence only of objects that are absent for more than ten frames."""
 
 
 class Grid(NamedTuple):
-    """How many tiles lie side by side, and how many on top of each other."""
+    """The number of columns and rows of tiles."""
 
     columns: int
     rows: int
@@ -40,12 +40,12 @@ class Grid(NamedTuple):
         return self.columns * self.rows
 
     def __str__(self) -> str:
-        """As it is written: COLUMNSxROWS."""
+        """COLUMNSxROWS."""
         return f"{self.columns}x{self.rows}"
 
 
 class Tile(NamedTuple):
-    """A rectangle of the frame, in pixels: the first row and column, and those after the last."""
+    """A rectangle of the frame in pixels; ``bottom`` and ``right`` are exclusive."""
 
     top: int
     left: int
@@ -54,15 +54,15 @@ class Tile(NamedTuple):
 
     @property
     def area(self) -> tuple[slice, slice]:
-        """What cuts it out of an array [H,W]."""
+        """The index that selects the tile in an array [H,W]."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 def lay_out(grid: Grid, size: tuple[int, int]) -> list[Tile]:
-    """The tiles, row after row, which cover a frame of ``size`` (height, width).
+    """The tiles, row after row, that cover a frame of ``size`` (height, width).
 
-    They are equally large but for one pixel where the size cannot be divided. Raises InputError
-    where a tile would have a side of less than 16 pixels.
+    They are equally large, except for one pixel if the size is not divisible. Raises InputError if
+    a side of a tile would have less than 16 pixels.
     """
     if size[0] < grid.rows * _MIN_TILE or size[1] < grid.columns * _MIN_TILE:
         raise InputError(
@@ -79,9 +79,10 @@ def lay_out(grid: Grid, size: tuple[int, int]) -> list[Tile]:
 
 
 def deal(sequences: int, tiles: int) -> list[tuple[int, ...]]:
-    """Which sequence, counted from 0, each tile of each mosaic shows.
+    """The sequence, counted from 0, that each tile of each mosaic shows.
 
-    The sequences are dealt in turn until all are used equally often and the last mosaic is full.
+    The sequences fill the tiles in turn until all are used equally often and the last mosaic is
+    full.
     """
     mosaics = sequences // math.gcd(sequences, tiles)
     return [
@@ -103,7 +104,7 @@ def blank_schedule(seed: int, tiles: int, frames: int) -> NDArray[np.bool_]:
     if frames < shortest + 2 * margin:
         raise InputError(
             f"{frames} frames are too few for tiles that go blank and come back: use sequences of "
-            f"{_ABSENCE + 4} or more"
+            f"at least {_ABSENCE + 4} frames"
         )
     rng = Generator(PCG64(seed))
     blank = np.zeros((frames, tiles), np.bool_)
@@ -116,11 +117,11 @@ def blank_schedule(seed: int, tiles: int, frames: int) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Sequences in the tiles of a grid; an ``Annotated``, whose frames are made when read.
+    """Sequences in the tiles of a grid; an ``Annotated`` that makes its frames on demand.
 
-    A sequence that is shown twice is mirrored in its second tile, as in its fourth. The objects
-    are those of the tiles, in turn. ``blank_seed`` is that of the schedule of blank tiles; without
-    one there are none. ``size`` is (height, width).
+    If several tiles show the same sequence, every second of them is mirrored. The objects are those
+    of the tiles, in the order of the tiles. ``blank_seed`` is the seed of ``blank_schedule``; with
+    None no tile goes blank. ``size`` is (height, width).
     """
 
     name: str
@@ -139,7 +140,7 @@ class Mosaic:
         return min(map(len, self.sequences))
 
     def read(self) -> Iterator[AnnotatedFrame]:
-        """See ``Annotated.read``; InputError, too, where an object is too small for its tile."""
+        """See ``Annotated.read``; also raises InputError if an object is too small for its tile."""
         tiles = lay_out(self.grid, self.size)
         mirrored = [self.sequences[:i].count(shown) % 2 for i, shown in enumerate(self.sequences)]
         blank = np.zeros((len(self), len(tiles)), np.bool_)
@@ -178,8 +179,8 @@ def make_mosaics(
 ) -> list[Annotated]:
     """Mosaics that together use each sequence equally often; see ``deal`` and ``Mosaic``.
 
-    The schedule of each mosaic is that of the next seed. Raises InputError where tiles would be
-    too small, or sequences too short to go blank.
+    Each further mosaic uses the next blank seed. Raises InputError if tiles would be too small, or
+    sequences too short to go blank.
     """
     lay_out(grid, size)
     mosaics: list[Annotated] = []
@@ -194,7 +195,7 @@ def make_mosaics(
 
 
 def _fit(frame: AnnotatedFrame, tile: Tile, mirrored: bool) -> tuple[Image, Masks]:
-    """Image and masks at the size of a tile."""
+    """Resize image and masks to a tile."""
     size = (tile.right - tile.left, tile.bottom - tile.top)
     shrinks = size[0] < frame.image.shape[1]
     image = cv2.resize(

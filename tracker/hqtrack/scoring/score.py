@@ -1,4 +1,4 @@
-"""How well and how fast a tracker follows annotated sequences."""
+"""Scores a tracker on annotated sequences: quality and speed."""
 
 import sys
 import time
@@ -30,8 +30,8 @@ def _ignore(observed: Observed) -> None:
 class Score:
     """Region similarity (J) and boundary measure (F) in [0, 1], VOTS measures, and speed.
 
-    ``seconds`` is the time spent inside ``track`` for ``frames`` frames: showing the first frame,
-    reading files and measuring are left out.
+    ``seconds`` is the time inside ``track`` for ``frames`` frames, without initializing, reading
+    files and measuring.
     """
 
     region: float
@@ -60,9 +60,9 @@ def score_sequence(
     """Track the objects of the first frame; mean of J and F over frames, then objects.
 
     As in DAVIS, J and F leave out the first and the last frame, so the sequence needs at least
-    three; the measures of VOTS are over all of them. ``advance`` is called after each frame that
-    is tracked, ``observe`` with every frame that is shown. Raises InputError for images or label
-    maps that cannot be read or differ in size.
+    three frames. The measures of VOTS use all frames. This calls ``advance`` after each tracked
+    frame and ``observe`` with every frame. Raises InputError if images or label maps cannot be read
+    or differ in size.
     """
     frames = enumerate(sequence.read(), start=1)
     _, first = next(frames)
@@ -98,7 +98,7 @@ def mean_score(scores: list[Score]) -> Score:
 
 
 def numbers(score: Score) -> dict[str, float | None]:
-    """The measures by the names that tables and JSON use; ADQ is None where nothing was absent."""
+    """The measures by their names in tables and JSON; ADQ is None if no object was absent."""
     quality, accuracy, robustness, nre, dre, adq = score.vots
     return {
         "J": score.region,
@@ -118,9 +118,10 @@ def score_sequences(
     sequences: Iterable[Annotated],
     observer: Callable[[Annotated, ExitStack], Observer] = lambda *_: _ignore,
 ) -> dict[str, Score]:
-    """The score of each sequence, by its name; progress on stderr. Errors as of score_sequence.
+    """The score of each sequence by its name; shows progress on stderr.
 
-    ``observer`` makes what observes a sequence; the stack it is given ends with the sequence.
+    ``observer`` makes the observer of a sequence; it gets a stack that is closed after the
+    sequence. Raises the errors of ``score_sequence``.
     """
     scores = {}
     with progress_on_stderr() as progress:
@@ -134,9 +135,9 @@ def score_sequences(
 
 
 def scorable(sequences: Iterable[Sequence]) -> list[Annotated]:
-    """Those with a mask on every frame; the others are named on stderr.
+    """The sequences with a mask on every frame; names the others on stderr.
 
-    Raises InputError where none is left.
+    Raises InputError if none is left.
     """
     found: list[Annotated] = []
     for sequence in sequences:
@@ -144,7 +145,9 @@ def scorable(sequences: Iterable[Sequence]) -> list[Annotated]:
         if not sequence.fully_annotated:
             reason = f"{annotated} of {len(sequence.frames)} frames have a mask"
         elif len(sequence.frames) < 3:
-            reason = "the first and the last frame are left out, so it needs three or more"
+            reason = (
+                "it needs at least three frames, because J and F leave out the first and the last"
+            )
         elif not sequence.objects:
             reason = "there is no object on its first mask"
         else:

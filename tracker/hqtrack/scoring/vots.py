@@ -1,18 +1,19 @@
-"""The measures of VOTS for tracks in memory, computed by the toolkit itself.
+"""The measures of VOTS for tracks in memory; the toolkit itself computes them.
 
 ====================  ================================================================
-Quality               overlap over all frames; 1 where an absent object is not reported
+Quality               overlap over all frames; 1 if an absent object is not reported
 accuracy              overlap over the frames on which the object is tracked
 robustness            share of the frames with the object on which it is tracked
-NRE                   not-reported error: share on which it is reported absent
-DRE                   drift-rate error: share on which something else is reported
+NRE                   not-reported error: share of them on which it is reported absent
+DRE                   drift-rate error: share of them on which something else is reported
 ADQ                   absence-detection quality: share of the frames without the object
                       on which it is reported absent
 ====================  ================================================================
 
 Tracked means an overlap above 0. Measures are means over objects, then over sequences. As in ``vot
-analysis``, the first frame, on which nothing is tracked, counts: as one without a report, and for
-accuracy as one with an overlap of 0. ADQ is that of objects absent on more than ten frames.
+analysis``, the first frame counts, although the tracker reports no mask on it: it counts as not
+reported, and with an overlap of 0 for accuracy. ADQ only includes objects that are absent on more
+than ten frames.
 
 M. Kristan et al., "The first visual object tracking segmentation VOTS2023 challenge results",
 ICCVW 2023.
@@ -39,7 +40,7 @@ _ANALYSES = ("Quality", "AR", "Auxiliary")
 
 
 class VotsMeasures(NamedTuple):
-    """See the module; each in [0, 1]. ``adq`` is None where no object was absent for long."""
+    """See the module; each in [0, 1]. ``adq`` is None if no object was absent for long enough."""
 
     quality: float
     accuracy: float
@@ -50,19 +51,19 @@ class VotsMeasures(NamedTuple):
 
 
 class Tracks:
-    """True and reported masks of the objects of a sequence, kept as cut-outs.
+    """True and reported masks of the objects of a sequence, stored as cut-outs.
 
-    What else it has is what the toolkit asks of its sequences.
+    It also has the methods that the toolkit needs of a sequence.
     """
 
     def __init__(self, given: Masks) -> None:
-        """Begin with the masks [N,H,W] of the first frame, which the tracker is given."""
+        """``given``: the masks [N,H,W] of the first frame, which the tracker gets."""
         self.size: tuple[int, int] = (given.shape[2], given.shape[1])
         self._true = [[_region(mask)] for mask in given]
         self._reported = [[Special(Trajectory.INITIALIZATION)] for _ in given]
 
     def add(self, true: Masks, reported: Masks) -> None:
-        """The next frame: masks [N,H,W] of the same objects in the same order."""
+        """Add a frame: masks [N,H,W] of the same objects in the same order."""
         for regions, masks in ((self._true, true), (self._reported, reported)):
             for trajectory, mask in zip(regions, masks, strict=True):
                 trajectory.append(_region(mask))
@@ -86,10 +87,10 @@ class Tracks:
 
 @dataclass(frozen=True)
 class Analysed:
-    """What the toolkit found in some sequences.
+    """The toolkit's partial results for some sequences.
 
-    ``parts`` holds, for each analysis that takes a mean over sequences and each analysis that it
-    depends on, a grid [1, sequences].
+    For each analysis that takes a mean over sequences, and for each analysis that it depends on,
+    ``parts`` contains a grid [1, sequences].
     """
 
     parts: tuple[tuple[Any, ...], ...]
@@ -106,7 +107,7 @@ class Analysed:
 def analyse(tracks: Tracks) -> Analysed:
     """Measure the tracks of one sequence.
 
-    The first time on a machine this takes a minute, as the toolkit compiles its code.
+    The first time on a machine this takes a minute, because the toolkit compiles its code.
     """
     return Analysed(
         tuple(
@@ -120,7 +121,7 @@ def analyse(tracks: Tracks) -> Analysed:
 
 
 def join(analysed: Sequence[Analysed]) -> Analysed:
-    """Several sequences together."""
+    """The partial results of several sequences together."""
     return Analysed(
         tuple(
             tuple(_joined(grids) for grids in zip(*same, strict=True))
@@ -130,7 +131,7 @@ def join(analysed: Sequence[Analysed]) -> Analysed:
 
 
 class _TracksExperiment(UnsupervisedExperiment):  # type: ignore[misc]
-    """An experiment whose results are in memory, beside the ground truth."""
+    """An experiment whose results are in memory, with the ground truth."""
 
     def gather(
         self, tracker: None, sequence: Tracks, objects: Sequence[int] = (), pad: bool = False
@@ -140,7 +141,7 @@ class _TracksExperiment(UnsupervisedExperiment):  # type: ignore[misc]
 
 @cache
 def _experiment() -> _TracksExperiment:
-    """With the analyses of the workspaces that ``hqtrack workspace`` makes."""
+    """An experiment with the analyses of the workspaces that ``hqtrack workspace`` makes."""
     ((name, settings),) = yaml.safe_load(shipped("stack.yaml").read_text())["experiments"].items()
     return _TracksExperiment(name, None, **{k: v for k, v in settings.items() if k != "type"})
 
