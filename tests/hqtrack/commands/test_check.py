@@ -105,7 +105,7 @@ def test_results_that_nobody_signed_are_told_but_no_failure(
 ) -> None:
     shutil.rmtree(workspace / "logs")
     assert check(workspace) == 0
-    assert capsys.readouterr().out == "2 complete, made by nobody knows what\n"
+    assert capsys.readouterr().out == "2 complete, of unknown origin\n"
 
 
 def test_a_later_session_that_stored_nothing_does_not_count(workspace: Path) -> None:

@@ -122,7 +122,7 @@ sys.exit(process.main(["--preset", "first-mask"]))
         ("count", "terminated the session"),
         ("confidence", "confidence 7"),
         ("mute", "confidence nothing"),
-        ("outside", "sticks out"),
+        ("outside", "exceeds the frame"),
         ("exit", "terminated the session"),
         ("bug", "a bug"),
     ],

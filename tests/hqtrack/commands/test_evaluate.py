@@ -243,7 +243,7 @@ class TestBadInput:
         start = time.monotonic()
         assert main(["evaluate", *arguments]) == 2
         assert time.monotonic() - start < 20
-        assert "nothing answers at the Ray address 127.0.0.1:1" in capsys.readouterr().err
+        assert "nothing responds at the Ray address 127.0.0.1:1" in capsys.readouterr().err
 
     def test_an_unknown_tracker(self, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["evaluate", "--workspace", str(workspace), "Nobody"]) == 2

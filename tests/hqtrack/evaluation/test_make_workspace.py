@@ -159,13 +159,13 @@ class TestErrors:
     def test_a_workspace_that_is_there_already(self, tmp_path: Path) -> None:
         write(tmp_path / "in" / "some", {1: labels(o1=ONE)})
         make_workspace(tmp_path / "out", find_sequences(tmp_path / "in"))
-        self.refused(tmp_path / "in", tmp_path / "out", "is a workspace already")
+        self.refused(tmp_path / "in", tmp_path / "out", "is already a workspace")
 
     def test_a_folder_that_holds_other_things(self, tmp_path: Path) -> None:
         write(tmp_path / "in" / "some", {1: labels(o1=ONE)})
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "thesis.tex").touch()
-        self.refused(tmp_path / "in", tmp_path / "out", "holds other things")
+        self.refused(tmp_path / "in", tmp_path / "out", "contains other files")
         assert (tmp_path / "out" / "thesis.tex").exists()
 
     def test_a_folder_that_cannot_be_written(self, tmp_path: Path) -> None:

@@ -73,21 +73,21 @@ def test_a_mask_without_a_number_is_reported(tmp_path: Path, name: str) -> None:
 def test_two_masks_of_one_frame_are_refused(tmp_path: Path, name: str) -> None:
     folder = make_sequence(tmp_path / "cat")
     PillowImage.new("L", (8, 6)).save(folder / "masks" / name)
-    with pytest.raises(InputError, match="are both there"):
+    with pytest.raises(InputError, match="have the same number"):
         open_sequence(folder)
 
 
 def test_two_frames_of_one_number_are_refused(tmp_path: Path) -> None:
     folder = make_sequence(tmp_path / "cat")
     PillowImage.new("L", (8, 6)).save(folder / "color" / "2.jpg")
-    with pytest.raises(InputError, match="are both there"):
+    with pytest.raises(InputError, match="have the same number"):
         open_sequence(folder)
 
 
 def test_masks_that_are_no_images_are_not_taken_for_none(tmp_path: Path) -> None:
     folder = make_sequence(tmp_path / "cat", masks=range(0))
     (folder / "masks" / "00000001.npy").touch()
-    with pytest.raises(InputError, match="masks holds no image"):
+    with pytest.raises(InputError, match="masks has no image"):
         open_sequence(folder)
 
 

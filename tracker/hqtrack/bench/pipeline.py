@@ -235,7 +235,7 @@ class Rehearsal:
         self._segmenter.fill_memory(self._memory_frames)
 
     def frame(self) -> None:
-        """Show the next frame, from the file to the regions that are answered under VOT."""
+        """Track the next frame, from reading the file to the regions of a VOT reply."""
         self._shown += 1
         with stage(Stage.READ):
             image = read_image(self._paths[self._shown % _IMAGES])

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the workspace and say what to do with it."""
+    """Make the workspace and print the command that evaluates in it."""
     sequences = find_sequences(args.sequences, args.mask_shift)
     with progress_on_stderr() as progress:
         tracked = progress.track(sequences, description="writing")

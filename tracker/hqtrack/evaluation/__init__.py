@@ -1,1 +1,1 @@
-"""The side of the VOT toolkit: workspaces, their results, and workers that fill them."""
+"""The toolkit's side: workspaces, their results, and the workers that produce results."""

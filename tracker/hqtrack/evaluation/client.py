@@ -1,4 +1,4 @@
-"""The other side of TraX: a tracker process, driven as the VOT toolkit drives it."""
+"""A TraX client: drives a tracker process as the VOT toolkit does."""
 
 import os
 import shlex
@@ -25,11 +25,11 @@ _ATTACH_SECONDS = 3600
 
 
 class Disagreement(Exception):
-    """The tracker said something that the protocol does not allow, or said nothing."""
+    """The tracker violated the protocol, or did not reply."""
 
 
 class Answer(NamedTuple):
-    """What came back: masks [N,H,W], confidence [N], and the seconds from question to answer."""
+    """A reply: masks [N,H,W], confidence [N], and the seconds from request to reply."""
 
     masks: Masks
     confidence: list[float]
@@ -37,16 +37,16 @@ class Answer(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """How the toolkit starts a tracker."""
+    """The command and environment with which the toolkit starts a tracker."""
 
     command: str
     environment: dict[str, str]
 
 
 def find_launch(registry: Path, name: str) -> Launch:
-    """What the toolkit makes of a tracker's section in trackers.ini.
+    """The command and environment that the toolkit reads from a section of trackers.ini.
 
-    Raises MissingFileError where there is no such file, InputError where it has no such section.
+    Raises MissingFileError if there is no such file, InputError if it has no such section.
     """
     if not registry.is_file():
         raise MissingFileError(f"there is no file {registry}: run this from a checkout of hqtrack")
@@ -59,7 +59,10 @@ def find_launch(registry: Path, name: str) -> Launch:
 
 
 class Client:
-    """A session with a tracker, which has said hello; raises Disagreement where it should not."""
+    """A session with a tracker that has said hello.
+
+    The constructor and ``ask`` raise Disagreement if the tracker violates the protocol.
+    """
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -80,7 +83,7 @@ class Client:
 
     @property
     def hello(self) -> str:
-        """What the tracker said of itself."""
+        """The tracker's own description from its hello."""
         client = self._client
         return (
             f"{client.tracker_name}: regions {', '.join(client.region_formats)}; images "
@@ -89,7 +92,7 @@ class Client:
         )
 
     def ask(self, image: Path, masks: Masks) -> Answer:
-        """Send the next image with the masks [M,H,W] of new objects; the first starts a video."""
+        """Send the next image with masks [M,H,W] of new objects; the first starts a video."""
         channels = {"color": FileImage.create(str(image))}
         regions = [to_region(mask) for mask in masks]
         objects: list[Any] = [(trax.Mask.create(r.pixels, x=r.x, y=r.y), {}) for r in regions]
@@ -106,19 +109,19 @@ class Client:
 
 
 def _checked(status: Any, seconds: float, objects: int, height: int, width: int) -> Answer:
-    """The answer to a frame of this size with so many objects."""
+    """Check the reply to a frame of this size with this number of objects."""
     if len(status) != objects:
-        raise Disagreement(f"the answer has {len(status)} objects, the video has {objects}")
+        raise Disagreement(f"the reply has {len(status)} objects, the video has {objects}")
     masks = np.zeros((objects, height, width), np.bool_)
     confidences = []
     for index, (region, properties) in enumerate(status):
         if region.type != trax.Region.MASK:
-            raise Disagreement(f"object {index} is answered as {region.type}, not as a mask")
+            raise Disagreement(f"object {index} in the reply is {region.type}, not a mask")
         (x, y), (columns, rows) = region.offset(), region.size()
         if x < -1 or y < 0 or x + columns > width or y + rows > height:
             raise Disagreement(
-                f"the mask of object {index} is {columns}x{rows} at ({x}, {y}) and sticks out of "
-                f"the frame, which is {width}x{height}"
+                f"the mask of object {index} is {columns}x{rows} at ({x}, {y}) and exceeds the "
+                f"frame, which is {width}x{height}"
             )
         masks[index] = to_mask(Region(region.array(), x, y), height, width)
         confidences.append(_confidence(index, dict(properties.items())))
@@ -138,9 +141,9 @@ def _confidence(index: int, properties: dict[str, str]) -> float:
 
 @contextmanager
 def started(launch: Launch, log: Callable[[str], None]) -> Iterator[Client]:
-    """A tracker process, started as the toolkit starts it, and ended.
+    """A session with a tracker process, started as the toolkit does; ends the process afterwards.
 
-    Raises Disagreement if it does not end in time or with another status than 0.
+    Raises Disagreement if the process does not exit in time, or exits with another status than 0.
     """
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -162,16 +165,18 @@ def started(launch: Launch, log: Callable[[str], None]) -> Iterator[Client]:
                 raise Disagreement(f"the process ended with status {status}")
         except subprocess.TimeoutExpired:
             seconds = f"{_QUIT_SECONDS:.0f} s"
-            raise Disagreement(f"the process goes on {seconds} after the session's end") from None
+            raise Disagreement(
+                f"the process still runs {seconds} after the session's end"
+            ) from None
         finally:
             process.kill()
 
 
 @contextmanager
 def attached(port: int, log: Callable[[str], None], say: Callable[[], None]) -> Iterator[Client]:
-    """A tracker that somebody starts by hand, with TRAX_SOCKET set to this port of localhost.
+    """A session with a tracker that a person starts, with TRAX_SOCKET set to this local port.
 
-    ``say`` is called when it may be started. Raises InputError where the port is taken.
+    This calls ``say`` when the person may start it. Raises InputError if the port is in use.
     """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -196,5 +201,5 @@ def _connected(stream: Any, log: Callable[[str], None], **options: int) -> Itera
     try:
         yield Client(client)
     finally:
-        # not left to the finalizer: libtrax would call a log function that is gone by then
+        # not in the finalizer, because libtrax would call a log function that no longer exists
         client.quit()

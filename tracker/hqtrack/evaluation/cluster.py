@@ -1,4 +1,4 @@
-"""Workers in processes of Ray, on this machine or on many."""
+"""Workers in Ray processes, on this machine or on a cluster."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ _CONNECT_SECONDS = 5.0
 
 
 class WorkerSpec(NamedTuple):
-    """What a worker needs: Ray's resources, and the environment of the trackers it starts."""
+    """The requirements of a worker: Ray's resources, and the environment of its trackers."""
 
     cpus: float
     gpus: float
@@ -33,18 +33,20 @@ class RayPool:
         specs: Sequence[WorkerSpec],
         local: bool,
     ) -> None:
-        """A worker per spec. A lost one is replaced if it was ``local``; else its machine may be
-        what was lost, and with it the place for another.
+        """Start a worker per spec.
+
+        A lost worker is replaced only if the pool is ``local``: in a cluster, its machine may be
+        lost, too.
         """
         self._ray = ray
         self._arguments = (workspace.absolute(), list(trackers))
         self._specs = specs
         self._local = local
-        self._actors = {number: self._hire(number) for number in range(len(specs))}
+        self._actors = {number: self._start_worker(number) for number in range(len(specs))}
         self._running: dict[Any, int] = {}
 
     def workers(self) -> set[int]:
-        """Those that were not lost."""
+        """The numbers of the workers that are not lost."""
         return set(self._actors)
 
     def start(self, worker: int, job: Job) -> None:
@@ -52,7 +54,7 @@ class RayPool:
         self._running[self._actors[worker].run.remote(job)] = worker
 
     def wait(self) -> tuple[int, Outcome]:
-        """Wait for the next worker to be done."""
+        """Wait until a worker has finished its job."""
         (done, *_), _ = self._ray.wait(list(self._running))
         worker = self._running.pop(done)
         try:
@@ -60,32 +62,32 @@ class RayPool:
         except self._ray.exceptions.RayError as error:
             del self._actors[worker]
             if self._local:
-                self._actors[worker] = self._hire(worker)
+                self._actors[worker] = self._start_worker(worker)
             return worker, Outcome({}, {}, f"the worker was lost: {_reason(error)}", str(error))
 
-    def _hire(self, number: int) -> Any:
+    def _start_worker(self, number: int) -> Any:
         spec = self._specs[number]
         options = {"num_cpus": spec.cpus, "num_gpus": spec.gpus, "scheduling_strategy": "SPREAD"}
         actor = self._ray.remote(Worker).options(**options)
-        # each has a resident tracker of its own
+        # each worker has its own resident process
         environment = {**spec.environment, "HQTRACK_WORKER": str(number)}
         return actor.remote(*self._arguments, environment)
 
 
 def _reason(error: Exception) -> str:
-    """The last line that says anything."""
+    """The last line that is not blank."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
 @contextmanager
 def connected(address: str | None, workers: int) -> Iterator[Any]:
-    """The module ray, connected to a cluster or, without an address, to one of its own.
+    """The module ray, connected to a cluster, or without an address to a new local one.
 
-    Raises InputError where Ray is not installed or does not answer.
+    Raises InputError if Ray is not installed or does not respond.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # of a worker without GPU, Ray would hide the GPUs
+    # otherwise Ray would hide the GPUs from a worker that reserves none
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
@@ -102,7 +104,7 @@ def connected(address: str | None, workers: int) -> Iterator[Any]:
             ray.init(address, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"cannot start Ray at {address or 'this machine'}: {error}; a cluster is started with "
+            f"cannot start Ray at {address or 'this machine'}: {error}; start a cluster with "
             "`ray start --head`"
         ) from error
     try:
@@ -112,7 +114,7 @@ def connected(address: str | None, workers: int) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Raise InputError if nobody listens there: Ray itself would try for a long time."""
+    """Raise InputError if nothing listens at the address; Ray itself would try for a long time."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         return
@@ -120,15 +122,15 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise InputError(
-            f"nothing answers at the Ray address {address} ({error}): start Ray there with "
-            "`ray start --head`, or leave --address out to use this machine only"
+            f"nothing responds at the Ray address {address} ({error}): start Ray there with "
+            "`ray start --head`, or omit --address to use only this machine"
         ) from error
 
 
 def local_workers(devices: str | None, tasks: int) -> list[WorkerSpec]:
-    """The workers on this machine: one per device, no more than there are tasks.
+    """The workers on this machine: one per device, but not more than there are tasks.
 
-    Those on the CPU share its cores. Raises InputError for a device that does not exist.
+    Workers on the CPU share its cores. Raises InputError for a device that does not exist.
     """
     from hqtrack.build import choose_device
 
@@ -154,9 +156,9 @@ def _all_devices() -> list[str]:
 def cluster_workers(
     devices: str | None, resources: dict[str, float], tasks: int
 ) -> list[WorkerSpec]:
-    """The workers in a cluster with these resources: by default one per GPU.
+    """The workers in a cluster with these resources; by default one per GPU.
 
-    Raises InputError for devices that it does not have.
+    Raises InputError for devices that the cluster does not have.
     """
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
     names = ["cuda"] * gpus or ["cpu"]

@@ -1,4 +1,4 @@
-"""Which worker runs what, and what is tried again."""
+"""Assigns jobs to workers, and failed jobs to other workers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,34 +7,34 @@ from typing import Protocol
 from hqtrack.evaluation.worker import Job, Outcome
 
 ATTEMPTS = 2
-"""A job that failed is given to another worker once."""
+"""How often a job is tried: a failed job goes to another worker once."""
 
 
 class Pool(Protocol):
-    """Workers, known by number, each with one job at a time."""
+    """Numbered workers with one job at a time each."""
 
     def workers(self) -> set[int]:
-        """Those that can take jobs; a lost one may be replaced under its number, or not."""
+        """The workers that can run jobs; a lost worker may be replaced under its number, or not."""
 
     def start(self, worker: int, job: Job) -> None:
         """Start the job on an idle worker."""
 
     def wait(self) -> tuple[int, Outcome]:
-        """Wait for the next worker to be done; the outcome says so where it was lost."""
+        """Wait until a worker has finished its job; if a worker is lost, the outcome says so."""
 
 
 @dataclass
 class _Job:
-    """A job and the workers that failed it, once for each time."""
+    """A job and the worker of each failed attempt."""
 
     job: Job
     failed_by: list[int] = field(default_factory=list)
 
 
 def dispatch(jobs: Sequence[Job], pool: Pool) -> Iterator[tuple[Job, Outcome]]:
-    """Run the jobs, first come first served; give the outcome of each when it is final.
+    """Run the jobs in order; yield the outcome of each job when it is final.
 
-    A job that failed goes to another worker, where there is one, before any that has not run.
+    A failed job goes to another worker, if there is one, before jobs that have not run.
     """
     pending = [_Job(job) for job in jobs]
     running: dict[int, _Job] = {}
@@ -61,7 +61,7 @@ def dispatch(jobs: Sequence[Job], pool: Pool) -> Iterator[tuple[Job, Outcome]]:
 
 
 def _next(worker: int, pending: Sequence[_Job], alone: bool) -> _Job | None:
-    """What the worker should run: not what it failed, unless nobody else could."""
+    """The worker's next job: one that it has not failed, unless no other worker can run it."""
     fresh = [job for job in pending if worker not in job.failed_by]
     if fresh:
         return fresh[0]

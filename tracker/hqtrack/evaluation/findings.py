@@ -1,4 +1,4 @@
-"""The results of a workspace: complete, missing, damaged or made by another tracker."""
+"""The state of a workspace's results: complete, missing, damaged or made by another tracker."""
 
 import os
 from collections import Counter
@@ -23,18 +23,18 @@ _CLOCK_SECONDS = 2.0
 
 
 class State(StrEnum):
-    """What there is of a tracker on a sequence, worst first."""
+    """The state of a tracker's results on a sequence, the worst first."""
 
     BROKEN = "the sequence is not whole"
     MISSING = "missing"
     CORRUPT = "corrupt"
     STALE = "made by another version"
-    UNSIGNED = "complete, made by nobody knows what"
+    UNSIGNED = "complete, of unknown origin"
     COMPLETE = "complete"
 
     @property
     def usable(self) -> bool:
-        """Whether it needs no other run."""
+        """Whether the results can be used without another run."""
         return self in (State.UNSIGNED, State.COMPLETE)
 
 
@@ -101,7 +101,7 @@ def _unsafe(folder: Path) -> str:
 
 
 def _damage(task: Task, files: Sequence[str], results: Any) -> str:
-    """What is wrong with stored results; nothing if they are whole."""
+    """The fault of stored results; an empty string if they are intact."""
     frames = len(task.sequence)
     for name in files:
         try:
@@ -110,7 +110,7 @@ def _damage(task: Task, files: Sequence[str], results: Any) -> str:
                     count = len(file.read().splitlines())
             else:
                 count = _regions(results, name)
-        except Exception as error:  # whatever the toolkit's reader runs into
+        except Exception as error:  # the toolkit's reader raises many types
             return f"{name} cannot be read ({type(error).__name__})"
         if count != frames:
             return f"{name} has {count} entries for {frames} frames"
@@ -118,7 +118,7 @@ def _damage(task: Task, files: Sequence[str], results: Any) -> str:
 
 
 def _regions(results: Any, name: str) -> int:
-    """The number of regions in a file, one of which is the object's start."""
+    """The number of regions in a file; raises ValueError unless the object starts once."""
     regions = Trajectory.read(results, name.rpartition(".")[0]).regions()
     starts = [r for r in regions if isinstance(r, Special) and r.code == Trajectory.INITIALIZATION]
     if len(starts) != 1:
@@ -132,7 +132,7 @@ def _written(results: Any, name: str) -> float:
 
 
 def _identity(tracker: Any) -> Provenance | None:
-    """What the tracker would sign with now; None for one that is not ours."""
+    """The present provenance of the tracker; None if it is not ours or lacks a file."""
     description = tracker.describe()
     preset = description["env"].get("HQTRACK_PRESET")
     if description["command"] != "hqtrack.vot" or preset not in PRESETS:
@@ -159,7 +159,7 @@ def refuse_broken(findings: Sequence[Finding]) -> None:
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """A table of the results that need another run, and how many there are of each kind."""
+    """Print the results that need another run, and the number of results in each state."""
     console = Console()
     trouble = [finding for finding in findings if not finding.state.usable]
     if trouble:

@@ -1,4 +1,4 @@
-"""The command ``hqtrack workspace``: a folder of sequences as a workspace of the VOT toolkit."""
+"""Makes workspaces of the VOT toolkit from sequences."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from hqtrack.types import LabelMap
 from hqtrack.video import Sequence, read_image
 
 REGISTRY = Path(__file__).resolve().parents[3] / "trackers.ini"
-"""How the toolkit starts our trackers; beside the source roots of a checkout."""
+"""The file from which the toolkit starts our trackers, at the top of a checkout."""
 
 _EMPTY = Region(np.zeros((1, 1), np.uint8), 0, 0)
 
@@ -27,25 +27,25 @@ _EMPTY = Region(np.zeros((1, 1), np.uint8), 0, 0)
 def make_workspace(
     folder: Path, sequences: Iterable[Sequence], registry: Path = REGISTRY, copy: bool = False
 ) -> None:
-    """Make a workspace with the analyses that fit VOTS; it appears when it is complete.
+    """Make a workspace with the analyses of VOTS; the folder appears only when it is complete.
 
-    Raises InputError when ``folder`` holds anything or cannot be written, or when a sequence
-    cannot be used; see ``add_sequences``.
+    Raises InputError if ``folder`` is not empty or not writable, or if a sequence cannot be used;
+    see ``add_sequences``.
     """
     if not registry.is_file():
         raise MissingFileError(
             f"there is no file {registry}: give the trackers.ini of a checkout with --registry"
         )
     if (folder / "config.yaml").exists():
-        raise InputError(f"{folder} is a workspace already: evaluate it, or give another folder")
+        raise InputError(f"{folder} is already a workspace: evaluate it, or give another folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} holds other things: give a new folder for the workspace")
+        raise InputError(f"{folder} contains other files: give a new folder for the workspace")
     folder = folder.resolve()
     settings = {"registry": [str(registry.resolve())], "stack": "stack.yaml"}
     try:
         with new_folder(folder) as part:
             Workspace.initialize(str(part), settings, download=False)
-            # the toolkit leaves an empty one, which nothing would read
+            # the toolkit writes an empty one, which nothing would read
             (part / "trackers.ini").unlink()
             shutil.copyfile(shipped("stack.yaml"), part / "stack.yaml")
             add_sequences(part, sequences, copy)
@@ -60,8 +60,8 @@ def make_workspace(
 def add_sequences(workspace: Path, sequences: Iterable[Sequence], copy: bool = False) -> None:
     """Write frames, ground truth and list.txt into the folder ``sequences`` of a workspace.
 
-    Frames are linked to, unless ``copy``. Raises InputError for a sequence without an object on
-    its first frame, whose masks have another size than its frames, or whose path is not ASCII.
+    This links frames, or copies them with ``copy``. Raises InputError for a sequence that has no
+    object on its first frame, whose masks and frames differ in size, or whose path is not ASCII.
     """
     names = []
     for sequence in sequences:
@@ -72,12 +72,12 @@ def add_sequences(workspace: Path, sequences: Iterable[Sequence], copy: bool = F
 
 def _write_sequence(folder: Path, sequence: Sequence, copy: bool) -> None:
     if not str(folder.resolve()).isascii():
-        raise InputError(f"{folder}: TraX carries ASCII paths only; rename the folder")
+        raise InputError(f"{folder}: TraX supports only ASCII paths; rename the folder")
     height, width = read_image(sequence.frames[0]).shape[:2]
     trajectories = dict(_trajectories(sequence, height, width))
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "color").mkdir(parents=True)
-    # the toolkit knows two endings, and reads what is in the file
+    # the toolkit knows only two suffixes, but recognises the format by the content
     ending = ".png" if all(path.suffix.lower() == ".png" for path in sequence.frames) else ".jpg"
     for number, frame in enumerate(sequence.frames, start=1):
         target = folder / "color" / f"{number:08d}{ending}"
@@ -103,9 +103,9 @@ def _write_sequence(folder: Path, sequence: Sequence, copy: bool) -> None:
 def _trajectories(sequence: Sequence, height: int, width: int) -> Iterator[tuple[int, list[Any]]]:
     """The ground truth of each object: its label, and a region of the toolkit per frame.
 
-    An object is unknown until its first mask: there the toolkit makes it known to the tracker.
-    After that, a label map without it says that it is not visible if all frames have label maps;
-    otherwise the label maps are taken to introduce objects, and say nothing about the others.
+    An object is unknown until its first mask, where the toolkit gives it to the tracker. If all
+    frames have label maps, a later label map without the object means that it is not visible.
+    Otherwise label maps only introduce objects and say nothing about the others.
     """
     seen: dict[int, dict[int, Region]] = {}
     for index, annotation in enumerate(sequence.annotations):
@@ -117,7 +117,7 @@ def _trajectories(sequence: Sequence, height: int, width: int) -> Iterator[tuple
     if not any(0 in regions for regions in seen.values()):
         raise InputError(
             f"sequence {sequence.name} has no object on its first frame, where tracking starts: "
-            f"mark one in masks/{sequence.frames[0].stem}.png"
+            f"draw one in masks/{sequence.frames[0].stem}.png"
         )
     for label, regions in sorted(seen.items()):
         first = min(regions)
@@ -131,7 +131,7 @@ def _trajectories(sequence: Sequence, height: int, width: int) -> Iterator[tuple
 
 
 def _vot_region(region: Region | None, absent: bool) -> Any:
-    """The region as the toolkit has it; without one, empty when ``absent`` or else unknown."""
+    """The toolkit's region; for None an empty region if ``absent``, else the unknown region."""
     if region is None and not absent:
         return Special(VotSequence.UNKNOWN)
     pixels, x, y = region or _EMPTY
@@ -139,7 +139,7 @@ def _vot_region(region: Region | None, absent: bool) -> Any:
 
 
 def _framed(sequence: Sequence, index: int, height: int, width: int) -> LabelMap:
-    """The label map of a frame, a last row or column cut or added where it is off by one."""
+    """The label map of a frame; if its size is off by one, cut or add a last row or column."""
     labels = sequence.labels(index)
     if max(abs(labels.shape[0] - height), abs(labels.shape[1] - width)) > 1:
         raise InputError(

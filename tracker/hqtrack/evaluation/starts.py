@@ -1,4 +1,4 @@
-"""Where a sequence of a workspace starts, with which objects."""
+"""The frames of a sequence and the objects that start on each of them."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ from hqtrack.video import open_sequence, read_image
 
 
 class Start(NamedTuple):
-    """A frame and the objects that start on it: names, and masks [M,H,W]."""
+    """A frame, and the names and masks [M,H,W] of the objects that start on it."""
 
     image: Path
     names: list[str]
@@ -25,9 +25,10 @@ class Start(NamedTuple):
 
 
 def read_starts(folder: Path, objects: str | None, first: int, last: int | None) -> list[Start]:
-    """The frames ``first`` to ``last``, from 1, each with the objects that start on it.
+    """The frames ``first`` to ``last``, counted from 1, each with the objects that start on it.
 
-    Raises InputError where there is no such sequence, object or frame, or nothing to start with.
+    Raises InputError if there is no such sequence, object or frame, or if no object starts on the
+    first of the frames.
     """
     with tempfile.TemporaryDirectory() as workspace:
         if not (folder / "sequence").is_file():
@@ -44,19 +45,19 @@ def read_starts(folder: Path, objects: str | None, first: int, last: int | None)
             )
         known = {name: sequence.object(name) for name in chosen}
         frames = [
-            # what lies in the temporary folder are links, soon gone
+            # the temporary folder contains only links, and is deleted soon
             _start(Path(sequence.frame(index).filename("color")).resolve(), known, index, first - 1)
             for index in range(first - 1, last or count)
         ]
     if not all(str(frame.image).isascii() for frame in frames):
-        raise InputError(f"{frames[0].image}: TraX carries ASCII paths only; rename the folder")
+        raise InputError(f"{frames[0].image}: TraX supports only ASCII paths; rename the folder")
     if not frames[0].names:
         raise InputError(f"none of the objects is annotated on frame {first}: give another --from")
     return frames
 
 
 def _chosen(names: list[str], objects: str | None) -> list[str]:
-    """The names of the objects asked for; a single object is called 1, or by its name."""
+    """The names of the requested objects; a single object is called 1, or by its name."""
     if objects is None:
         return names
     numbers = {str(int(name)) if name.isdecimal() else "1": name for name in names}
@@ -70,7 +71,7 @@ def _chosen(names: list[str], objects: str | None) -> list[str]:
 
 
 def _start(image: Path, known: dict[str, list[Any]], index: int, first: int) -> Start:
-    """What starts on a frame: an object whose region was unknown so far, since ``first``."""
+    """The objects that start on a frame: their regions were unknown since ``first``."""
     names = [
         name
         for name, regions in known.items()

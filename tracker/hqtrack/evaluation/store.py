@@ -1,4 +1,4 @@
-"""Results of workers, written where the toolkit looks for them."""
+"""Writes the results of workers where the toolkit looks for them."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from hqtrack.files import append_lines, replacing
 
 
 def results_of(task: Task) -> str:
-    """The folder of a task's results."""
+    """The folder for the results of a task."""
     base: str = task.experiment.results(task.tracker, task.sequence)._storage.base
     return base
 
 
 def check_writable(folder: Path) -> None:
-    """Raise InputError unless files can be written to the folder, which may have to be made."""
+    """Create the folder if needed; raise InputError unless it is writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".probe"
@@ -26,10 +26,10 @@ def check_writable(folder: Path) -> None:
 
 
 def store(task: Task, outcome: Outcome, workspace: Path) -> None:
-    """Put results where the toolkit would, and logs too.
+    """Write results and logs where the toolkit would.
 
-    Masks come last, and each file at once: the toolkit takes a sequence with masks for done.
-    Raises InputError where that cannot be written.
+    Masks are written last, and each file atomically, because for the toolkit a sequence with masks
+    is done. Raises InputError if the folder is not writable.
     """
     folder = Path(results_of(task))
     try:
@@ -50,6 +50,6 @@ def store(task: Task, outcome: Outcome, workspace: Path) -> None:
 
 def _not_written(folder: Path, error: OSError) -> InputError:
     return InputError(
-        f"cannot write results to {folder}: {error.strerror}; make room or allow it, then run this "
-        "again: what is done stays done"
+        f"cannot write results to {folder}: {error.strerror}; free some space or make the "
+        "folder writable, then run this again: finished sequences are kept"
     )

@@ -1,4 +1,4 @@
-"""Runs one sequence after the other through the toolkit's own experiments, for a coordinator."""
+"""A worker: runs jobs, one after the other, through the toolkit's own experiments."""
 
 import copy
 import os
@@ -19,7 +19,7 @@ from hqtrack.evaluation.workspace import Broken, Task, find_tasks, find_trackers
 
 
 class Job(NamedTuple):
-    """A task by its names: reference of the tracker, experiment, sequence."""
+    """The names of a task: reference of the tracker, experiment, sequence."""
 
     tracker: str
     experiment: str
@@ -27,11 +27,11 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a job.
+    """The outcome of a job.
 
-    ``files``: the content of each file of results; ``signed``: what the tracker wrote of itself.
-    ``error`` is empty when the results are there; ``log`` is what the tracker printed, where the
-    toolkit kept it.
+    ``files``: the content of each result file; ``signed``: the tracker's provenance files.
+    ``error`` is empty if the results are there; ``log`` is the tracker's output, if the toolkit
+    kept it.
     """
 
     files: dict[str, bytes]
@@ -46,7 +46,7 @@ def job_of(task: Task) -> Job:
 
 
 class Worker:
-    """Lives in a process of its own, whose environment is that of the trackers it starts."""
+    """Runs jobs in a separate process; its trackers inherit the environment of the process."""
 
     def __init__(
         self, workspace: Path, trackers: list[str], environment: Mapping[str, str]
@@ -58,28 +58,30 @@ class Worker:
         self._tasks = {job_of(task): task for task in tasks}
 
     def run(self, job: Job) -> Outcome:
-        """Run the sequence; the results are handed back, nothing is stored in the workspace."""
+        """Run the sequence and return the results; store nothing in the workspace."""
         task = self._tasks[job]
         if isinstance(task.sequence, Broken):  # on the machine of this worker
             return Outcome({}, {}, task.sequence.trouble)
         with tempfile.TemporaryDirectory(prefix="hqtrack-") as folder:
             os.environ["HQTRACK_WORKSPACE"] = folder
             tracker = copy.copy(task.tracker)
-            # where the experiment puts this tracker's results, and looks for them
+            # the experiment writes and looks for the results of this tracker here
             tracker._storage = LocalStorage(folder)
             error, log = "", ""
             try:
                 task.experiment.execute(tracker, task.sequence)
             except TrackerException as failure:
                 error, log = str(failure), str(failure.log or "")
-            except Exception as failure:  # the toolkit lets assertions and others of its own pass
+            except (
+                Exception
+            ) as failure:  # the toolkit also lets other exceptions pass, such as assertions
                 error, log = _last_line(failure), traceback.format_exc()
             results = Path(folder) / "results" / job.tracker / job.experiment / job.sequence
             return Outcome(_content(results), _content(Path(folder) / "logs"), error, log)
 
 
 def _repair_realtime() -> None:
-    """Give the toolkit's real-time runtime the ``run`` that it lacks in 0.9.0."""
+    """Add the missing ``run`` to the real-time runtime of toolkit 0.9.0."""
     if "run" not in vars(RealtimeTrackerRuntime):
         RealtimeTrackerRuntime.run = OnlineTrackerRuntime.run
 

@@ -1,4 +1,4 @@
-"""A workspace of the VOT toolkit: its trackers and experiments, and what state results are in."""
+"""A workspace of the VOT toolkit: its trackers, its experiments and their tasks."""
 
 import os
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def open_workspace(folder: Path) -> Workspace:
     """
     if not (folder / "config.yaml").is_file():
         raise MissingFileError(
-            f"{folder} is no workspace of the VOT toolkit, it has no config.yaml: give one, or "
+            f"{folder} is not a workspace of the VOT toolkit, it has no config.yaml: give one, or "
             "make one with `hqtrack workspace`"
         )
     config = read_yaml(folder / "config.yaml")
@@ -175,7 +175,7 @@ def find_trackers(workspace: Workspace, names: Sequence[str]) -> list[Any]:
         known = ", ".join(workspace.registry.identifiers())
         raise InputError(f"{error}; the workspace knows {known or 'no trackers'}") from error
     if not trackers:
-        raise InputError(f"no tracker is called {', '.join(names)}")
+        raise InputError(f"there is no tracker {', '.join(names)}")
     return list(trackers)
 
 

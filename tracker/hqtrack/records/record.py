@@ -163,7 +163,7 @@ class Recorder:
         self._journal.close()
 
     def _open(self, heading: dict[str, Any], resume: bool) -> Journal:
-        """The journal, with the good lines of a record to go on with, or without any."""
+        """The journal, with the complete lines of a record if it is resumed, else empty."""
         path, end = self.folder / _JOURNAL, 0
         before = journal_lines(path) if resume else iter(())
         first = next(before, None)
@@ -246,7 +246,7 @@ def read_heading(folder: Path) -> Heading:
 
 
 def recorded_frames(folder: Path) -> Iterator[RecordedFrame]:
-    """The frames of a record, in order, read one by one; a cut-off last line is left out."""
+    """The frames of a record in order, read one by one; ignores an incomplete last line."""
     for line in islice(journal_lines(folder / _JOURNAL), 1, None):
         yield _frame(line.value)
 

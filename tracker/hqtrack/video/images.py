@@ -110,10 +110,10 @@ def write_labels(path: Path, labels: NDArray[np.integer]) -> None:
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether nobody put the file or folder there to be used, as its own name tells.
+    """Whether the name of a file or folder says that a system made it, not a person.
 
     Names that begin with a dot are hidden (``.DS_Store``, or ``._00001.jpg``, which macOS writes
-    beside ``00001.jpg``), and so are folders that operating systems make, such as ``__MACOSX``.
+    next to ``00001.jpg``), and so are folders that operating systems make, such as ``__MACOSX``.
     """
     return path.name.startswith(".") or path.name.lower() in _NOT_OF_PEOPLE
 
@@ -134,7 +134,7 @@ def list_images(folder: Path) -> list[Path]:
 def order_images(paths: Iterable[Path]) -> list[Path]:
     """The images among the paths, sorted by the numbers in their names (9 before 10).
 
-    Hidden files are none, see ``is_hidden``. Raises InputError where two have the same name.
+    Hidden files do not count, see ``is_hidden``. Raises InputError if two have the same name.
     """
     images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(p)]
     images.sort(key=lambda path: _natural_order(path.stem))

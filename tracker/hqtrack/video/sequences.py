@@ -70,10 +70,10 @@ class Sequence:
 def open_sequence(folder: Path, mask_shift: int = 0) -> Sequence:
     """The sequence in ``folder``: images color/00000001.jpg, ..., label maps masks/00000001.png.
 
-    Frames are numbered from 1, or from 0, without gaps, in any image format. A label map, which
-    may be missing, is an image with the number of its frame, to which ``mask_shift`` is added.
-    Raises MissingFileError where there is no folder color, InputError where a frame is missing or
-    the folder masks holds an image that belongs to no frame.
+    Frames are numbered from 1, or from 0, without gaps, in any image format. A label map is an
+    image whose number plus ``mask_shift`` is the number of its frame; label maps may be missing.
+    Raises MissingFileError if there is no folder color, InputError if a frame is missing or the
+    folder masks contains an image that belongs to no frame.
     """
     folder = Path(os.path.abspath(folder))
     frames = _numbered(folder, list_images(folder / "color"))
@@ -83,14 +83,16 @@ def open_sequence(folder: Path, mask_shift: int = 0) -> Sequence:
 
 
 def _numbered(folder: Path, images: list[Path]) -> dict[int, Path]:
-    """The frames by number, ascending; InputError where one is missing or has no number."""
+    """The frames by number, ascending; raises InputError if one is missing or has no number."""
     frames: dict[int, Path] = {}
     for path in images:
         if not path.stem.isdecimal():
-            raise InputError(f"{path}: frames have numbers for names, like 00000001.jpg")
+            raise InputError(f"{path}: name frames by their numbers, like 00000001.jpg")
         number = int(path.stem)
         if number in frames:
-            raise InputError(f"{frames[number]} and {path} are both there: which one is the frame?")
+            raise InputError(
+                f"{frames[number]} and {path} have the same number: which is the frame?"
+            )
         expected = len(frames) + (0 if 0 in frames else 1)
         if number != expected and not (number == 0 and not frames):
             raise InputError(
@@ -102,11 +104,11 @@ def _numbered(folder: Path, images: list[Path]) -> dict[int, Path]:
 
 
 def _match(folder: Path, frames: dict[int, Path], shift: int) -> dict[int, Path]:
-    """The label maps by the number of their frame; InputError where one has none."""
+    """The label maps by the number of their frame; raises InputError for one without a frame."""
     images = order_images((folder / "masks").iterdir())
     if not images and any(not is_hidden(path) for path in (folder / "masks").iterdir()):
         raise InputError(
-            f"{folder / 'masks'} holds no image: save the label map of each frame as an image with "
+            f"{folder / 'masks'} has no image: save the label map of each frame as an image with "
             f"the number of the frame, like {next(iter(frames.values())).stem}.png"
         )
     found: dict[int, Path] = {}
@@ -120,7 +122,7 @@ def _match(folder: Path, frames: dict[int, Path], shift: int) -> dict[int, Path]
             )
         number = int(stem) + shift
         if number in found:
-            raise InputError(f"{found[number]} and {path} are both there: which one is the mask?")
+            raise InputError(f"{found[number]} and {path} have the same number: which is the mask?")
         found[number] = path
     strangers = [path for number, path in found.items() if number not in frames]
     if strangers:
@@ -131,7 +133,7 @@ def _match(folder: Path, frames: dict[int, Path], shift: int) -> dict[int, Path]
 def _about_strangers(
     strangers: list[Path], frames: dict[int, Path], masks: dict[int, Path], shift: int
 ) -> str:
-    """What to say of masks without a frame; a shift with which all have one is proposed."""
+    """A message about masks without a frame; proposes a shift if one gives each mask a frame."""
     first = next(iter(frames))
     proposed = first - min(masks)
     said = (
@@ -141,18 +143,18 @@ def _about_strangers(
     )
     if all(number + proposed in frames for number in masks):
         return (
-            f"{said}; with {shift + proposed} added to their numbers all have one: compare "
+            f"{said}; adding {shift + proposed} to their numbers gives each a frame: compare "
             f"{masks[min(masks)].name} with {frames[first].name}, then give --mask-shift "
             f"{shift + proposed}, or rename the masks"
         )
-    return f"{said}; give each mask the number of its frame, or remove what is no mask of them"
+    return f"{said}; give each mask the number of its frame, or remove files that are not masks"
 
 
 def find_sequences(folder: Path, mask_shift: int = 0) -> list[Sequence]:
-    """All sequences right below ``folder``, or ``folder`` itself if it is one; sorted by name.
+    """All sequences directly in ``folder``, or ``folder`` itself if it is one; sorted by name.
 
-    Hidden folders are passed over. Raises MissingFileError where there is no folder, InputError
-    where no sequence is found or one is broken; see ``open_sequence``, also for ``mask_shift``.
+    Hidden folders do not count. Raises MissingFileError if there is no folder, InputError if it has
+    no sequence or a broken one; see ``open_sequence``, also for ``mask_shift``.
     """
     check_folder(folder)
     below = [path for path in sorted(folder.iterdir()) if not is_hidden(path)]
@@ -174,7 +176,7 @@ def write_sequence(
     it is complete. Raises InputError if it already exists.
     """
     if folder.exists():
-        raise InputError(f"{folder} is already there: remove it or give another folder")
+        raise InputError(f"{folder} already exists: remove it or give another folder")
     with new_folder(folder) as part:
         for name in ("color", "masks"):
             (part / name).mkdir()
