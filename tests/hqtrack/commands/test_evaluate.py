@@ -216,7 +216,7 @@ class TestStore:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Path, "write_bytes", full)
-        with pytest.raises(InputError, match=r"No space left on device; make room"):
+        with pytest.raises(InputError, match=r"No space left on device; free some"):
             store(task, self.outcome(), workspace)
         assert list(workspace.glob("results/*/*/*/*")) == []
 
