@@ -1,7 +1,7 @@
-"""Files on disk: those that ship with this package, files that are replaced, journals.
+"""Files on disk: files that ship with this package, atomic replacement, and journals.
 
-A journal is a file of JSON values, one per line, that only grows. A process that is killed may
-leave a last line that is cut off; readers do not see it, and the next writer removes it.
+A journal is a file of JSON values, one per line, that only grows. A killed process may leave an
+incomplete last line; readers ignore it, and the next writer removes it.
 """
 
 import json
@@ -21,27 +21,27 @@ def shipped(name: str) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write a file to; the file moves to ``path`` when the block ends.
+    """Replace a file atomically: gives a path to write to, which moves to ``path`` after the block.
 
-    Readers of ``path`` see the old file or the new one, never a part. After an error the old file
-    is still there and the new one is removed. Raises OSError where the file cannot be moved.
+    Readers of ``path`` see the old file or the new one, never a partial one. After an error the old
+    file is still there and the new one is deleted. Raises OSError if the file cannot be moved.
     """
     part = path.with_name(f".{path.name}.part")
     try:
         yield part
         os.replace(part, path)
     except BaseException:
-        with suppress(OSError):  # it was not made, or what failed the block fails this, too
+        with suppress(OSError):  # it does not exist, or it fails for the same reason as the block
             part.unlink()
         raise
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, which becomes ``folder`` when the block ends.
+    """Create a folder atomically: gives an empty folder, which moves to ``folder`` after the block.
 
-    After an error nothing is left. Raises OSError where ``folder`` cannot be made, or exists and
-    is not empty.
+    After an error nothing remains. Raises OSError if ``folder`` cannot be created, or exists and is
+    not empty.
     """
     part = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(part, ignore_errors=True)
@@ -61,7 +61,7 @@ class Line(NamedTuple):
 
 
 def first_line(path: Path) -> bytes | None:
-    """The first line of a file with its end; None where there is no file or no complete line."""
+    """The first line of a file with its line end; None without a file or a complete line."""
     try:
         with path.open("rb") as file:
             line = file.readline()
@@ -71,11 +71,11 @@ def first_line(path: Path) -> bytes | None:
 
 
 def journal_lines(path: Path, start: int = 0, skip: bool = False) -> Iterator[Line]:
-    """The good lines of a journal from position ``start`` on, in order, read one by one.
+    """The valid lines of a journal from position ``start`` on, in order, read one by one.
 
-    They end before the first line that is cut off or is no JSON. With ``skip`` only such lines are
-    left out, for a file that several processes write. There are none where there is no file.
-    Raises OSError where the file cannot be read.
+    They end before the first line that is incomplete or not JSON. With ``skip``, for a file that
+    several processes write, only such lines are skipped. Without a file there are no lines. Raises
+    OSError if the file cannot be read.
     """
     try:
         file = path.open("rb")
@@ -98,18 +98,18 @@ def journal_lines(path: Path, start: int = 0, skip: bool = False) -> Iterator[Li
 
 
 class Journal:
-    """Writes a journal, of which it is the only writer; a context manager."""
+    """Writes a journal as its only writer; a context manager."""
 
     def __init__(self, path: Path, end: int = 0) -> None:
-        """Keep the first ``end`` bytes of the file and drop the others; make it if need be.
+        """Keep the first ``end`` bytes of the file and delete the rest; create it if needed.
 
-        Raises OSError where it cannot be written.
+        Raises OSError if it cannot be written.
         """
         self._file = path.open("ab", buffering=0)
         self._file.truncate(end)
 
     def append(self, value: object) -> None:
-        """Add a line; it can be read when this returns. Raises OSError where it does not fit."""
+        """Add a line; after this returns, readers see it. Raises OSError if the disk is full."""
         _write(self._file, json.dumps(value).encode() + b"\n")
 
     def close(self) -> None:
@@ -126,10 +126,10 @@ class Journal:
 
 
 def append_lines(path: Path, text: bytes) -> None:
-    """Add complete lines to a journal that several processes write, in one piece.
+    """Add complete lines to a journal that several processes write, with a single write.
 
-    A last line that a killed process cut off is ended first, so that it damages no other. Raises
-    OSError where the file cannot be written.
+    If a killed process has left an incomplete last line, this ends that line first, so that it
+    cannot damage another. Raises OSError if the file cannot be written.
     """
     with path.open("a+b", buffering=0) as file:
         if file.seek(0, os.SEEK_END):
@@ -145,6 +145,6 @@ def append_line(path: Path, value: object) -> None:
 
 
 def _write(file: FileIO, text: bytes) -> None:
-    """Write in one piece; what a full disk did not take is tried again, which tells why."""
+    """Write with a single call; if a full disk takes only a part, the retry raises the reason."""
     while text:
         text = text[file.write(text) :]

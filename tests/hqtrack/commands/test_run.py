@@ -131,7 +131,7 @@ def test_a_video_file_with_overlay_start_and_every(tmp_path, built, output, caps
     shown, seconds = read_video(output / "overlay.mp4")
     assert seconds == pytest.approx([0.0, 0.3, 0.6])
     assert shown[0].shape == (32, 48, 3)
-    assert "first masks by GrabCut" in capsys.readouterr().err
+    assert "GrabCut makes the first masks" in capsys.readouterr().err
     assert summary(output)["run"]["first_masks"] == "GrabCut"
 
 
@@ -234,9 +234,9 @@ def test_frames_that_lack_only_in_the_record_are_tracked_once_more(arguments, bu
 
 def test_other_arguments_are_another_run(tmp_path, arguments, built, capsys, labels):
     assert main(arguments) == 0
-    assert "holds another run (other every)" in error_of([*arguments, "--every", "2"], capsys)
+    assert "contains another run (other every)" in error_of([*arguments, "--every", "2"], capsys)
     write_labels(tmp_path / "first.png", np.roll(labels, 1, axis=0))
-    assert "holds another run (other objects)" in error_of(arguments, capsys)
+    assert "contains another run (other objects)" in error_of(arguments, capsys)
 
 
 def test_a_camera_is_followed_to_its_end_but_not_taken_up_again(built, output, monkeypatch, capsys):
@@ -295,14 +295,14 @@ def test_a_mask_of_the_wrong_size_is_mended_and_run(tmp_path, arguments, built, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--box", "1,2,3"], "'1,2,3' is no box"),
-        (["--box", "30,2,3,3"], "box:30,2,3,3 lies outside the frame, which is 20x12 pixels"),
+        (["--box", "1,2,3"], "'1,2,3' is not a box"),
+        (["--box", "30,2,3,3"], "box:30,2,3,3 is outside the frame, which is 20x12 pixels"),
         (["--point", "1,2"], "hqtrack weights download hqsam_vit_b"),
         (["--object", "a@9=box:1,1,2,2"], "a starts on frame 9, and the video has 5"),
         (["--object", "a@2=box:1,1,2,2", "--every", "2"], "leaves out"),
         (["--box", "1,1,3,3", "--start", "6"], "--start 6 is behind the last frame, 5"),
         (["--box", "1,1,3,3", "--every", "0"], "--start and --every count from 1"),
-        ([], "nothing to follow"),
+        ([], "no object to track"),
     ],
 )
 def test_bad_prompts_and_numbers(arguments, built, capsys, options, message):
@@ -342,7 +342,9 @@ def test_masks_that_are_there_are_never_written_over(tmp_path, arguments, built,
     """The layout of data sets has the true masks where the output would have its own."""
     (tmp_path / "out" / "deep" / "masks").mkdir(parents=True)
     write_labels(tmp_path / "out" / "deep" / "masks" / "1.png", labels)
-    assert "holds files of others: give another --output" in error_of(arguments, capsys)
+    assert "contains files that are not from a run: give another --output" in error_of(
+        arguments, capsys
+    )
 
 
 def test_a_mask_file_among_the_images_is_no_frame(tmp_path, arguments, built, labels, output):

@@ -19,9 +19,9 @@ def weights(folder, *names):
     ("files", "preset", "choice", "line"),
     [
         ([VMOS, TINY, BASE], None, ("full", "vit_b"), "full (HQ-SAM vit_b) tracker: its weights"),
-        ([VMOS], None, ("light", None), "light tracker: the weights of HQ-SAM are not here"),
-        ([BASE], None, ("light", None), "the weights of VMOS are not here (hqtrack weights"),
-        ([], None, ("light", None), "the weights of VMOS and HQ-SAM are not here"),
+        ([VMOS], None, ("light", None), "light tracker: the weights of HQ-SAM are missing"),
+        ([BASE], None, ("light", None), "the weights of VMOS are missing (hqtrack weights"),
+        ([], None, ("light", None), "the weights of VMOS and HQ-SAM are missing"),
         ([], "full", ("full", "vit_h"), None),
         ([TINY], "full", ("full", "vit_tiny"), None),
         ([VMOS, BASE], "light", ("light", None), None),
@@ -40,18 +40,18 @@ BOX, POINT = Target("1", 1, None, Box(1, 1, 2, 2)), Target("2", 2, 9, Points(((1
 def test_hqsam_makes_masks_where_its_weights_are(tmp_path, capsys):
     prompted = choose_prompted([BOX, POINT], weights(tmp_path, TINY), None)
     assert prompted.name == "HQ-SAM vit_tiny"
-    assert capsys.readouterr().err == "hqtrack: first masks by HQ-SAM vit_tiny\n"
+    assert capsys.readouterr().err == "hqtrack: HQ-SAM vit_tiny makes the first masks\n"
 
 
 def test_else_grabcut_does_and_it_is_said(tmp_path, capsys):
     assert choose_prompted([BOX], tmp_path, None).name == "GrabCut"
     said = capsys.readouterr().err
-    assert "first masks by GrabCut, coarsely" in said
+    assert "GrabCut makes the first masks, coarse" in said
     assert "hqtrack weights download hqsam_vit_b" in said
 
 
 def test_points_without_hqsam_are_refused_at_once(tmp_path):
-    with pytest.raises(InputError, match="points become masks by HQ-SAM"):
+    with pytest.raises(InputError, match="points need HQ-SAM"):
         choose_prompted([BOX, POINT], tmp_path, None)
 
 

@@ -140,7 +140,7 @@ def test_a_mask_of_the_wrong_size(image, tmp_path):
     ],
 )
 def test_a_box_or_point_outside_the_frame(image, prompt, text):
-    with pytest.raises(InputError, match=f"object ball: {text} lies outside .* 80x60 pixels"):
+    with pytest.raises(InputError, match=f"object ball: {text} is outside .* 80x60 pixels"):
         first_masks(image, [target(prompt)], GrabCut())
 
 

@@ -99,7 +99,7 @@ def test_a_header_that_was_not_finished_is_no_run(tmp_path):
 
 def test_another_run_is_not_mixed_in(folder):
     before = (folder / "frames.jsonl").read_bytes()
-    with pytest.raises(InputError, match=r"holds another run \(other every, tracker\): give"):
+    with pytest.raises(InputError, match=r"contains another run \(other every, tracker\): give"):
         Results(folder, dataclasses.replace(RUN, every=1, tracker="full"))
     assert (folder / "frames.jsonl").read_bytes() == before
 
@@ -112,21 +112,23 @@ def test_a_run_of_which_nothing_is_done_gives_way(tmp_path):
         results.write(followed(1), 0.25)
     with Results(tmp_path, other) as results:
         assert results.count == 1
-    with pytest.raises(InputError, match="holds another run"):
+    with pytest.raises(InputError, match="contains another run"):
         Results(tmp_path, RUN)
 
 
 @pytest.mark.parametrize("line", ["{}", "no json", '{"run": {}}', "[1]"])
 def test_a_foreign_journal_is_refused(tmp_path, line):
     (tmp_path / "frames.jsonl").write_text(line + "\n")
-    with pytest.raises(InputError, match="is no journal of a run: give another --output"):
+    with pytest.raises(InputError, match="is not the journal of a run: give another --output"):
         Results(tmp_path, RUN)
 
 
 def test_masks_of_others_are_never_written_over(tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "00000001.png").write_bytes(b"by hand")
-    with pytest.raises(InputError, match="masks holds files of others: give another --output"):
+    with pytest.raises(
+        InputError, match="masks contains files that are not from a run: give another --output"
+    ):
         Results(tmp_path, RUN)
 
 

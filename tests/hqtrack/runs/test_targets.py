@@ -68,19 +68,19 @@ def test_descriptions_can_be_typed(prompt, text):
     "text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "1,2,0,4", "1,2,3,-4", "1,2,nan,4"]
 )
 def test_what_is_no_box(text):
-    with pytest.raises(InputError, match=r"is no box: give X,Y,W,H.*like 120,40,64,80"):
+    with pytest.raises(InputError, match=r"is not a box: give X,Y,W,H.*like 120,40,64,80"):
         parse_targets(None, [text], [], [])
 
 
 @pytest.mark.parametrize("text", ["1", "1,2,3", "", "inf,1", "1;2"])
 def test_what_is_no_point(text):
-    with pytest.raises(InputError, match="is no point: give X,Y in pixels"):
+    with pytest.raises(InputError, match="is not a point: give X,Y in pixels"):
         parse_targets(None, [], [text], [])
 
 
 @pytest.mark.parametrize("text", ["dog", "dog@5", "@5=box:1,2,3,4", "dog@x=box:1,2,3,4", "dog@5="])
 def test_what_is_no_object(text):
-    with pytest.raises(InputError, match="is no object: give NAME@FRAME="):
+    with pytest.raises(InputError, match="is not an object: give NAME@FRAME="):
         parse_targets(None, [], [], [text])
 
 

@@ -112,7 +112,7 @@ def test_without_its_source_files_there_is_no_resident(
     (tmp_path / "empty_package").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(handover, "_PACKAGES", ("hqtrack", package))
-    with pytest.raises(Unavailable, match=f"no source file of {package} is found"):
+    with pytest.raises(Unavailable, match=f"the source files of {package} are missing"):
         handover._key("light", {})
 
 

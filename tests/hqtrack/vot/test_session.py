@@ -340,7 +340,7 @@ class TestProcess:
     def test_it_ends_quietly_when_the_client_goes_away(self, image: Path) -> None:
         status, lines = transcript("plain", *first_frame(image))
         assert status == 0
-        assert lines[-1] == "hqtrack.vot: the TraX client is gone"
+        assert lines[-1] == "hqtrack.vot: the TraX client has disconnected"
         assert "Traceback" not in "".join(lines)
 
     def test_an_unreadable_message_is_an_error(self) -> None:

@@ -82,7 +82,7 @@ def test_an_interrupted_transfer_is_resumed(
 ) -> None:
     path = tmp_path / "file.bin"
     server.behaviours = [behaviour]
-    with pytest.raises(DownloadError, match="Run the same command again to go on") as error:
+    with pytest.raises(DownloadError, match="Run the same command again to resume") as error:
         download(DRIVE, path, check)
     assert "folders/folder-id and put it into " + str(tmp_path) in str(error.value)
     assert not path.exists()

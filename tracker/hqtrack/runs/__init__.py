@@ -1,1 +1,1 @@
-"""A video from prompts to results on disk, frame by frame."""
+"""Tracks a video from prompts to results on disk, frame by frame."""

@@ -1,4 +1,4 @@
-"""Which networks follow and mark objects, by the weights that are there."""
+"""Chooses the networks of a run by the weights that are there."""
 
 import sys
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ class TrackerChoice(NamedTuple):
     refiner: str | None
 
     def __str__(self) -> str:
-        """As in: the ... tracker."""
+        """A phrase for "the ... tracker"."""
         return self.preset if self.refiner is None else f"{self.preset} (HQ-SAM {self.refiner})"
 
 
 def choose_tracker(preset: str | None, directory: Path | None) -> TrackerChoice:
-    """The preset asked for, else the full one where its weights are there, else the light one.
+    """The requested preset; without one, the full preset if its weights are there, else the light.
 
-    The full one refines with the best HQ-SAM that is there. Without ``preset`` a line on stderr
-    says which it is and why.
+    The full preset uses the best HQ-SAM whose weights are there. Without ``preset``, a line on
+    stderr says which preset is used and why.
     """
     variant = best_variant(directory)
     if preset == "full":
@@ -42,9 +42,9 @@ def choose_tracker(preset: str | None, directory: Path | None) -> TrackerChoice:
         missing.insert(0, "VMOS")
     choice = TrackerChoice("light", None) if missing else TrackerChoice("full", variant)
     reason = (
-        f"the weights of {' and '.join(missing)} are not here (hqtrack weights download)"
+        f"the weights of {' and '.join(missing)} are missing (hqtrack weights download)"
         if missing
-        else "its weights are here"
+        else "its weights are there"
     )
     print(f"hqtrack: using the {choice} tracker: {reason}", file=sys.stderr)
     return choice
@@ -53,10 +53,10 @@ def choose_tracker(preset: str | None, directory: Path | None) -> TrackerChoice:
 def choose_prompted(
     targets: Sequence[Target], directory: Path | None, device: str | None
 ) -> Prompted:
-    """Who makes masks from boxes and points: HQ-SAM where its weights are there, else GrabCut.
+    """What makes masks from boxes and points: HQ-SAM if its weights are there, else GrabCut.
 
-    Where there is something to make, a line on stderr says who does. Raises InputError for points
-    without HQ-SAM.
+    If there are boxes or points, a line on stderr says which one is used. Raises InputError for
+    points without HQ-SAM.
     """
     variant = best_variant(directory)
     prompted = GrabCut() if variant is None else HQSamMasks(variant, directory, device)
@@ -65,8 +65,6 @@ def choose_prompted(
     note = ""
     if variant is None:
         boxes_only(target.prompt for target in targets)
-        note = (
-            ", coarsely: the weights of HQ-SAM are not here (hqtrack weights download hqsam_vit_b)"
-        )
-    print(f"hqtrack: first masks by {prompted.name}{note}", file=sys.stderr)
+        note = ", coarse: the weights of HQ-SAM are missing (hqtrack weights download hqsam_vit_b)"
+    print(f"hqtrack: {prompted.name} makes the first masks{note}", file=sys.stderr)
     return prompted

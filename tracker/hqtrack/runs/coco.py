@@ -1,4 +1,4 @@
-"""The masks of a run as a data set in the format of COCO, one category per object."""
+"""The masks of a run as a COCO data set, with one category per object."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,9 +15,10 @@ def coco_parts(
 ) -> Iterator[str]:
     """The file in parts, so that memory does not grow with the video.
 
-    ``records`` gives the frames anew each time. An image's id is its frame's number, a category's
-    id its object's; an annotation has the object's mask in COCO's run lengths, its area, its box
-    [x, y, width, height] and as score the confidence. Frames without an object have none.
+    Each call of ``records`` iterates over all frames again. The id of an image is the number of its
+    frame, the id of a category the number of its object. An annotation has the object's mask in
+    COCO's run lengths, its area, its box [x, y, width, height], and the confidence as score. A
+    frame without a visible object has no annotation.
     """
     categories = [{"id": target.number, "name": target.name} for target in targets]
     yield f'{{"categories": {json.dumps(categories)},\n"images": [\n'

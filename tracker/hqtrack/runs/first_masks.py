@@ -1,4 +1,4 @@
-"""First masks of objects: read from files, or made from boxes and points by HQ-SAM or GrabCut."""
+"""First masks of objects: from files, or from boxes and points with HQ-SAM or GrabCut."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hqtrack.runs.targets import Box, MaskFile, Points, Prompt, Target, describe
 from hqtrack.types import Image, Masks
 from hqtrack.video import read_labels
 
-if TYPE_CHECKING:  # torch comes with it: not before it is needed
+if TYPE_CHECKING:  # it imports torch
     from hqsam import HQSam, ImageEmbedding
 
 VARIANTS = ("vit_h", "vit_l", "vit_b", "vit_tiny")
-"""Of HQ-SAM, the best first."""
+"""The variants of HQ-SAM, the best first."""
 
 _GRABCUT_ROUNDS = 5
 _GRABCUT_SIDE = 320
@@ -28,23 +28,23 @@ _LEAST_FILLED = 0.2
 
 
 class Prompted(Protocol):
-    """Makes a mask from a box or points."""
+    """Makes masks from boxes and points."""
 
     @property
     def name(self) -> str:
-        """Who makes the masks."""
+        """The name of the method."""
 
     def masks(self, image: Image, prompts: Sequence[Box | Points]) -> Masks:
-        """One mask per prompt, [N,H,W]; all points and a part of every box lie in the image."""
+        """One mask per prompt, [N,H,W]; all points and a part of every box must be in the image."""
 
 
 class GrabCut:
-    """Colours inside a box against those around it (Rother et al., 2004), by OpenCV."""
+    """Separates the colours in a box from those around it (Rother et al., 2004), with OpenCV."""
 
     name = "GrabCut"
 
     def masks(self, image: Image, prompts: Sequence[Box | Points]) -> Masks:
-        """See ``Prompted.masks``; raises InputError for points, which take HQ-SAM."""
+        """See ``Prompted.masks``; raises InputError for points, which need HQ-SAM."""
         return np.array([self._mask(image, box) for box in boxes_only(prompts)], np.bool_)
 
     def _mask(self, image: Image, prompt: Box) -> NDArray[np.bool_]:
@@ -54,7 +54,7 @@ class GrabCut:
             min(round(prompt.right) + 1, width),
             min(round(prompt.bottom) + 1, height),
         )
-        # a margin of half the box tells enough about the background
+        # a margin of half the box shows enough of the background
         across, down = (right - left + 1) // 2, (bottom - top + 1) // 2
         x, y = max(left - across, 0), max(top - down, 0)
         part = image[y : bottom + down, x : right + across]
@@ -65,7 +65,7 @@ class GrabCut:
 
 
 class HQSamMasks:
-    """Masks by HQ-SAM, loaded when it is first asked."""
+    """Masks from HQ-SAM, which is loaded on first use."""
 
     def __init__(self, variant: str, directory: Path | None, device: str | None) -> None:
         self.name = f"HQ-SAM {variant}"
@@ -87,7 +87,7 @@ class HQSamMasks:
 
 
 def prompted_masks(model: HQSam, image: Image, prompts: Sequence[Box | Points]) -> Masks:
-    """One mask [N,H,W] per prompt from HQ-SAM, the image encoded once; see ``Prompted.masks``."""
+    """One mask per prompt from HQ-SAM, [N,H,W]; encodes the image once. See ``Prompted.masks``."""
     import torch
 
     embedding = model.embed(torch.tensor(np.ascontiguousarray(image)))
@@ -111,18 +111,21 @@ def _prompted_mask(
 
 
 def boxes_only(prompts: Iterable[Prompt]) -> list[Box]:
-    """The boxes among the prompts; raises InputError where there are points."""
+    """The prompts, which have to be boxes or mask files; returns the boxes.
+
+    Raises InputError if there are points.
+    """
     prompts = list(prompts)
     if any(isinstance(prompt, Points) for prompt in prompts):
         raise InputError(
-            "points become masks by HQ-SAM, whose weights are not here: run `hqtrack weights "
+            "points need HQ-SAM, whose weights are missing: run `hqtrack weights "
             "download hqsam_vit_b`, or give a box or a mask"
         )
     return [prompt for prompt in prompts if isinstance(prompt, Box)]
 
 
 def best_variant(directory: Path | None) -> str | None:
-    """The best HQ-SAM whose weights are there, None where there are none."""
+    """The best HQ-SAM whose weights are there, None if there is none."""
     for variant in VARIANTS:
         try:
             weights.find(f"hqsam_{variant}", directory)
@@ -135,8 +138,8 @@ def best_variant(directory: Path | None) -> str | None:
 def first_masks(image: Image, targets: Sequence[Target], prompted: Prompted) -> Masks:
     """The masks [N,H,W] of these objects on the frame on which they start.
 
-    Raises InputError, which names the object, where a prompt does not fit the frame or yields
-    nothing.
+    Raises InputError, which names the object, if a prompt does not fit the frame or gives an empty
+    mask.
     """
     for target in targets:
         _check_inside(target, image.shape[1], image.shape[0])
@@ -176,7 +179,7 @@ def _check_inside(target: Target, width: int, height: int) -> None:
         return
     if not inside:
         raise InputError(
-            f"object {target.name}: {describe(prompt)} lies outside the frame, which is "
+            f"object {target.name}: {describe(prompt)} is outside the frame, which is "
             f"{width}x{height} pixels"
         )
 
@@ -184,7 +187,8 @@ def _check_inside(target: Target, width: int, height: int) -> None:
 def _grabcut(image: Image, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
     """The object in the box (left, top, right, bottom, the last two exclusive) of the image.
 
-    The whole box where there is nothing around it, or where less than a fifth of it is left.
+    Returns the entire box if it fills the image, or if the object would fill less than a fifth of
+    it.
     """
     whole = np.zeros(image.shape[:2], np.bool_)
     whole[box[1] : box[3], box[0] : box[2]] = True
@@ -207,7 +211,7 @@ def _grabcut(image: Image, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
             _GRABCUT_ROUNDS,
             cv2.GC_INIT_WITH_MASK,
         )
-    except cv2.error:  # too few pixels for its statistics
+    except cv2.error:  # too few pixels for GrabCut's statistics
         return whole
     found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     grown = cv2.resize(found, image.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5

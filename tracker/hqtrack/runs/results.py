@@ -1,17 +1,17 @@
-"""The folder of a run: label maps, a journal of what is done, and what is made of the journal.
+"""The folder of a run: label maps, the journal, and the files made from the journal.
 
 ====================  ===================================================================
 file                  what
 ====================  ===================================================================
 masks/NAME.png        label map of a frame, indexed, 16-bit above 255 objects
-frames.jsonl          the journal: what the run does, then a line per frame that is done
+frames.jsonl          the journal: a description of the run, then a line per finished frame
 masks.json            all masks as run lengths, a COCO data set
 summary.json          per object frames seen, mean area, mean confidence; see hqtrack.runs.summary
-overlay.mp4           masks and object numbers on the frames, where asked for
+overlay.mp4           masks and object numbers on the frames, if requested
 ====================  ===================================================================
 
-A frame is done when its line is whole, which is written after its label map. So a run can be
-killed at any time and goes on after the last frame that is done.
+A frame is finished when its line is complete. The line is written after the label map. So a run can
+be killed at any time, and it resumes after the last finished frame.
 """
 
 import json
@@ -34,10 +34,11 @@ from hqtrack.video.run_lengths import encode_mask
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What determines the masks of a run; equal ones give equal masks.
+    """Everything that determines the masks of a run: equal descriptions give equal masks.
 
-    video: the source's address. start, every: which frames. tracker: preset and networks.
-    first_masks: who makes them. objects: a line for each, see ``hqtrack.runs.targets.describe``.
+    video: the source's address. start, every: the frames. tracker: preset and networks.
+    first_masks: the method that makes them. objects: a line for each, see
+    ``hqtrack.runs.targets.describe``.
     """
 
     video: str
@@ -49,7 +50,7 @@ class RunDescription:
 
 
 class ObjectRecord(NamedTuple):
-    """An object on a frame; its area in pixels, and its run lengths in COCO's text, if any."""
+    """An object on a frame: area in pixels, confidence, run lengths in COCO's text, if any."""
 
     number: int
     area: int
@@ -58,7 +59,7 @@ class ObjectRecord(NamedTuple):
 
 
 class FrameRecord(NamedTuple):
-    """A frame that is done; size is (height, width), seconds the time that tracking took."""
+    """A finished frame; size is (height, width), seconds the time of tracking it."""
 
     number: int
     name: str
@@ -68,24 +69,26 @@ class FrameRecord(NamedTuple):
 
 
 class Results:
-    """Keeps what is done in a folder; a context manager. One process at a time."""
+    """Saves finished frames in a folder; a context manager, for one process at a time."""
 
     def __init__(self, folder: Path, description: RunDescription) -> None:
-        """Go on where an equal run stopped, or begin.
+        """Resume an equal run, or start a new one.
 
-        Raises InputError where the folder holds another run or cannot be written.
+        Raises InputError if the folder contains another run or is not writable.
         """
         self.folder = folder
         self.last = 0
-        """Number of the last frame that is done, 0 before the first."""
+        """Number of the last finished frame, 0 before the first."""
         self.count = 0
-        """How many frames are done."""
+        """How many frames are finished."""
         self._path = folder / "frames.jsonl"
         self._masks = folder / "masks"
         try:
             self._masks.mkdir(parents=True, exist_ok=True)
             if not self._path.exists() and any(self._masks.iterdir()):
-                raise InputError(f"{self._masks} holds files of others: give another --output")
+                raise InputError(
+                    f"{self._masks} contains files that are not from a run: give another --output"
+                )
             self._journal = self._open({"run": json.loads(json.dumps(asdict(description)))})
         except OSError as error:
             raise InputError(
@@ -93,7 +96,7 @@ class Results:
             ) from error
 
     def write(self, followed: Followed, seconds: float) -> None:
-        """Keep a frame, which took so long: its label map first, then its line in the journal."""
+        """Save a frame: its label map first, then its line; ``seconds`` is its tracking time."""
         frame, masks = followed.frame, followed.masks
         numbering = np.array([0, *(target.number for target in followed.targets)])
         labels = numbering[masks_to_labels(masks)]
@@ -115,16 +118,16 @@ class Results:
         self.count += 1
 
     def stored_masks(self, stem: str, numbers: list[int]) -> Masks:
-        """The masks [N,H,W] of these objects as they are on disk for a frame that is done."""
+        """The saved masks [N,H,W] of these objects on a finished frame."""
         return label_masks(read_labels(self._labels_path(stem)), numbers)
 
     def records(self) -> Iterator[FrameRecord]:
-        """The frames that are done, in order, read one by one."""
+        """The finished frames in order, read one by one."""
         for line in islice(journal_lines(self._path), 1, None):
             yield _record(line.value)
 
     def write_json(self, name: str, parts: Iterable[str]) -> None:
-        """Write a file of these parts in one step: the one before stays until it is whole."""
+        """Write a file of these parts atomically: an old file stays until the new is complete."""
         with (
             replacing(self.folder / name) as part,
             part.open("w", encoding="utf-8") as file,
@@ -143,7 +146,7 @@ class Results:
         return self._masks / f"{stem}.png"
 
     def _open(self, heading: dict[str, Any]) -> Journal:
-        """The journal, cut after its last good line, ready to append."""
+        """The journal, truncated after its last complete line, for appending."""
         first = first_line(self._path)
         different = [] if first is None else self._differences(heading["run"], first)
         end = 0
@@ -153,7 +156,7 @@ class Results:
             end = line.end
         if self.count and different:
             raise InputError(
-                f"{self.folder} holds another run (other {', '.join(different)}): give another "
+                f"{self.folder} contains another run (other {', '.join(different)}): give another "
                 "--output, or delete it"
             )
         journal = Journal(self._path, end)
@@ -162,13 +165,16 @@ class Results:
         return journal
 
     def _differences(self, run: dict[str, Any], line: bytes) -> list[str]:
-        """What the first line of a journal says otherwise; InputError where it is none."""
+        """The fields that differ in the first line of a journal.
+
+        Raises InputError if the line does not belong to a journal.
+        """
         try:
             before = json.loads(line)["run"]
             return [name for name, value in run.items() if before[name] != value]
         except (ValueError, TypeError, KeyError):
             raise InputError(
-                f"{self._path} is no journal of a run: give another --output"
+                f"{self._path} is not the journal of a run: give another --output"
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""What came out of a run, per object."""
+"""The summary of a run, per object."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from hqtrack.runs.targets import Target
 
 @dataclass
 class ObjectSummary:
-    """An object over the frames of a run: where it was seen, sums over those frames."""
+    """An object in a run: the number of frames on which it was seen, and sums over these frames."""
 
     target: Target
     first_frame: int
@@ -23,18 +23,18 @@ class ObjectSummary:
 
     @property
     def mean_area(self) -> float:
-        """Pixels, over the frames on which it was seen; 0 where it never was."""
+        """Mean area in pixels over the frames on which it was seen; 0 if it never was."""
         return self.area / max(self.seen, 1)
 
     @property
     def mean_confidence(self) -> float:
-        """In [0, 1], over the frames on which it was seen; 0 where it never was."""
+        """Mean in [0, 1] over the frames on which it was seen; 0 if it never was."""
         return self.confidence / max(self.seen, 1)
 
 
 @dataclass
 class Summary:
-    """A run so far; ``seconds`` is the time spent tracking, not reading and writing."""
+    """A run so far; ``seconds`` is the time of tracking, without reading and writing."""
 
     objects: list[ObjectSummary]
     frames: int = 0
@@ -46,7 +46,7 @@ class Summary:
         return self.frames / self.seconds if self.seconds else 0.0
 
     def numbers(self) -> dict[str, Any]:
-        """What stands in summary.json."""
+        """The content of summary.json."""
         objects = [
             {
                 "number": summary.target.number,
@@ -62,7 +62,7 @@ class Summary:
         return {"frames": self.frames, "fps": round(self.fps, 3), "objects": objects}
 
     def table(self) -> Table:
-        """What is printed."""
+        """The table to print."""
         table = Table("object", title=f"{self.fps:.1f} frames per second", min_width=30)
         for name in ("seen", "area", "confidence"):
             table.add_column(name, justify="right")
@@ -77,7 +77,7 @@ class Summary:
 
 
 def summarize(targets: Sequence[Target], records: Iterable[FrameRecord]) -> Summary:
-    """The frames that are done, read once, and of the targets those that have started."""
+    """The summary of the finished frames and of the targets that have started; reads them once."""
     objects: dict[int, ObjectSummary] = {}
     by_number = {target.number: target for target in targets}
     summary = Summary([])

@@ -1,4 +1,4 @@
-"""What is to be followed, as it is written on the command line: masks, boxes, points."""
+"""The objects to track, as given on the command line: masks, boxes, points."""
 
 import math
 import re
@@ -24,7 +24,7 @@ class MaskFile(NamedTuple):
 
 
 class Box(NamedTuple):
-    """Left, top, right, bottom: inclusive pixel indices, which may lie outside the frame."""
+    """Left, top, right, bottom: inclusive pixel indices, which may be outside the frame."""
 
     left: float
     top: float
@@ -33,7 +33,7 @@ class Box(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Pixels (x, y) that all lie on the object."""
+    """Pixels (x, y) that are all on the object."""
 
     places: tuple[tuple[float, float], ...]
 
@@ -43,11 +43,11 @@ Prompt: TypeAlias = MaskFile | Box | Points
 
 @dataclass(frozen=True)
 class Target:
-    """An object to follow.
+    """An object to track.
 
-    name: what the summary calls it. number: its label in the masks that are written. frame: where
-    it starts, counted from 1 in the whole video; None for the first frame that is read. prompt:
-    where it is on that frame.
+    name: its name in the summary. number: its label in the written masks. frame: the frame on which
+    it starts, counted from 1 in the video; None for the first frame that is read. prompt: its place
+    on that frame.
     """
 
     name: str
@@ -61,9 +61,10 @@ def parse_targets(
 ) -> list[Target]:
     """The objects in the order of masks, boxes, points and ``starting``, NAME@FRAME=PROMPT.
 
-    Objects of a mask keep their labels; a lone 255, as drawing programs write it, becomes 1. A
-    NAME that is a number is the object's own number, all others get the next that is free. Raises
-    InputError for what cannot be understood, two of one name, and when there is no object at all.
+    Objects of a mask keep their labels; if 255 is the only label, as in the masks of drawing
+    programs, it becomes 1. A NAME that is a number is also the object's number; all other objects
+    get the next free number. Raises InputError if an argument cannot be parsed, if two objects have
+    the same name, and if there is no object.
     """
     targets = [] if mask is None else _labelled(mask)
     prompts: list[Prompt] = [*map(parse_box, boxes), *map(parse_points, points)]
@@ -73,35 +74,35 @@ def parse_targets(
     for text in starting:
         targets.append(_parse_starting(text, targets))
     if not targets:
-        raise InputError("nothing to follow: give --mask PNG, --box X,Y,W,H or --point X,Y")
+        raise InputError("no object to track: give --mask PNG, --box X,Y,W,H or --point X,Y")
     return targets
 
 
 def parse_box(text: str) -> Box:
-    """X,Y,W,H: the top-left pixel and how many pixels wide and high."""
+    """Parse X,Y,W,H: the top-left pixel, and width and height in pixels."""
     numbers = _numbers(text)
     if len(numbers) != 4 or numbers[2] < 1 or numbers[3] < 1:
         raise InputError(
-            f"{text!r} is no box: give X,Y,W,H, its top-left pixel, width and height (1 or more), "
-            "like 120,40,64,80"
+            f"{text!r} is not a box: give X,Y,W,H, its top-left pixel, width and height (1 or "
+            "more), like 120,40,64,80"
         )
     x, y, width, height = numbers
     return Box(x, y, x + width - 1, y + height - 1)
 
 
 def parse_points(text: str) -> Points:
-    """X,Y or X,Y,X,Y,...: one or more points on one object."""
+    """Parse X,Y or X,Y,X,Y,...: one or more points on one object."""
     numbers = _numbers(text)
     if not numbers or len(numbers) % 2:
         raise InputError(
-            f"{text!r} is no point: give X,Y in pixels, like 120,40 (X,Y,X,Y for two points of "
+            f"{text!r} is not a point: give X,Y in pixels, like 120,40 (X,Y,X,Y for two points of "
             "one object)"
         )
     return Points(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
 def describe(prompt: Prompt) -> str:
-    """The prompt as it could be written after ``NAME@FRAME=``."""
+    """The prompt in the syntax after ``NAME@FRAME=``."""
     match prompt:
         case MaskFile(path, label):
             return f"{path}, object {label}"
@@ -122,13 +123,13 @@ def _parse_starting(text: str, before: list[Target]) -> Target:
     parts = _STARTING.fullmatch(text)
     if parts is None:
         raise InputError(
-            f"{text!r} is no object: give NAME@FRAME=mask.png, NAME@FRAME=box:X,Y,W,H or "
+            f"{text!r} is not an object: give NAME@FRAME=mask.png, NAME@FRAME=box:X,Y,W,H or "
             "NAME@FRAME=point:X,Y, like ball@40=box:120,40,64,80"
         )
     name = parts["name"]
     number = int(name) if name.isdecimal() else _next_number(before)
     if any(target.name == name or target.number == number for target in before):
-        raise InputError(f"there are two objects {name}: give each a name of its own")
+        raise InputError(f"there are two objects {name}: give them different names")
     if not 1 <= number <= _HIGHEST:
         raise InputError(f"objects have numbers from 1 to {_HIGHEST}, not {number}")
     frame = int(parts["frame"])
@@ -166,7 +167,7 @@ def _next_number(targets: Iterable[Target]) -> int:
 
 
 def _numbers(text: str) -> list[float]:
-    """The numbers between the commas; none where one is no finite number."""
+    """The numbers between the commas; an empty list if one is not a finite number."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:

@@ -39,7 +39,7 @@ class OverlayVideo:
     def write(self, frame: Frame, masks: Masks, numbers: Sequence[int]) -> None:
         """Append a frame with its masks [N,H,W] and the numbers of the objects.
 
-        Frames come in order, all of one size.
+        Call it in the order of the frames, which have the same size.
         """
         drawn = draw_masks(frame.image, masks, numbers)
         _draw_numbers(drawn, masks, numbers)

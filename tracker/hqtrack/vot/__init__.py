@@ -1,1 +1,1 @@
-"""The TraX process: what the VOT toolkit starts (``python -m hqtrack.vot``)."""
+"""The tracker process that the VOT toolkit starts (``python -m hqtrack.vot``)."""

@@ -1,4 +1,4 @@
-"""``python -m hqtrack.vot``: the TraX process."""
+"""``python -m hqtrack.vot``: the tracker process."""
 
 import sys
 

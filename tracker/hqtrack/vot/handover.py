@@ -1,12 +1,12 @@
-"""Handing a client over to a resident tracker, which has its networks loaded already.
+"""Hands a client over to a resident process, which has already loaded its networks.
 
-What the toolkit starts for each sequence only finds the resident process, starting it if there is
-none, sends it its three standard descriptors over a Unix socket and waits for the end. None of
-this imports more than the standard library, to be quick.
+The process that the toolkit starts for each sequence finds the resident process, or starts one. It
+sends it its three standard descriptors over a Unix socket and waits for the end of the session. To
+be fast, this imports only the standard library.
 
-The socket lies in a folder of the user's own, under a name made of all that the tracker depends on.
-The resident answers BUSY and hangs up; or TAKEN with its process id and, at the end of the session,
-DONE with the exit status.
+The socket is in a private folder of the user. Its name is a hash of everything that affects the
+tracker. The resident process replies BUSY and disconnects, or it replies TAKEN with its process id
+and, at the end of the session, DONE with the exit status.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 IDLE_SECONDS = 60.0
-"""How long a resident tracker waits for the next client."""
+"""How long a resident process waits for the next client."""
 
 BUSY, TAKEN, DONE = "busy", "taken", "done"
 
@@ -43,18 +43,18 @@ _STARTED = time.monotonic()
 
 
 class Unavailable(Exception):
-    """There is no resident tracker to be had; the message says why."""
+    """No resident process can serve the client; the message says why."""
 
 
 class Message(NamedTuple):
-    """What a resident says: one of BUSY, TAKEN and DONE, and a number."""
+    """A message of a resident process: one of BUSY, TAKEN and DONE, and a number."""
 
     word: str
     number: int
 
 
 def idle_seconds(environment: Mapping[str, str], default: float) -> float:
-    """How long a resident should wait, by HQTRACK_RESIDENT; with 0 there should be none."""
+    """How long a resident process should wait, from HQTRACK_RESIDENT; 0 means to start none."""
     try:
         return float(environment.get("HQTRACK_RESIDENT", default))
     except ValueError:
@@ -62,10 +62,10 @@ def idle_seconds(environment: Mapping[str, str], default: float) -> float:
 
 
 def hand_over(preset: str, idle: float, weights: Sequence[Path] = ()) -> int:
-    """Let a resident tracker of this preset serve our client; return its exit status.
+    """Let a resident process of this preset serve our client; return its exit status.
 
-    A resident that was loaded before one of the files of ``weights`` changed is another one.
-    Raises Unavailable, and then nothing was said to the client.
+    A resident process that was started before a file of ``weights`` changed is not used. Raises
+    Unavailable if there is none; the client has then received nothing.
     """
     _let_watchdog_wake()
     session = {name: os.environ.get(name) for name in _OF_A_SESSION}
@@ -81,26 +81,27 @@ def hand_over(preset: str, idle: float, weights: Sequence[Path] = ()) -> int:
             if message is not None and message.word == TAKEN:
                 return _wait(connection, message.number)
         if message is None:
-            # it was about to leave
+            # it was about to exit
             attempts += 1
         if attempts == _ATTEMPTS:
-            raise Unavailable("it ends at once")
+            raise Unavailable("it exits immediately")
         if time.monotonic() > deadline:
             raise Unavailable("it serves another client")
         time.sleep(0.1)
 
 
 def _let_watchdog_wake() -> None:
-    """Keep the toolkit from missing that we hang.
+    """Wait until the toolkit's timeout works.
 
-    It watches over no request that it sends within the first tenth of a second of our life: its
-    counter is zero until then, which it takes for expired (vot-toolkit, `TrackerProcess`).
+    The toolkit applies no timeout to a request that it sends within the first tenth of a second of
+    our process: its counter is still zero, which it takes for expired (vot-toolkit,
+    `TrackerProcess`).
     """
     time.sleep(max(0.0, _STARTED + _WATCHDOG_SECONDS - time.monotonic()))
 
 
 def receive(connection: socket.socket) -> Message | None:
-    """The next message; None where the other side hung up."""
+    """The next message; None if the other side has disconnected."""
     line = b""
     while not line.endswith(b"\n"):
         byte = connection.recv(1)
@@ -117,7 +118,7 @@ def send(connection: socket.socket, word: str, number: int = 0) -> None:
 
 
 def _wait(connection: socket.socket, resident: int) -> int:
-    """Wait for the end of the session; who ends us ends the resident, which may not listen."""
+    """Wait for the end of the session; a signal to us also kills the resident process."""
 
     def stop(number: int, _: object) -> NoReturn:
         os.kill(resident, signal.SIGKILL)
@@ -129,19 +130,19 @@ def _wait(connection: socket.socket, resident: int) -> int:
     poll.register(connection, select.POLLIN)
     poll.register(0, 0)
     if connection.fileno() not in dict(poll.poll()):
-        # the client is gone, which the resident notices, too, unless it hangs
+        # the client has disconnected; the resident process notices this, too, unless it hangs
         poll.unregister(0)
         if not poll.poll(1000 * _GRACE_SECONDS):
             stop(0, None)
     message = receive(connection)
     if message is None:
-        print("hqtrack.vot: the resident tracker came to a sudden end", file=sys.stderr)
+        print("hqtrack.vot: the resident process ended unexpectedly", file=sys.stderr)
         return 1
     return message.number
 
 
 def _connect(preset: str, idle: float, weights: Sequence[Path] = ()) -> socket.socket:
-    """A connection to the resident of this preset, started if there is none."""
+    """A connection to the resident process of this preset; starts one if there is none."""
     try:
         path = private_folder() / f"{_key(preset, os.environ, weights)}.sock"
         connection = socket.socket(socket.AF_UNIX)
@@ -156,7 +157,7 @@ def _connect(preset: str, idle: float, weights: Sequence[Path] = ()) -> socket.s
 
 
 def _start_unless_there(path: Path, connection: socket.socket, preset: str, idle: float) -> None:
-    """Connect, after starting a resident if that fails; the lock has to be held."""
+    """Connect; if that fails, start a resident process first. The caller holds the lock."""
     try:
         connection.connect(str(path))
         return
@@ -189,33 +190,33 @@ def _start_unless_there(path: Path, connection: socket.socket, preset: str, idle
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock on which sockets are in this folder."""
+    """Hold the lock on the set of sockets in this folder."""
     with (folder / "lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def private_folder() -> Path:
-    """The folder of the sockets, which nobody else may look into.
+    """The folder of the sockets, which only this user may access.
 
-    Raises Unavailable where it belongs to somebody else or is open to others.
+    Raises Unavailable if it belongs to another user or others may access it.
     """
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     folder = Path(base) / f"hqtrack-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise Unavailable(f"{folder} is not a folder of yours alone: chmod 700 it, or remove it")
+        raise Unavailable(f"{folder} is not private to you: chmod 700 it, or remove it")
     return folder
 
 
 def _key(preset: str, environment: Mapping[str, str], weights: Iterable[Path] = ()) -> str:
-    """A name that changes with the settings, the interpreter, the code and the weights' files.
+    """A hash of the settings, the interpreter, the code and the weight files.
 
-    Raises Unavailable where the source files of this package or the networks are not found.
+    Raises Unavailable if the source files of this package or of the networks cannot be found.
     """
     settings = sorted(
-        # the toolkit makes the paths of libraries longer by a colon each time
+        # the toolkit adds a colon to library paths each time
         (name, list(filter(None, value.split(os.pathsep))))
         for name, value in environment.items()
         if name.startswith(_SETTINGS) and name not in _OF_A_SESSION
@@ -226,17 +227,19 @@ def _key(preset: str, environment: Mapping[str, str], weights: Iterable[Path] = 
 
 
 def _source_files(package: str) -> list[Path]:
-    """The modules of a package and of those in it; the package is found, not imported."""
+    """The modules of a package and its subpackages; does not import them."""
     spec = find_spec(package)
     folders = (spec and spec.submodule_search_locations) or ()
     files = sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
     if not files:
-        raise Unavailable(f"no source file of {package} is found, so a change would go unnoticed")
+        raise Unavailable(
+            f"the source files of {package} are missing, so a change would go unnoticed"
+        )
     return files
 
 
 def _state(file: Path) -> tuple[str, int, int]:
-    """Path, size and time of a file; -1 for both where it is not there."""
+    """Path, size and time of a file; size and time are -1 if it does not exist."""
     try:
         status = file.stat()
     except FileNotFoundError:

@@ -1,10 +1,10 @@
-"""Descriptors of its own for the TraX protocol, whatever else the process prints.
+"""Gives TraX its own file descriptors, so that printing cannot corrupt the protocol.
 
-The toolkit reads standard output and standard error through one pipe. It waits forever when text
-without a line end gets between two messages (a progress bar does that), and the protocol breaks
-when text gets into one. So the protocol moves to descriptors of its own; what is printed is
-collected and passed on to standard error as whole lines between the messages, and so ends up in
-the toolkit's log.
+The toolkit reads standard output and standard error through one pipe. It waits forever if text
+without a line end comes between two messages (as from a progress bar), and the protocol breaks if
+text comes into a message. So the protocol moves to separate descriptors. Printed text is collected
+and forwarded to standard error as complete lines between the messages, so that it appears in the
+toolkit's log.
 """
 
 import faulthandler
@@ -22,8 +22,8 @@ _MESSAGE_START = "@@TRAX:"
 
 
 class Streams(NamedTuple):
-    """Descriptors: the protocol's input, the standard error we were started with, and the unnamed
-    file that descriptors 1 and 2 lead to.
+    """Descriptors of the protocol's input, of the original standard error, and of the unnamed file
+    to which descriptors 1 and 2 write.
     """
 
     protocol_in: int
@@ -31,9 +31,9 @@ class Streams(NamedTuple):
     printed: int
 
     def forward(self) -> None:
-        """Pass on what was printed since the last time; only between two protocol messages.
+        """Forward the text printed since the last call; call it only between protocol messages.
 
-        Raises BrokenPipeError when the client is gone.
+        Raises BrokenPipeError if the client has disconnected.
         """
         sys.stdout.flush()
         sys.stderr.flush()
@@ -44,11 +44,11 @@ class Streams(NamedTuple):
             os.write(self.error, whole_lines(text))
 
     def client_speaks(self, timeout: float) -> bool:
-        """Whether the client sends something, or hangs up, within so many seconds."""
+        """Whether the client sends something or disconnects within ``timeout`` seconds."""
         return bool(select.select([self.protocol_in], [], [], timeout)[0])
 
     def client_gone(self) -> bool:
-        """Whether the client closed the protocol and nothing it sent is left to read."""
+        """Whether the client has disconnected and everything it sent has been read."""
         unread = array("i", [0])
         fcntl.ioctl(self.protocol_in, termios.FIONREAD, unread)
         poll = select.poll()
@@ -57,35 +57,35 @@ class Streams(NamedTuple):
 
 
 class Direct(NamedTuple):
-    """The protocol has a socket of its own, named in TRAX_SOCKET; what is printed is left alone."""
+    """The protocol uses the socket named in TRAX_SOCKET, so printed text needs no redirection."""
 
     def forward(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no text is collected."""
 
     def client_speaks(self, timeout: float) -> bool:
-        """True: libtrax keeps the socket to itself."""
+        """True, because only libtrax can read the socket."""
         return True
 
     def client_gone(self) -> bool:
-        """True, for the same reason: of all that ends a session this is the most likely."""
+        """True, for the same reason: it is the most likely cause of the end of a session."""
         return True
 
 
 class Channel(Protocol):
-    """What there is to know of the way to the client; see ``Streams``."""
+    """The connection to the client; see ``Streams``."""
 
     def forward(self) -> None:
-        """Let other output pass."""
+        """Forward other output."""
 
     def client_speaks(self, timeout: float) -> bool:
-        """Whether the client says something, or hangs up, within so many seconds."""
+        """Whether the client sends something or disconnects within ``timeout`` seconds."""
 
     def client_gone(self) -> bool:
-        """Whether the client hung up."""
+        """Whether the client has disconnected."""
 
 
 def can_have_client() -> bool:
-    """Whether descriptor 0 is something a TraX client may hold the other end of."""
+    """Whether descriptor 0 can be connected to a TraX client."""
     try:
         mode = os.fstat(0).st_mode
     except OSError:
@@ -94,16 +94,16 @@ def can_have_client() -> bool:
 
 
 def isolate() -> Streams:
-    """Give the protocol descriptors of its own.
+    """Give the protocol separate descriptors.
 
-    From here on descriptor 0 is empty, and 1 and 2 lead to a file; see ``Streams.forward``.
+    Afterwards descriptor 0 is empty, and 1 and 2 write to a file; see ``Streams.forward``.
     """
     protocol_in, protocol_out, error = os.dup(0), os.dup(1), os.dup(2)
     return adopt(protocol_in, protocol_out, error, collect_output())
 
 
 def collect_output() -> int:
-    """Empty descriptor 0 and lead 1 and 2 to an unnamed file, whose descriptor is returned."""
+    """Empty descriptor 0, redirect 1 and 2 to an unnamed file, and return its descriptor."""
     printed, path = tempfile.mkstemp(prefix="hqtrack-")
     os.unlink(path)
     fcntl.fcntl(printed, fcntl.F_SETFL, os.O_APPEND)
@@ -116,9 +116,9 @@ def collect_output() -> int:
 
 
 def adopt(protocol_in: int, protocol_out: int, error: int, printed: int) -> Streams:
-    """Take these descriptors for the protocol: they are named in TRAX_IN and TRAX_OUT for libtrax.
+    """Use these descriptors for the protocol; TRAX_IN and TRAX_OUT tell libtrax about them.
 
-    A crash in native code writes its stack to ``error``.
+    After a crash in native code, the stack goes to ``error``.
     """
     os.environ["TRAX_IN"], os.environ["TRAX_OUT"] = str(protocol_in), str(protocol_out)
     faulthandler.enable(file=error)
@@ -126,10 +126,10 @@ def adopt(protocol_in: int, protocol_out: int, error: int, printed: int) -> Stre
 
 
 def whole_lines(text: bytes) -> bytes:
-    """What a terminal would show of the text, line by line, in ASCII, each line ended.
+    """The text as a terminal would show it, in ASCII, as complete lines.
 
-    Of a line that was written over (carriage return) the last state stays. No line passes for a
-    message of the protocol.
+    If a carriage return overwrites a line, the last version remains. No line looks like a protocol
+    message.
     """
     lines = text.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
     shown = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines]

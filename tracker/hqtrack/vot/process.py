@@ -1,8 +1,8 @@
-"""The process that the VOT toolkit starts: it answers TraX requests with a tracker's masks.
+"""The process that the VOT toolkit starts: it replies to TraX requests with a tracker's masks.
 
-``python -m hqtrack.vot`` speaks TraX on its standard input and output; trackers.ini says how the
-toolkit starts it. The tracker is built before the toolkit is greeted, because its clock runs from
-then on.
+``python -m hqtrack.vot`` speaks TraX on its standard input and output; trackers.ini describes how
+the toolkit starts it. The process builds the tracker before it greets the toolkit, because the
+toolkit's timeouts start with the greeting.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _IDLE_SECONDS = {"full": IDLE_SECONDS, "light": IDLE_SECONDS, "first-mask": 0.0}
 def load(name: str) -> "Tracker":
     """Load the tracker of this name."""
     if name == PRESETS["first-mask"]:
-        # spares it the seconds that importing torch takes
+        # saves the seconds of importing torch
         from hqtrack.baseline import FirstMask
 
         return FirstMask()
@@ -44,12 +44,12 @@ def load(name: str) -> "Tracker":
 
 
 def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker"] = load) -> int:
-    """Serve one client with the tracker of the preset, made by ``build`` from its name.
+    """Serve one client with the tracker of the preset, which ``build`` makes from its name.
 
-    The environment variables HQTRACK_PRESET, HQTRACK_DEVICE, HQTRACK_EXACT (1 for the plain path),
-    HQTRACK_RESIDENT (seconds that a resident tracker waits for the next client, 0 for none),
-    TRAX_SOCKET and HQTRACK_TRACE say how. Returns the exit status: 0 when the client ended the
-    session or went away, 1 when something went wrong, 2 when there is no client.
+    The environment variables HQTRACK_PRESET, HQTRACK_DEVICE, HQTRACK_EXACT (1 for the reference
+    float32 path), HQTRACK_RESIDENT (seconds that a resident process waits for the next client, 0
+    for none), TRAX_SOCKET and HQTRACK_TRACE control it. Returns the exit status: 0 if the client
+    ended the session or disconnected, 1 after an error, 2 if there is no client.
     """
     preset = _preset(arguments, os.environ)
     if preset not in PRESETS:  # told through TraX, or the toolkit would show nothing of it
@@ -62,7 +62,10 @@ def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker
         try:
             return hand_over(preset, idle, weights.used_by(name))
         except (Unavailable, InputError) as reason:
-            print(f"hqtrack.vot: no resident tracker: {reason}; loading one here", file=sys.stderr)
+            print(
+                f"hqtrack.vot: no resident process: {reason}; loading the tracker here",
+                file=sys.stderr,
+            )
     streams = isolate() if can_have_client() else None
     if streams is None or streams.client_gone():
         from hqtrack.vot.session import NO_CLIENT
@@ -75,12 +78,12 @@ def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker
 
 
 def _started_by_toolkit(environment: Mapping[str, str]) -> bool:
-    """Whether this is an evaluation: there is a client, and nobody looks on."""
+    """Whether this is an evaluation: the toolkit started us, and nobody is debugging."""
     return "TRAX" in environment and "HQTRACK_TRACE" not in environment
 
 
 def serve_on(channel: Channel, name: str, build: Callable[[str], "Tracker"]) -> int:
-    """Serve the client on this channel; the exit status as of ``main``."""
+    """Serve the client on this channel; returns the exit status as ``main`` does."""
     # imported here because descriptors 1 and 2 have to be safe before anything prints
     from hqtrack.vot.session import report, serve_client
 
@@ -100,7 +103,7 @@ def _preset(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> 
         "--preset",
         choices=PRESETS,
         default=environment.get("HQTRACK_PRESET") or "full",
-        help="which tracker answers (default: the environment variable HQTRACK_PRESET, or full)",
+        help="the tracker (default: the environment variable HQTRACK_PRESET, or full)",
     )
     preset: str = parser.parse_args(arguments).preset
     if preset not in PRESETS and "TRAX" not in environment:

@@ -1,7 +1,7 @@
-"""What made a result: a line per video in the ``logs`` of a workspace, written by the tracker.
+"""Provenance of results: the tracker writes a line per video into the ``logs`` of a workspace.
 
-The toolkit stores masks and times, nothing of the tracker. Its name, its version and the checksums
-of its weights tell whether a result is still what it would find.
+The toolkit stores masks and times, but nothing about the tracker. From the tracker's name, its
+version and the checksums of its weights one can tell whether a result is up to date.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ _SUFFIX = ".made.jsonl"
 
 
 class Provenance(NamedTuple):
-    """A tracker as it ran: its name, the version of hqtrack, the SHA-256 of each file of weights,
-    and the device and data types of the computation.
+    """A tracker: its name, the version of hqtrack, the SHA-256 of each weight file, and the device
+    and data type of the computation.
     """
 
     tracker: str
@@ -32,7 +32,7 @@ class Provenance(NamedTuple):
     dtype: str
 
     def differences(self, other: "Provenance") -> list[str]:
-        """In what the other one would find other masks; not the device, which changes little."""
+        """The differences that can change masks; the device is not one, as it changes little."""
         differing = []
         for name in ("tracker", "version"):
             if getattr(self, name) != getattr(other, name):
@@ -44,9 +44,9 @@ class Provenance(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A video that a tracker started with, at a time in seconds since 1970.
+    """A note that a tracker started a video, at a time in seconds since 1970.
 
-    ``image`` is the end of the path of its first frame: sequence, folder, file.
+    ``image`` is the end of the path of the first frame: sequence, folder, file.
     """
 
     image: str
@@ -57,14 +57,15 @@ class Made(NamedTuple):
 def identity(
     name: str, device: str = "", dtype: str = "", environment: Mapping[str, str] = os.environ
 ) -> Provenance:
-    """What a tracker of this name is, here and now and in an environment that says where weights
-    are; MissingFileError where they are not.
+    """The present provenance of a tracker of this name; ``environment`` says where weights are.
+
+    Raises MissingFileError if weights are missing.
     """
     files = weights.used_by(name, environment)
     for path in files:
         if not path.is_file():
             raise MissingFileError(
-                f"the weights {path} are not there: `hqtrack weights list` tells where to get them"
+                f"the weights {path} are missing: `hqtrack weights list` shows where to get them"
             )
     return Provenance(
         name, version(), {path.name: _checksum(path) for path in files}, device, dtype
@@ -72,7 +73,7 @@ def identity(
 
 
 def provenance(name: str, tracker: Tracker) -> Provenance:
-    """What this tracker is, which goes by that name."""
+    """The provenance of this tracker, which has this name."""
     if not isinstance(tracker, HQTracker):
         return Provenance(name, version(), {}, "cpu", "")
     device = next(tracker.segmenter.model.parameters()).device
@@ -81,9 +82,9 @@ def provenance(name: str, tracker: Tracker) -> Provenance:
 
 
 def sign(made_by: Provenance, image: Path) -> None:
-    """Note that the tracker starts with a video, in the workspace that the image belongs to.
+    """Note in the image's workspace that the tracker starts a video.
 
-    Without a workspace nothing is noted. Raises OSError where it cannot be written.
+    Without a workspace this writes nothing. Raises OSError if the file cannot be written.
     """
     workspace = _workspace_of(image)
     if workspace is None:
@@ -96,7 +97,7 @@ def sign(made_by: Provenance, image: Path) -> None:
 
 
 def read_made(logs: Path) -> Iterator[Made]:
-    """Everything that was signed; lines that are cut off are left out."""
+    """All notes of ``sign``; skips incomplete lines."""
     for path in sorted(logs.glob(f"*{_SUFFIX}")):
         for line in journal_lines(path, skip=True):
             try:
@@ -106,11 +107,11 @@ def read_made(logs: Path) -> Iterator[Made]:
 
 
 def image_key(image: Path) -> str:
-    """The end of the path of a frame by which its sequence is known, wherever it lies."""
+    """The end of a frame's path, which identifies its sequence wherever the workspace is."""
     return "/".join(image.parts[-3:])
 
 
-@cache  # the files are large, and what was loaded from them stays
+@cache  # the files are large, and the loaded weights do not change
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

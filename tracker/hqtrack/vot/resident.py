@@ -1,8 +1,8 @@
 """A resident tracker process that serves one session after another.
 
 ``hqtrack.vot.handover`` starts ``python -m hqtrack.vot.resident PRESET DESCRIPTOR SECONDS`` with a
-listening socket. The process ends after SECONDS without a client, after a failed session, and in
-the middle of a session if the process that handed over the client is gone.
+listening socket. The process exits after SECONDS without a client, after a failed session, and in
+the middle of a session if the process that handed over the client has died.
 """
 
 import contextlib
@@ -31,24 +31,24 @@ _MESSAGE_BYTES = 4096
 
 
 class HandedClient(NamedTuple):
-    """A client that was handed over: who did it, its descriptors 0, 1 and 2, its environment."""
+    """A handed-over client: its connection, its descriptors 0, 1 and 2, and its environment."""
 
     connection: socket.socket
     descriptors: list[int]
     environment: dict[str, str | None]
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection and the descriptors."""
         for descriptor in self.descriptors:
             os.close(descriptor)
-        # a thread waits for it
+        # a thread waits for the connection
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
         self.connection.close()
 
 
 class Reception:
-    """Takes in one client at a time and turns the others away, in a thread of its own."""
+    """Accepts one client at a time and rejects the others, in a separate thread."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
@@ -57,14 +57,14 @@ class Reception:
         threading.Thread(target=self._receive, daemon=True).start()
 
     def next(self, timeout: float) -> HandedClient | None:
-        """The next client, None if there was none for so many seconds."""
+        """The next client; None if there is none for ``timeout`` seconds."""
         try:
             return self._taken.get(timeout=timeout)
         except queue.Empty:
             return None
 
     def finished(self) -> None:
-        """The client that was last given is served; there may be another."""
+        """Allow another client after the last one has been served."""
         self._free.release()
 
     def _receive(self) -> None:
@@ -95,7 +95,7 @@ def _user_of(connection: socket.socket) -> int:
 
 
 def stay(preset: str, listener: socket.socket, idle: float) -> None:
-    """Serve clients until there was none for ``idle`` seconds or a session went wrong."""
+    """Serve clients until there is none for ``idle`` seconds or a session fails."""
     printed = collect_output()
     reception = Reception(listener)
     path = Path(listener.getsockname())
@@ -108,7 +108,7 @@ def stay(preset: str, listener: socket.socket, idle: float) -> None:
         path.unlink(missing_ok=True)
         if client is None:
             path.with_suffix(".log").unlink(missing_ok=True)
-    # who came in time is served
+    # serve a client that came before the socket was deleted
     while (client := reception.next(_LAST_CALL_SECONDS)) is not None:
         _serve(client, PRESETS[preset], tracker, printed)
 
@@ -116,7 +116,7 @@ def stay(preset: str, listener: socket.socket, idle: float) -> None:
 def _serve(
     client: HandedClient, name: str, tracker: Callable[[str], "Tracker"], printed: int
 ) -> int:
-    """Serve a client with the tracker of this name; the exit status of a process of its own."""
+    """Serve a client with the tracker of this name; returns the exit status."""
     over = threading.Event()
     threading.Thread(target=_leave_with, args=(client.connection, over), daemon=True).start()
     for variable, value in client.environment.items():
@@ -138,7 +138,7 @@ def _serve(
 
 
 def _leave_with(connection: socket.socket, over: threading.Event) -> None:
-    """End this process if the one that handed over the client is gone before the session is."""
+    """Exit if the process that handed over the client dies before the session ends."""
     with contextlib.suppress(OSError):
         connection.recv(1)
     if not over.is_set():

@@ -1,6 +1,6 @@
-"""A TraX session: requests of a client, answered with a tracker's masks.
+"""A TraX session: replies to a client's requests with a tracker's masks.
 
-With ``hqtrack.evaluation.client``, its other side, the only importer of trax.
+Only this module and the client side, ``hqtrack.evaluation.client``, import trax.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ from hqtrack.vot.provenance import Provenance, provenance, sign
 from hqtrack.vot.trace import Trace
 
 NO_CLIENT = """\
-hqtrack.vot talks to the VOT toolkit over standard input and output, and nobody is there.
-Let the toolkit start it:   vot evaluate --workspace WORKSPACE HQTrackLight
-or debug it by hand:        hqtrack debug --help
-or track without toolkit:   hqtrack run --help
+hqtrack.vot talks to the VOT toolkit over standard input and output, but no toolkit is connected.
+Let the toolkit start it:      vot evaluate --workspace WORKSPACE HQTrackLight
+or debug it by hand:           hqtrack debug --help
+or track without the toolkit:  hqtrack run --help
 """
-"""What is said to those who start a tracker process by hand."""
+"""The message to a person who starts a tracker process by hand."""
 
 Answered: TypeAlias = Callable[[NDArray[np.bool_]], None]
-"""Called after each answer, with the objects [N] that were tracked, not given."""
+"""Called after each reply, with the objects [N] that were tracked, not given."""
 
 _SILENCE_SECONDS = 60.0
 _REFUSAL_SECONDS = 5.0
@@ -100,13 +100,13 @@ class JoinedVideo:
 
 
 class Server(Protocol):
-    """What is used of ``trax.Server``."""
+    """The part of ``trax.Server`` that a session uses."""
 
     def wait(self) -> Any:
-        """The next request: type, image, objects; raises trax.TraxException when broken."""
+        """The next request: type, image, objects; raises trax.TraxException if it is broken."""
 
     def status(self, objects: list[Any]) -> Any:
-        """Answer a request with one (region, properties) per object."""
+        """Reply to a request with one (region, properties) per object."""
 
     def quit(self, reason: str | None = None) -> None:
         """End the session."""
@@ -119,12 +119,12 @@ def serve(
     answered: Answered = lambda tracked: None,
     started: Callable[[Path], None] = lambda image: None,
 ) -> bool:
-    """Answer requests until the client quits (True) or something goes wrong (False).
+    """Reply to requests until the client quits (True) or an error occurs (False).
 
-    What goes wrong is printed and told to the client as the reason for the end. ``forward`` is
-    called before each message of ours, when other output may pass, and ``started`` for each new
-    video, with its first image. Raises trax.TraxException when the client is gone or cannot be
-    understood.
+    This prints an error and sends it to the client as the reason for the end. It calls ``forward``
+    before each of our messages, when other output may pass, and ``started`` for each new video,
+    with its first image. Raises trax.TraxException if the client has disconnected or sends
+    something unintelligible.
     """
     try:
         _answer_requests(server, tracker, forward, answered, started)
@@ -170,7 +170,7 @@ def _answer_requests(
 
 
 def _track(video: JoinedVideo, image: Image, new: Masks, path: Path) -> Tracked:
-    """The answer to a frame; what is wrong with it is told with its path."""
+    """The reply to a frame; adds the path of the frame to an InputError."""
     try:
         return video.track(image, new)
     except InputError as error:
@@ -186,7 +186,7 @@ def _masks(objects: list[Any], image: Image) -> Masks:
 
 
 def _objects(tracked: Tracked) -> list[Any]:
-    """TraX objects: a region and the confidence for each."""
+    """TraX objects: a region and the confidence of each."""
     regions = [_region(index, mask) for index, mask in enumerate(tracked.masks)]
     return [
         (trax.Mask.create(region.pixels, x=region.x, y=region.y), {"confidence": float(confidence)})
@@ -195,19 +195,19 @@ def _objects(tracked: Tracked) -> list[Any]:
 
 
 def _region(index: int, mask: NDArray[np.bool_]) -> Region:
-    """The region of object ``index``; what had to be dropped from its mask is printed."""
+    """The region of object ``index``; prints how many pixels of its mask had to be dropped."""
     region = to_region(mask)
     if dropped := int(np.count_nonzero(mask) - np.count_nonzero(region.pixels)):
         print(
-            f"hqtrack.vot: object {index}: {dropped} of {np.count_nonzero(mask)} pixels, the "
-            f"smallest specks, are left out: results hold no more than {MAX_RUNS} runs per mask",
+            f"hqtrack.vot: object {index}: dropped {dropped} of {np.count_nonzero(mask)} pixels, "
+            f"the smallest specks: results allow no more than {MAX_RUNS} runs per mask",
             file=sys.stderr,
         )
     return region
 
 
 def report(error: Exception) -> None:
-    """Print what went wrong; only bugs with a traceback."""
+    """Print an error, with a traceback only if it is a bug."""
     if isinstance(error, InputError):
         print(f"hqtrack.vot: {error}", file=sys.stderr)
     else:
@@ -215,16 +215,16 @@ def report(error: Exception) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """The error as a reason that TraX can carry: one line, ASCII."""
+    """The error as one line of ASCII, which TraX can transmit as a reason."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.encode("ascii", "replace").decode("ascii").replace('"', "'")
 
 
 def serve_client(name: str, build: Callable[[str], Tracker], channel: Channel) -> int:
-    """Greet the client with the tracker that ``build`` makes of its name, and serve it.
+    """Build the tracker of this name with ``build``, greet the client and serve it.
 
-    Where there is no tracker, the client is told why. Returns the exit status: 0 when the client
-    ended the session or went away, 1 when something went wrong, 2 when there is no client.
+    If the tracker cannot be built, this sends the client the reason. Returns the exit status: 0 if
+    the client ended the session or disconnected, 1 after an error, 2 if there is no client.
     """
     try:
         tracker = build(name)
@@ -251,16 +251,16 @@ def serve_client(name: str, build: Callable[[str], Tracker], channel: Channel) -
                 file=sys.stderr,
             )
             return 1
-        print("hqtrack.vot: the TraX client is gone", file=sys.stderr)
+        print("hqtrack.vot: the TraX client has disconnected", file=sys.stderr)
         return 0
 
 
 def _sign(made_by: Provenance, image: Path) -> None:
-    """Leave the tracker's mark in the workspace; no reason to end the session if that fails."""
+    """Write the tracker's provenance into the workspace; a failure does not end the session."""
     try:
         sign(made_by, image)
     except OSError as error:
-        print(f"hqtrack.vot: cannot note what makes this result: {error}", file=sys.stderr)
+        print(f"hqtrack.vot: cannot write the provenance of this result: {error}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -276,7 +276,7 @@ def _tracing(tracker: Tracker) -> Iterator[Answered]:
 
 
 def _wait_for_device() -> None:
-    # a tracker that uses a device has imported torch; the others should not have to
+    # a tracker that uses a device has imported torch; other trackers should not import it
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
@@ -289,9 +289,10 @@ def _greet(name: str) -> Any:
 
 
 def _refuse(name: str, error: Exception, channel: Channel) -> None:
-    """Tell the client why there is no tracker.
+    """Send the client the reason why there is no tracker.
 
-    It is greeted first: of a tracker that ends before, the toolkit shows nothing.
+    This greets the client first, because the toolkit shows nothing about a tracker that ends before
+    the greeting.
     """
     with contextlib.suppress(trax.TraxException, BrokenPipeError):
         server = _greet(name)

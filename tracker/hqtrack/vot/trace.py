@@ -1,4 +1,4 @@
-"""What a tracker process did with each frame, in a file, for ``hqtrack debug``."""
+"""The trace of a tracker process: a file with a line per frame, for ``hqtrack debug``."""
 
 import json
 import time
@@ -17,13 +17,13 @@ from hqtrack.video.run_lengths import decode_mask, encode_mask
 
 
 class TracedFrame(NamedTuple):
-    """An answered frame.
+    """A frame of the trace.
 
-    ``seconds``: per stage. ``tracked``: indices of the objects that were followed. For these
+    ``seconds``: per stage. ``tracked``: indices of the tracked objects. For these objects
     ``coarse`` and ``proposed`` are the masks of VMOS and HQ-SAM (``hqtrack.video.run_lengths``),
-    ``refined`` whether the latter was chosen, and ``iou`` the IoU of the two, in [0, 1]; None where
-    the tracker does not tell or nothing was refined. ``memory``: the frames of long-term memory and
-    the one of short-term memory that were read, per group of objects.
+    ``refined`` says whether HQ-SAM's mask was chosen, and ``iou`` is the IoU of the two, in [0, 1].
+    They are None if the tracker does not report them or nothing was refined. ``memory``: for each
+    group of objects the frames read from long-term memory, and the one from short-term memory.
     """
 
     seconds: dict[str, float]
@@ -36,16 +36,16 @@ class TracedFrame(NamedTuple):
 
 
 class Trace:
-    """Writes a line per answer of a session; see ``TraceReader``."""
+    """Writes a line per reply of a session; see ``TraceReader``."""
 
     def __init__(self, file: TextIO, tracker: Tracker, clock: StageClock) -> None:
-        """``clock`` is the one that times the session."""
+        """``clock``: the clock that times the session."""
         self._file = file
         self._tracker = tracker
         self._clock = clock
 
     def answered(self, tracked: NDArray[np.bool_]) -> None:
-        """Write the line of an answer in which the objects [N] were tracked, not given."""
+        """Write the line of a reply; ``tracked`` [N]: the objects that were tracked, not given."""
         step = last_step(self._tracker) if tracked.any() else None
         selection = None if step is None else step.selection
         proposed = None if step is None else step.refined
@@ -62,14 +62,14 @@ class Trace:
 
 
 class TraceReader:
-    """Reads a trace while it is written."""
+    """Reads a trace while another process writes it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = 0
 
     def read(self, timeout: float) -> TracedFrame | None:
-        """The next frame, None if it is not there within so many seconds."""
+        """The next frame; None if it does not come within ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         while True:
             line = next(journal_lines(self._path, self._position), None)
@@ -82,8 +82,8 @@ class TraceReader:
 
 
 def _step(traced: TracedFrame, coarse: list[str], size: tuple[int, ...]) -> Step:
-    """The step of the tracker, of all objects up to the last one tracked."""
-    from hqtrack.memory import MemoryFrames  # brings torch, which debugging itself can do without
+    """The step of the tracker, for all objects up to the last one tracked."""
+    from hqtrack.memory import MemoryFrames  # imports torch, which debugging itself does not need
 
     count = max(traced.tracked) + 1
 
