@@ -93,7 +93,7 @@ def test_the_toolkit_as_it_should_be(monkeypatch, versions):
     ("cuda", "driver", "verdict", "found"),
     [
         (False, None, OK, "hqtrack uses the CPU"),
-        (False, "550.54", WARNING, "driver 550.54 is here, but PyTorch"),
+        (False, "550.54", WARNING, "driver 550.54 is installed, but PyTorch"),
     ],
 )
 def test_the_gpu(monkeypatch, cuda, driver, verdict, found):

@@ -185,7 +185,7 @@ def test_options_that_do_not_fit_are_refused(tmp_path, built, capsys, arguments,
 def test_what_is_no_grid_is_refused(tmp_path, capsys, grid):
     with pytest.raises(SystemExit):
         main(["score", str(tmp_path), "--tracker", "FirstMask", "--mosaic", grid])
-    assert "give it as 4x3, columns first" in capsys.readouterr().err
+    assert "write it as 4x3, columns first" in capsys.readouterr().err
 
 
 def test_what_was_scored_is_recorded(tmp_path, built, capsys):

@@ -45,7 +45,7 @@ def test_masks_of_other_frames_are_strangers_whatever_is_added(tmp_path: Path) -
     folder = make_sequence(tmp_path / "cat", masks=range(2, 9))
     with pytest.raises(InputError, match=r"00000004\.png belongs to no frame, as 5 of 7 masks"):
         open_sequence(folder)
-    with pytest.raises(InputError, match="with 1 added"):
+    with pytest.raises(InputError, match="adding 1 to their numbers"):
         open_sequence(make_sequence(tmp_path / "dog", masks=range(0, 3, 2)), mask_shift=5)
 
 
@@ -73,14 +73,14 @@ def test_a_mask_without_a_number_is_reported(tmp_path: Path, name: str) -> None:
 def test_two_masks_of_one_frame_are_refused(tmp_path: Path, name: str) -> None:
     folder = make_sequence(tmp_path / "cat")
     PillowImage.new("L", (8, 6)).save(folder / "masks" / name)
-    with pytest.raises(InputError, match="have the same number"):
+    with pytest.raises(InputError, match="have the same n"):
         open_sequence(folder)
 
 
 def test_two_frames_of_one_number_are_refused(tmp_path: Path) -> None:
     folder = make_sequence(tmp_path / "cat")
     PillowImage.new("L", (8, 6)).save(folder / "color" / "2.jpg")
-    with pytest.raises(InputError, match="have the same number"):
+    with pytest.raises(InputError, match="have the same n"):
         open_sequence(folder)
 
 

@@ -139,13 +139,13 @@ def test_gone_from_the_server(server: FileServer, tmp_path: Path) -> None:
 
 
 def test_the_drive_folder_lacks_the_file(server: FileServer, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"not one other\.bin but ckpt/file\.bin"):
+    with pytest.raises(DownloadError, match=r"should have one other\.bin, but has ckpt/file\.bin"):
         download(DriveFile("folder-id", "other.bin"), tmp_path / "other.bin", check)
 
 
 def test_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="set HQTRACK_WEIGHTS to a folder"):
+    with pytest.raises(InputError, match="set HQTRACK_WEIGHTS to a writable folder"):
         download(DRIVE, tmp_path / "file" / "file.bin", check)
 
 
