@@ -298,10 +298,10 @@ def test_an_image_of_another_size_changes_nothing(model):
 def test_memorize_once_per_frame(model):
     images = video(2)
     segmenter = start(model, images[0], rectangles(2))
-    with pytest.raises(InputError, match="in memory already"):
+    with pytest.raises(InputError, match="already in memory"):
         segmenter.memorize(rectangles(2))
     segmenter.step(images[1])
-    with pytest.raises(InputError, match="in memory already"):
+    with pytest.raises(InputError, match="already in memory"):
         segmenter.memorize(rectangles(2))
 
 

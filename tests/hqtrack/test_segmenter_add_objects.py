@@ -122,7 +122,7 @@ def test_before_memorize_it_takes_its_place(model):
     second.propagate(images[1])
     for segmenter in (first, second):
         segmenter.add_objects(images[1], rectangles(1, seed=3))
-        with pytest.raises(InputError, match="in memory already"):
+        with pytest.raises(InputError, match="already in memory"):
             segmenter.memorize(np.zeros((4, HEIGHT, WIDTH), bool))
     same(first.propagate(images[2]), second.propagate(images[2]))
 

@@ -1,4 +1,4 @@
-"""HQTrack: tracking anything in high quality.
+"""HQTrack: tracks any number of objects through a video.
 
 >>> from hqtrack import build_tracker, masks, synthetic
 >>> images, labels = synthetic.generate(seed=1, frames=3, objects=2)  # [F,H,W,3] uint8, [F,H,W]
@@ -8,9 +8,9 @@
 >>> found.shape, confidence.shape
 ((2, 180, 320), (2,))
 
-The images of a video, a folder or a camera are those of ``open_source(...).read()``.
+``open_source(...).read()`` gives the frames of a video, a folder of images or a camera.
 
-The public names load on first use, so that importing this package is cheap.
+The public names load on first use, so that importing this package is fast.
 """
 
 from importlib import import_module
@@ -49,7 +49,7 @@ _HOMES = {
 
 
 def version() -> str:
-    """The installed version; a checkout that is only on the path has none."""
+    """The installed version, or "(not installed)" for a checkout that is only on the path."""
     from importlib import metadata
 
     try:

@@ -1,4 +1,4 @@
-"""The tracker every other one has to beat."""
+"""The baseline tracker."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from hqtrack.types import Image, Masks
 
 
 class FirstMask:
-    """Repeats the masks it was given, on every frame and with confidence 1.
+    """Repeats the given masks on every frame, with confidence 1.
 
-    A ``hqtrack.tracker.Tracker``. Raises InputError as they do: for images and masks that cannot
-    be used, and when it is asked to track before it was shown a first frame.
+    A ``hqtrack.tracker.Tracker``. Raises InputError as all trackers do: for images and masks that
+    cannot be used, and for ``track`` before ``initialize``.
     """
 
     def __init__(self) -> None:
@@ -25,13 +25,13 @@ class FirstMask:
         self._masks = masks.copy()
 
     def add_objects(self, image: Image, masks: Masks) -> None:
-        """Repeat these masks too; where they lie, the objects before them give way."""
+        """Repeat these masks, too; where they overlap earlier objects, they win."""
         before = self._given(image)
         check_first_masks(masks, image)
         self._masks = np.concatenate([before & ~masks.any(axis=0), masks])
 
     def track(self, image: Image) -> Tracked:
-        """The masks as given."""
+        """The given masks."""
         masks = self._given(image)
         return Tracked(masks.copy(), np.ones(len(masks), np.float32))
 

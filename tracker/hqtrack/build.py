@@ -1,4 +1,4 @@
-"""The composition root: weights and a device -> a tracker."""
+"""Builds a tracker from weights, for a device."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -37,16 +37,17 @@ def build_tracker(
     Args:
         preset: "full" is the published HQTrack: VMOS with InternImage-T, and HQ-SAM. "light" is
             a small VMOS without refiner, whose weights are part of this package.
-        device: "cpu", "cuda", "cuda:1", ...; without it a GPU where there is one.
-        weights: folder that holds the checkpoint files, under the names that `hqtrack weights
-            list` shows; without it the usual places.
+        device: "cpu", "cuda", "cuda:1", ...; by default a GPU if there is one.
+        weights: folder of checkpoints, with the file names that `hqtrack weights list` shows; by
+            default the folder that `hqtrack weights path` prints.
         refiner: the HQ-SAM of the full preset: "vit_h" as published, or a smaller one.
-        exact: compute plainly and in float32, slower; see `hqtrack.compute.acceleration`.
+        exact: use the reference float32 path, which is slower; see
+            `hqtrack.compute.acceleration`.
 
     Raises:
-        InputError: there is no such preset, refiner or device, or a checkpoint is not what its
-            name says.
-        MissingFileError: a checkpoint is not there; the message says how to get it.
+        InputError: there is no such preset, refiner or device, or a checkpoint is that of another
+            network.
+        MissingFileError: a checkpoint is missing; the message says how to get it.
     """
     if preset not in PRESETS:
         raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
@@ -58,7 +59,7 @@ def build_tracker(
         light = _load(partial(build_vmos, LIGHT_VMOS), known.find("light", weights), target)
         acceleration = accelerate(acceleration, light)
         return assemble(light, None, LIGHT_SEGMENTER, acceleration)
-    # Both files are looked for before either is read: reading takes a while.
+    # find both files before reading either, because reading takes a while
     vmos_file = known.find("vmos", weights)
     hqsam_file = known.find(f"hqsam_{refiner}", weights)
     vmos = _load(partial(build_vmos, VMOSConfig()), vmos_file, target)
@@ -70,7 +71,7 @@ def build_tracker(
 def assemble(
     vmos: VMOS, hqsam: HQSam | None, config: SegmenterConfig, acceleration: Acceleration
 ) -> HQTracker:
-    """A tracker of networks that are prepared, see `hqtrack.compute.acceleration.accelerate`."""
+    """A tracker with networks that `hqtrack.compute.acceleration.accelerate` has prepared."""
     segmenter = VideoObjectSegmenter(vmos, config, acceleration.dtype)
     if hqsam is None:
         return HQTracker(segmenter)
@@ -80,7 +81,7 @@ def assemble(
 def _load(
     build: Callable[[Mapping[str, Tensor]], Network], file: Path, device: torch.device
 ) -> Network:
-    """The network that `build` makes of a checkpoint, on the device."""
+    """The network that `build` makes from a checkpoint, on the device."""
     try:
         return build(known.load(file)).to(device)
     except InputError:
@@ -97,8 +98,8 @@ def build_named(
 ) -> Tracker:
     """Load a tracker by its name in trackers.ini: HQTrack, HQTrackLight or FirstMask.
 
-    The environment variable HQTRACK_REFINER names another HQ-SAM than the published one, for a
-    device that does not hold it. See `build_tracker` for the other arguments and the errors.
+    The environment variable HQTRACK_REFINER selects a smaller HQ-SAM if the published one does not
+    fit in memory. See `build_tracker` for the other arguments and the errors.
     """
     if name == "FirstMask":
         return FirstMask()
@@ -112,7 +113,10 @@ def build_named(
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """The device of this name, or a GPU where there is one, else the CPU."""
+    """The device of this name; by default a GPU if there is one, else the CPU.
+
+    Raises InputError if there is no such device.
+    """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

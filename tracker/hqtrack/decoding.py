@@ -1,7 +1,7 @@
-"""From the logits of groups of objects to one label map and a confidence per object.
+"""Turns the logits of groups of objects into one label map and a confidence per object.
 
-Where the published program makes the channels of objects that do not exist impossible, they are
-left out here: a group has as many channels as objects, and one for the background.
+The published program makes the channels of missing objects impossible. Here these channels do not
+exist: a group has one channel per object, and one for the background.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ MARGIN = 1e-5
 
 
 def aggregate(probabilities: Sequence[Tensor]) -> Tensor:
-    """Join groups that each believe the others' objects to be background.
+    """Merge groups, each of which sees the objects of the others as background.
 
     Args:
         probabilities: per group [1,M+1,h,w], channel 0 the background.
 
     Returns:
-        Logits [1,N+1,h,w] of the N objects of all groups. The background is the product of all
-        backgrounds; every probability is kept `MARGIN` away from 0 and 1 (AOT).
+        Logits [1,N+1,h,w] of the N objects of all groups. The probability of the background is the
+        product of all backgrounds. Every probability stays `MARGIN` away from 0 and 1 (AOT).
     """
     background = torch.stack([part[:, :1] for part in probabilities]).prod(dim=0)
     joined = torch.cat([background, *(part[:, 1:] for part in probabilities)], dim=1)
@@ -36,11 +36,11 @@ def decode_labels(logits: Sequence[Tensor], size: Size) -> Tensor:
 
     Args:
         logits: per group [1,M+1,h,w].
-        size: (H, W) of the frame; logits are enlarged to it first.
+        size: (H, W) of the frame, to which the logits are enlarged first.
 
     Returns:
-        [H,W] int64; 0 background, n + 1 object n, groups in order. The first maximum wins, as in
-        an argmax over `aggregate`, but only one group is enlarged at a time.
+        [H,W] int64; 0 is background, n + 1 object n, with groups in order. The first maximum wins,
+        as in an argmax over `aggregate`. Only one group is enlarged at a time.
     """
     if len(logits) == 1:
         return resize(logits[0], size).argmax(dim=1)[0]
@@ -70,15 +70,16 @@ def object_probabilities(logits: Sequence[Tensor]) -> Tensor:
 
 
 def confidences(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """How well the mask of each object agrees with the belief it was cut from.
+    """Agreement of each mask with its probability map.
 
-    The IoU of probability and mask: the probability inside the mask, over the mask's area plus
-    the probability outside. It is 1 for a certain object, falls where the network doubts inside
-    the mask or suspects the object elsewhere, and is 0 for an object without a pixel at (h, w).
+    This is the IoU of probability and mask: the probability inside the mask, divided by the mask's
+    area plus the probability outside. It is 1 for a certain object. It falls if the network doubts
+    pixels inside the mask or suspects the object elsewhere. It is 0 for an object without a pixel
+    at (h, w).
 
     Args:
         probabilities: [N,h,w] in [0, 1].
-        labels: [H,W], any size; n + 1 marks object n. Compared at (h, w).
+        labels: [H,W], any size; n + 1 marks object n. They are compared at (h, w).
 
     Returns:
         [N] float32 in [0, 1].

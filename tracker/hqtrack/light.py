@@ -1,4 +1,4 @@
-"""The light preset: a small VMOS that runs on a laptop."""
+"""The light preset: a small VMOS that runs on a laptop's CPU."""
 
 from hqtrack.segmenter import SegmenterConfig
 from vmos.config import LIGHT_VMOS

@@ -1,4 +1,4 @@
-"""Boxes, overlap and label maps: pure functions on stacks of object masks."""
+"""Boxes, overlap and label maps, as pure functions on stacks of object masks."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _IOU_EPSILON = np.float32(1e-6)
 
 
 def mask_boxes(masks: Masks) -> Boxes:
-    """Tightest box around each mask: left, top, right, bottom, inclusive pixel indices.
+    """The tightest box around each mask: left, top, right, bottom, as inclusive pixel indices.
 
     Returns [N,4]; a row of NaN for an empty mask.
     """
@@ -33,10 +33,10 @@ def mask_boxes(masks: Masks) -> Boxes:
 
 
 def mask_iou(a: Masks, b: Masks) -> Scores:
-    """Intersection over union of mask n of one stack with mask n of the other, in float32.
+    """Intersection over union of mask n of one stack and mask n of the other, in float32.
 
-    Intersection and union are each enlarged by 1e-6 as in the published selection rule, so two
-    empty masks have IoU 1. Both stacks are [N,H,W]; returns [N] in (0, 1].
+    As in the published selection rule, 1e-6 is added to both intersection and union, so two empty
+    masks have IoU 1. Both stacks are [N,H,W]; returns [N] in (0, 1].
     """
     shared = np.array([np.count_nonzero(x & y) for x, y in zip(a, b, strict=True)], np.int64)
     areas = np.array([np.count_nonzero(x) + np.count_nonzero(y) for x, y in zip(a, b, strict=True)])
@@ -46,7 +46,7 @@ def mask_iou(a: Masks, b: Masks) -> Scores:
 
 
 def masks_to_labels(masks: Masks) -> LabelMap:
-    """Paint the objects in order into one [H,W] map: where masks overlap the later object wins."""
+    """Paint the objects in order into one map [H,W]; where masks overlap, the later object wins."""
     labels = np.zeros(masks.shape[1:], np.int32)
     for index, mask in enumerate(masks):
         np.copyto(labels, index + 1, where=mask)
@@ -54,9 +54,9 @@ def masks_to_labels(masks: Masks) -> LabelMap:
 
 
 def labels_to_masks(labels: NDArray[np.integer], count: int) -> Masks:
-    """The masks of objects 0 to ``count`` - 1; higher labels belong to none of them.
+    """The masks of objects 0 to ``count`` - 1; higher labels are ignored.
 
-    Returns [``count``,H,W], empty where a label does not occur.
+    Returns [``count``,H,W]; the mask of a missing label is empty.
     """
     return label_masks(labels, range(1, count + 1))
 
@@ -72,10 +72,10 @@ def label_masks(labels: NDArray[np.integer], numbers: Sequence[int]) -> Masks:
 def fit_to_frame(
     mask: NDArray[np.bool_] | NDArray[np.integer], height: int, width: int
 ) -> NDArray[np.bool_]:
-    """A mask that starts at the top-left pixel of the frame, brought to the size of the frame.
+    """Pad or crop a mask that starts at the top-left pixel of the frame to the frame's size.
 
-    What is missing on the right and below is background, what sticks out is cut off. Takes
-    [H',W'], bool or integer (everything above 0 is object), returns [``height``,``width``].
+    Background is added on the right and below; what exceeds the frame is cut off. Takes [H',W'],
+    bool or integer (values above 0 are the object), returns [``height``,``width``].
     """
     fitted = np.zeros((height, width), np.bool_)
     part = mask[:height, :width]
@@ -92,7 +92,7 @@ def check_image(image: Image) -> None:
             f"the image has shape {image.shape}; give RGB [H,W,3] (hqtrack.video.read_image does)"
         )
     if image.dtype != np.uint8:
-        raise InputError(f"the image holds {image.dtype}; give uint8 values from 0 to 255")
+        raise InputError(f"the image has type {image.dtype}; give uint8 values from 0 to 255")
     if image.size == 0:
         raise InputError(f"the image has shape {image.shape}: it has no pixels")
 
@@ -100,7 +100,7 @@ def check_image(image: Image) -> None:
 def check_next_image(image: Image, size: tuple[int, ...], name: str = "the image") -> None:
     """Raise InputError unless this is an image of the given ``size``, (height, width).
 
-    ``name`` is what the message calls it.
+    ``name`` is the image's name in the message.
     """
     check_image(image)
     if image.shape[:2] != tuple(size):
@@ -113,7 +113,7 @@ def check_next_image(image: Image, size: tuple[int, ...], name: str = "the image
 def check_masks(masks: Masks, image: Image) -> None:
     """Raise InputError unless these are masks [N,H,W] bool of the size of the image.
 
-    There may be none, and they may be empty.
+    N may be 0, and masks may be empty.
     """
     if not isinstance(masks, np.ndarray):
         raise InputError(f"the masks are a {type(masks).__name__}; give a numpy array [N,H,W] bool")
@@ -123,7 +123,7 @@ def check_masks(masks: Masks, image: Image) -> None:
         )
     if masks.dtype != np.bool_:
         raise InputError(
-            f"the masks hold {masks.dtype}; give bool, for example masks > 0 "
+            f"the masks have type {masks.dtype}; give bool, for example masks > 0 "
             "(a label map becomes masks with hqtrack.masks.labels_to_masks)"
         )
     if masks.shape[1:] != image.shape[:2]:
@@ -145,10 +145,10 @@ def check_first_masks(masks: Masks, image: Image) -> None:
     if len(empty):
         raise InputError(
             f"empty first mask of object {', '.join(map(str, empty))} (counted from 0): "
-            "give each object at least one pixel, or leave it out"
+            "give each object at least one pixel, or omit it"
         )
 
 
 def _size(shape: tuple[int, ...]) -> str:
-    """Width times height, as people write it."""
+    """WIDTHxHEIGHT."""
     return f"{shape[1]}x{shape[0]}"

@@ -1,4 +1,4 @@
-"""Quality of masks by the definitions of DAVIS: region similarity J and boundary measure F.
+"""The quality measures of DAVIS: region similarity J and boundary measure F.
 
 F. Perazzi et al., "A benchmark dataset and evaluation methodology for video object segmentation",
 CVPR 2016, section 4.
@@ -18,8 +18,8 @@ from hqtrack.types import Masks, Scores
 def region_similarity(a: Masks, b: Masks) -> Scores:
     """J: intersection over union of mask n of one stack and mask n of the other.
 
-    Both stacks are [N,H,W]; returns [N] in [0, 1]. Two empty masks count 1. Raises InputError
-    where the shapes differ.
+    Both stacks are [N,H,W]; returns [N] in [0, 1]. Two empty masks give 1. Raises InputError if the
+    shapes differ.
     """
     _check_shapes(a, b)
     union = [np.count_nonzero(x | y) for x, y in zip(a, b, strict=True)]
@@ -30,13 +30,13 @@ def region_similarity(a: Masks, b: Masks) -> Scores:
 def boundary_measure(a: Masks, b: Masks, tolerance: float = 0.008) -> Scores:
     """F: harmonic mean of precision and recall of the boundary of a mask.
 
-    Precision is the share of the boundary of ``a`` that lies near the boundary of ``b``, recall
-    the reverse. Near means at most ``tolerance`` times the diagonal of the frame, rounded up to
-    whole pixels, which approximates the matching of the two boundaries. A mask that covers the
-    frame has no boundary; the sides of the frame are none. Two masks without boundary count 1,
-    one of them alone 0.
+    Precision is the share of the boundary of ``a`` that is near the boundary of ``b``, recall the
+    reverse. Near means at most ``tolerance`` times the diagonal of the frame, rounded up to whole
+    pixels; this approximates the matching of the two boundaries. The sides of the frame are not
+    boundaries, so a mask that covers the frame has no boundary. If neither mask has a boundary, F
+    is 1; if only one has, F is 0.
 
-    Both stacks are [N,H,W]; returns [N] in [0, 1]. Raises InputError where the shapes differ.
+    Both stacks are [N,H,W]; returns [N] in [0, 1]. Raises InputError if the shapes differ.
     """
     _check_shapes(a, b)
     radius = math.ceil(tolerance * math.hypot(*a.shape[1:]))
@@ -49,9 +49,9 @@ def boundary_measure(a: Masks, b: Masks, tolerance: float = 0.008) -> Scores:
 def _surroundings(
     a: NDArray[np.bool_], b: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The part of the frame that holds both masks and a pixel around them, of each.
+    """Crop both masks to the part of the frame that contains them, with a margin of one pixel.
 
-    Their boundaries are those in the frame; looking for them there is faster.
+    The boundaries stay the same and are faster to compute.
     """
     left, top, right, bottom = mask_boxes((a | b)[None])[0]
     if np.isnan(left):

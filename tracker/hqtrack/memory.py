@@ -1,4 +1,4 @@
-"""Which frames of a video are remembered, and which of them the next frame reads."""
+"""Memory of a video: which frames stay in it, and which of them the next frame reads."""
 
 from collections import deque
 from typing import NamedTuple
@@ -11,31 +11,32 @@ from vmos.attention import LayerMemory
 
 
 class Remembered(NamedTuple):
-    """A frame in memory: its number, counted from 0, and what every layer keeps of it."""
+    """A frame in memory: its number, counted from 0, and the memory of every layer."""
 
     frame: int
     memory: FrameMemory
 
 
 class MemoryFrames(NamedTuple):
-    """Which frames one group of objects read, counted from 0, oldest first."""
+    """The frames that one group of objects read, counted from 0, oldest first."""
 
     long_term: tuple[int, ...]
     short_term: int
 
 
 def frames_to_keep(frames: list[int], references: set[int], new: int, size: int) -> list[int]:
-    """Which frames stay in long-term memory when frame `new` enters it.
+    """The frames that stay in long-term memory when frame `new` enters it.
 
     Args:
-        frames: what is in long-term memory, oldest first.
-        references: frames that are never dropped.
+        frames: the frames in long-term memory, oldest first.
+        references: the reference frames, which are never dropped.
         new: the frame that enters.
-        size: most frames together with the new one; references count and stay all the same.
+        size: the largest number of frames, with the new one. Reference frames count, but stay in
+            any case.
 
     Returns:
-        The kept ones of `frames`, in order; the oldest that is no reference goes first. A frame
-        that enters again replaces itself.
+        The frames of `frames` that stay, in order. The oldest frame that is not a reference frame
+        is dropped first. A frame that enters again replaces itself.
     """
     kept = [frame for frame in frames if frame != new]
     spare = [frame for frame in kept if frame not in references]
@@ -46,8 +47,9 @@ def frames_to_keep(frames: list[int], references: set[int], new: int, size: int)
 class MemoryBank:
     """The memory of one group of objects (DeAOT's long and short term, capped as in HQTrack).
 
-    Long-term memory holds the reference frames and one frame every `gap` frames, `size` in all;
-    short-term memory is the frame `lag` frames back, or the last reference if that is nearer.
+    Long-term memory contains the reference frames and one frame every `gap` frames, `size` in
+    total. Short-term memory is the frame `lag` frames back, or the last reference frame if that is
+    nearer.
     """
 
     def __init__(self, gap: int, size: int, lag: int) -> None:
@@ -61,7 +63,7 @@ class MemoryBank:
 
     @property
     def long_term(self) -> FrameMemory:
-        """Per layer the tokens of all frames in `frames`, one after the other."""
+        """For each layer the tokens of all frames in `frames`, one after the other."""
         return self._long_term
 
     @property
@@ -71,13 +73,13 @@ class MemoryBank:
 
     @property
     def frames_read(self) -> MemoryFrames:
-        """The frames that attention reads as memory is now."""
+        """The frames that attention reads from the present memory."""
         return MemoryFrames(tuple(self.frames), self.short_term.frame)
 
     def add_reference(self, frame: int, memory: FrameMemory) -> None:
-        """Remember a frame on which objects were given; it is never dropped.
+        """Add a reference frame, on which objects were given; it is never dropped.
 
-        What short-term memory held does not know the new objects, so it starts anew.
+        Short-term memory restarts with it, because older frames do not know the new objects.
         """
         self._keep(frame, memory)
         self.references.add(frame)
@@ -85,7 +87,7 @@ class MemoryBank:
         self._recent.append(Remembered(frame, memory))
 
     def add(self, frame: int, memory: FrameMemory) -> None:
-        """Remember a tracked frame; the same frame again replaces what was kept of it."""
+        """Add a tracked frame; if the same frame comes again, it replaces the old memory."""
         if self._recent and self._recent[-1].frame == frame:
             self._recent[-1] = Remembered(frame, memory)
         else:

@@ -1,4 +1,4 @@
-"""From a frame and its masks to what the network reads, as the released HQTrack does it."""
+"""Turns a frame and its masks into the network's input, as the released HQTrack does."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from hqtrack.types import Image, LabelMap
 MEAN = np.array((0.485, 0.456, 0.406))
 DEVIATION = np.array((0.229, 0.224, 0.225))
 
-# What each of the 256 grey levels becomes, per channel [3,256].
+# The normalised value of each of the 256 grey levels per channel, [3,256].
 LEVELS = ((np.arange(256) / 255 - MEAN[:, None]) / DEVIATION[:, None]).astype(np.float32)
 
 
@@ -22,10 +22,10 @@ def network_size(
 ) -> tuple[int, int]:
     """Size (h, w) at which a frame of `height` x `width` pixels enters the network.
 
-    The short edge is enlarged to `min_short_edge`, then the long edge reduced to `max_long_edge`;
-    both become a multiple of `stride` plus 1, rounded half to even, so that the long edge may
-    exceed its limit and the aspect ratio shifts by up to half a stride. No side is shorter than
-    `stride` + 1, however long and thin the frame.
+    The short edge is enlarged to `min_short_edge`, then the long edge is reduced to
+    `max_long_edge`. Both are rounded, half to even, to a multiple of `stride` plus 1, so the long
+    edge may exceed its limit, and the aspect ratio changes by up to half a stride. No side is
+    shorter than `stride` + 1, even for a long and thin frame.
     """
     sides = np.array((height, width), dtype=np.float64)
     if sides.min() < min_short_edge:
@@ -38,12 +38,12 @@ def network_size(
 
 
 def normalise(image: Image) -> NDArray[np.float32]:
-    """Image [h,w,3] -> [3,h,w], with the ImageNet mean taken off and its deviation divided out."""
+    """Image [h,w,3] -> [3,h,w], normalised by the mean and standard deviation of ImageNet."""
     return np.stack([LEVELS[channel][image[:, :, channel]] for channel in range(3)])
 
 
 def normalise_on_device(image: Tensor) -> Tensor:
-    """`normalise` of a tensor [h,w,3] uint8, where it is."""
+    """`normalise` of a tensor [h,w,3] uint8, on its device."""
     levels = torch.from_numpy(LEVELS).to(image.device)
     return levels.gather(1, image.permute(2, 0, 1).flatten(1).long()).view(3, *image.shape[:2])
 
@@ -51,7 +51,8 @@ def normalise_on_device(image: Tensor) -> Tensor:
 def prepare_image(image: Image, size: tuple[int, int], device: torch.device) -> Tensor:
     """Image [H,W,3] -> network input [1,3,h,w]; `size` is (h, w).
 
-    Resized on 8 bits with OpenCV's bicubic filter, which is part of the published behaviour.
+    The image is resized in 8 bits with OpenCV's bicubic filter, which is part of the published
+    behaviour.
     """
     if image.shape[:2] != size:
         resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)

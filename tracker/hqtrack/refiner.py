@@ -18,10 +18,10 @@ _BOXES_AT_ONCE = 10
 
 
 class Candidates(NamedTuple):
-    """What HQ-SAM proposes instead of each object's mask.
+    """HQ-SAM's alternatives to each object's mask.
 
     masks: [N,K,H,W], K = 1: the best-scored of three SAM masks plus the HQ mask.
-    scores: [N,K] the IoU that the network predicts for them; may leave [0, 1].
+    scores: [N,K], the IoU that the network predicts for them; may be outside [0, 1].
     """
 
     masks: NDArray[np.bool_]
@@ -29,7 +29,7 @@ class Candidates(NamedTuple):
 
 
 class _Encoding(NamedTuple):
-    """An image whose embedding is being made, on another thread and, on a GPU, another stream."""
+    """An image that another thread, and on a GPU another CUDA stream, is encoding."""
 
     image: Image
     embedding: Future[tuple[ImageEmbedding, torch.cuda.Event | None]]
@@ -39,7 +39,7 @@ class MaskRefiner:
     """Proposes a finer mask for each object of a frame."""
 
     def __init__(self, model: HQSam, dtype: torch.dtype = torch.float32) -> None:
-        """``dtype``: in which images are encoded, see `hqtrack.compute.acceleration`."""
+        """``dtype``: the type for encoding images, see `hqtrack.compute.acceleration`."""
         self._model = model
         self.dtype = dtype
         self._begun: _Encoding | None = None
@@ -48,10 +48,10 @@ class MaskRefiner:
         self._stream = torch.cuda.Stream(self._device) if on_gpu else None
 
     def begin(self, image: Image) -> None:
-        """Start to encode an image while the caller goes on; `refine` takes it up.
+        """Start encoding an image concurrently; `refine` uses the result.
 
-        Does nothing while a clock times the stages (`hqtrack.stages.timing`): `refine` encodes the
-        image then. Raises InputError where the image cannot be used.
+        While a clock times the stages (`hqtrack.stages.timing`), this does nothing, and `refine`
+        encodes the image. Raises InputError if the image cannot be used.
         """
         check_image(image)
         if is_timed():
@@ -59,16 +59,16 @@ class MaskRefiner:
         ready = None
         if self._stream is not None:
             ready = torch.cuda.current_stream(self._device).record_event()
-        self._begun = _Encoding(image, self._thread.submit(self._embed_beside, image, ready))
+        self._begun = _Encoding(image, self._thread.submit(self._embed_concurrently, image, ready))
 
     @stage(Stage.SAM_DECODE)
     @torch.inference_mode()
     def refine(self, image: Image, masks: Masks) -> Candidates:
-        """Propose a mask inside the tightest box around each object, as seen in the image.
+        """Predict a mask inside the tightest box around each mask.
 
-        The image is encoded once, and not at all where every mask is empty and `begin` was not
-        called. An empty mask gets an empty candidate with score 0. Raises InputError where image or
-        masks have another shape or type than `hqtrack.types` says.
+        The image is encoded once, or not at all if all masks are empty and `begin` was not called.
+        An empty mask gets an empty candidate with score 0. Raises InputError if image or masks do
+        not have the shapes and types of `hqtrack.types`.
         """
         check_image(image)
         check_masks(masks, image)
@@ -102,10 +102,10 @@ class MaskRefiner:
         with precision(self._device, self.dtype):
             return self._model.embed(prepared)
 
-    def _embed_beside(
+    def _embed_concurrently(
         self, image: Image, ready: torch.cuda.Event | None
     ) -> tuple[ImageEmbedding, torch.cuda.Event | None]:
-        """The embedding, and when it is there; begun when what is ``ready`` is done."""
+        """The embedding and the event of its completion; starts after the event ``ready``."""
         if self._stream is None or ready is None:
             return self._embed(image), None
         with torch.cuda.stream(self._stream):

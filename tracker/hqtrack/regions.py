@@ -1,4 +1,4 @@
-"""Masks as VOT carries them: a cut-out and where it lies in the frame; pure functions on arrays."""
+"""Masks in VOT's format, a cut-out and its place in the frame, as pure functions on arrays."""
 
 from typing import NamedTuple
 
@@ -21,10 +21,11 @@ class Region(NamedTuple):
 
 
 def to_region(mask: NDArray[np.bool_]) -> Region:
-    """Cut the mask [H,W] of a frame to its box; one background pixel when it is empty.
+    """Crop the mask [H,W] of a frame to its box; an empty mask gives one background pixel.
 
-    A single column gets a column of background before it, else the toolkit takes it for nothing.
-    A mask of more than MAX_RUNS runs loses its smallest specks, for results could not be written.
+    A single column gets a column of background before it, because the toolkit treats a single
+    column as empty. A mask of more than MAX_RUNS runs loses its smallest specks, because the
+    toolkit cannot write it.
     """
     box = mask_boxes(mask[None])[0]
     if np.isnan(box[0]):
@@ -37,7 +38,7 @@ def to_region(mask: NDArray[np.bool_]) -> Region:
 
 
 def to_mask(region: Region, height: int, width: int) -> NDArray[np.bool_]:
-    """Place a cut-out in a frame, [height,width]; what sticks out is cut off."""
+    """Place a cut-out in a frame, [height,width]; what exceeds the frame is cut off."""
     pixels, x, y = region
     inside = pixels[max(-y, 0) :, max(-x, 0) :]
     return fit_to_frame(np.pad(inside, ((max(y, 0), 0), (max(x, 0), 0))), height, width)
@@ -46,8 +47,8 @@ def to_mask(region: Region, height: int, width: int) -> NDArray[np.bool_]:
 def _limit_runs(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Drop the smallest specks until no more than MAX_RUNS runs are left.
 
-    A speck is a set of pixels joined by their edges. Where the largest one alone has too many
-    runs, its shortest ones go too: those of less than 3, 5, 9, 17, ... pixels.
+    A speck is a set of pixels connected by their edges. If the largest speck alone has too many
+    runs, it loses its shortest runs, too: those of less than 3, 5, 9, 17, ... pixels.
     """
     if _runs(pixels) <= MAX_RUNS:
         return pixels
@@ -56,7 +57,7 @@ def _limit_runs(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     runs = np.bincount(labels[starts], minlength=count)
     order = 1 + np.argsort(statistics[1:, cv2.CC_STAT_AREA], kind="stable")
     excess = runs[1:].sum() - (MAX_RUNS - 1) // 2
-    # the largest is never among the dropped
+    # the largest speck is never dropped
     dropped = order[: min(int(np.searchsorted(runs[order].cumsum(), excess)) + 1, count - 2)]
     kept = np.ones(count, np.uint8)
     kept[dropped] = 0

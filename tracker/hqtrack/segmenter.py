@@ -33,10 +33,10 @@ class SegmenterConfig:
     """Resolution and memory (HQTrack, released configuration).
 
     Attributes:
-        min_short_edge: smaller frames are enlarged to this short edge, pixels.
-        max_long_edge: larger frames are reduced to this long edge, pixels.
-        long_term_gap: frames from one long-term memory entry to the next.
-        long_term_size: most frames in long-term memory, the reference included.
+        min_short_edge: smaller frames are enlarged to this short edge, in pixels.
+        max_long_edge: larger frames are reduced to this long edge, in pixels.
+        long_term_gap: frames from one entry of long-term memory to the next.
+        long_term_size: largest number of frames in long-term memory, with the reference frame.
         short_term_lag: short-term memory is this many frames back.
     """
 
@@ -47,7 +47,7 @@ class SegmenterConfig:
     short_term_lag: int = 4
 
     def __post_init__(self) -> None:
-        """Raise InputError where a number makes no sense."""
+        """Raise InputError if a number is out of range."""
         if self.min_short_edge < 0 or self.max_long_edge < 1:
             raise InputError("min_short_edge must be at least 0 and max_long_edge at least 1")
         if min(self.long_term_gap, self.short_term_lag) < 1 or self.long_term_size < 2:
@@ -68,7 +68,7 @@ class Segmented(NamedTuple):
 
 @dataclass
 class _Frame:
-    """The frame that was seen last."""
+    """The last frame."""
 
     image: Image
     number: int
@@ -81,7 +81,7 @@ class _Frame:
 
 @dataclass
 class _Video:
-    """What is known of the video: one memory bank per group of objects."""
+    """The state of a video: its last frame, and a memory bank per group of objects."""
 
     frame: _Frame
     objects: int
@@ -89,11 +89,11 @@ class _Video:
 
 
 class VideoObjectSegmenter:
-    """Follows any number of objects through one video at a time.
+    """Tracks any number of objects through one video at a time.
 
     Objects are numbered in the order in which they were given; object n is channel n % M + 1 of
-    group n // M, M being the number that the model holds. All groups share one encoding of each
-    frame.
+    group n // M, where M is the number of objects that the model supports. All groups share one
+    encoding of each frame.
     """
 
     def __init__(
@@ -111,14 +111,14 @@ class VideoObjectSegmenter:
     @stage(Stage.DECODE)
     @torch.inference_mode()
     def add_reference(self, image: Image, masks: Masks) -> None:
-        """Start a new video; whatever was known of another one is forgotten.
+        """Start a new video and forget the previous one.
 
         Args:
-            image: the first frame.
-            masks: its objects; where they overlap the later one wins.
+            image: the first frame, which becomes a reference frame.
+            masks: its objects; where they overlap, the later one wins.
 
         Raises:
-            InputError: image or masks are not what they should be, or a mask is empty.
+            InputError: image or masks have the wrong shape or type, or a mask is empty.
         """
         check_image(image)
         check_first_masks(masks, image)
@@ -132,18 +132,18 @@ class VideoObjectSegmenter:
     @stage(Stage.DECODE)
     @torch.inference_mode()
     def add_objects(self, image: Image, masks: Masks) -> None:
-        """Take in further objects on the frame that was propagated last.
+        """Add objects on the frame propagated last.
 
-        Objects already there keep their propagated masks, the new ones win where they overlap.
-        For the groups that the new objects join the frame becomes one more reference; for all
-        others it is memorized, too.
+        Existing objects keep their propagated masks; where masks overlap, the new objects win. The
+        frame becomes a further reference frame for the groups that the new objects join, and is
+        memorized for all other groups.
 
         Args:
             image: the frame last given to `propagate`, `step` or `add_reference`.
             masks: the new objects.
 
         Raises:
-            InputError: as for `add_reference`, or the image is another one.
+            InputError: as for `add_reference`, or the image is a different one.
         """
         video = self._known_video()
         check_image(image)
@@ -168,10 +168,10 @@ class VideoObjectSegmenter:
     @stage(Stage.DECODE)
     @torch.inference_mode()
     def propagate(self, image: Image) -> Segmented:
-        """Segment the next frame from memory, which stays as it is.
+        """Segment the next frame from memory, without changing memory.
 
         Raises:
-            InputError: there is no video yet, or the image is not of its size.
+            InputError: there is no video yet, or the image differs in size.
         """
         video = self._known_video()
         check_next_image(image, video.frame.image.shape[:2])
@@ -197,24 +197,24 @@ class VideoObjectSegmenter:
     @stage(Stage.DECODE)
     @torch.inference_mode()
     def memorize(self, masks: Masks | None = None) -> None:
-        """Write the frame propagated last into memory, with the masks found or with these [N,H,W].
+        """Write the frame propagated last into memory, with its propagated masks or these [N,H,W].
 
-        A mask may be empty; where masks overlap the later object wins.
+        A mask may be empty; where masks overlap, the later object wins.
 
         Raises:
-            InputError: nothing was propagated since memory was last written, or the masks are
-                not bool or not of the frame's size and number of objects.
+            InputError: no frame was propagated since the last write, or the masks are not bool or
+                do not match the frame's size and the number of objects.
         """
         video = self._known_video()
         frame = video.frame
         if frame.in_memory:
-            raise InputError("the last frame is in memory already: propagate the next one first")
+            raise InputError("the last frame is already in memory: propagate the next one first")
         if masks is not None:
             check_masks(masks, frame.image)
             if len(masks) != video.objects:
                 raise InputError(
                     f"there are {len(masks)} masks and the video has {video.objects} objects: give "
-                    "one mask per object, empty where it is not seen"
+                    "one mask per object, an empty one if it is not visible"
                 )
             frame.labels = masks_to_labels(masks)
         for group in range(len(video.banks)):
@@ -222,16 +222,16 @@ class VideoObjectSegmenter:
         frame.in_memory = True
 
     def step(self, image: Image) -> Segmented:
-        """Segment the next frame and memorize it with the masks found; see `propagate`."""
+        """Segment the next frame and memorize it with its masks; see `propagate`."""
         segmented = self.propagate(image)
         self.memorize()
         return segmented
 
     @property
     def frames_read(self) -> tuple[MemoryFrames, ...]:
-        """Per group of objects the frames that the last `propagate` read; 0 is the first one.
+        """For each group of objects the frames that the last `propagate` read; 0 is the first.
 
-        Empty where nothing was propagated since the video began.
+        Empty before the first `propagate` of the video.
         """
         return self._known_video().frame.read
 
@@ -267,14 +267,14 @@ class VideoObjectSegmenter:
             return self.model.encode(prepared)
 
     def _group_labels(self, frame: _Frame, group: int) -> Tensor:
-        """Label map [1,h,w] of one group at network size; other groups are background."""
+        """Label map [1,h,w] of one group at the network's size; other groups are background."""
         first = group * self._capacity
         labels = prepare_labels(frame.labels, self._network_size(frame.image)).to(self._device)
         inside = (labels > first) & (labels <= first + self._capacity)
         return torch.where(inside, labels - first, 0)
 
     def _refer(self, video: _Video, group: int) -> None:
-        """Make the current frame a reference of the group, which may be a new one."""
+        """Make the current frame a reference frame of the group, which may be new."""
         if group == len(video.banks):
             config = self.config
             video.banks.append(
@@ -286,7 +286,7 @@ class VideoObjectSegmenter:
         video.banks[group].add_reference(video.frame.number, memory)
 
     def _remember(self, video: _Video, group: int) -> None:
-        """Put the current frame, as it was propagated, into the group's memory."""
+        """Write the current frame, as propagated, into the group's memory."""
         labels = self._group_labels(video.frame, group)
         with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)

@@ -1,4 +1,4 @@
-"""Which mask is reported for each object: the refined one, or the coarse one it came from."""
+"""Selects the mask to report for each object: the refined or the coarse one."""
 
 from typing import NamedTuple
 
@@ -11,10 +11,10 @@ from hqtrack.types import Masks, Scores
 
 
 class Selection(NamedTuple):
-    """The masks to report and how they came about.
+    """The masks to report and their sources.
 
-    ``masks`` is [N,H,W]; ``refined`` [N] says which of them are candidates of the refiner;
-    ``iou`` [N] is the IoU of each object's best candidate with its coarse mask.
+    ``masks`` is [N,H,W]. ``refined`` [N] is True for masks from the refiner. ``iou`` [N] is the IoU
+    of each object's best candidate and its coarse mask.
     """
 
     masks: Masks
@@ -23,9 +23,9 @@ class Selection(NamedTuple):
 
 
 def best_candidates(candidates: Masks, scores: Scores) -> Masks:
-    """Of each object the candidate with the highest predicted score, the first of equals.
+    """The candidate of each object with the highest predicted score, the first of equals.
 
-    Takes [N,K,H,W] and [N,K], returns [N,H,W]; where there is nothing to choose, the same memory.
+    Takes [N,K,H,W] and [N,K], returns [N,H,W]; if K is 1, the result shares the memory.
     """
     if candidates.shape[1] == 1:
         return candidates[:, 0]
@@ -35,14 +35,14 @@ def best_candidates(candidates: Masks, scores: Scores) -> Masks:
 def choose_masks(
     coarse: Masks, candidates: Masks, scores: Scores, min_iou: float = 0.1
 ) -> Selection:
-    """The published choice, object by object; the chosen masks may overlap.
+    """The published selection, object by object; the selected masks may overlap.
 
     The candidate with the highest predicted score (the first of equals) replaces the coarse mask
-    if its IoU with it, in float32, is at least ``min_iou``. An empty coarse mask stays empty: the
-    object is not there. HQTrack, Mask Refiner.
+    if its IoU with the coarse mask, in float32, is at least ``min_iou``. An empty coarse mask stays
+    empty, because the object is absent. HQTrack, Mask Refiner.
 
-    Takes ``coarse`` [N,H,W], ``candidates`` [N,K,H,W] and ``scores`` [N,K] with K of at least 1;
-    raises InputError where the shapes disagree.
+    Takes ``coarse`` [N,H,W], ``candidates`` [N,K,H,W] and ``scores`` [N,K] with K of at least 1.
+    Raises InputError if the shapes disagree.
     """
     count = len(coarse)
     if candidates.ndim != 4 or (count, *coarse.shape[1:]) != (
@@ -68,7 +68,7 @@ def choose_masks(
 
 
 def separate_masks(masks: Masks) -> Masks:
-    """The same masks without overlap: a pixel goes to the lowest object index that covers it."""
+    """The masks without overlap: a pixel goes to the lowest object index that covers it."""
     separate = masks.copy()
     _separate(separate)
     return separate
@@ -85,7 +85,7 @@ def _separate(masks: Masks) -> None:
 def select_masks(
     coarse: Masks, candidates: Masks, scores: Scores, min_iou: float = 0.1
 ) -> Selection:
-    """The masks to report: ``choose_masks`` followed by ``separate_masks``; see there."""
+    """The masks to report: ``choose_masks`` followed by ``separate_masks``."""
     chosen = choose_masks(coarse, candidates, scores, min_iou)
     _separate(chosen.masks)
     return chosen
@@ -94,9 +94,9 @@ def select_masks(
 def published_overlap_labels(coarse: Masks, chosen: Masks) -> NDArray[np.uint8]:
     """Overlaps as the published program resolves them; only for reproducing published numbers.
 
-    Where several chosen masks meet, it writes the position of the first of them in its list of
-    labels instead of the label. The list holds the labels of the coarse label map in ascending
-    order, background included if it occurs, so the result is wrong as soon as a lower label is
+    Where several chosen masks overlap, that program does not write the label of the first of them,
+    but its position in a list of labels. The list contains the labels of the coarse label map in
+    ascending order, with the background if it occurs. So the result is wrong if a lower label is
     missing or the objects fill the frame. ``coarse`` are masks that do not overlap, ``chosen``
     those of ``choose_masks``, both [N,H,W]. Returns [H,W] with n + 1 for object n, modulo 256.
     """

@@ -1,7 +1,7 @@
-"""Where the time of a frame goes: whoever does a stage says so, and a clock may listen.
+"""Measures the time of each stage of a frame.
 
-Segmenter, refiner and tracker wrap their work in ``with stage(Stage.ENCODE):``. That costs nothing
-to speak of until ``timing`` sets a clock.
+Segmenter, refiner and tracker wrap their work in ``with stage(Stage.ENCODE):``. This costs almost
+nothing until ``timing`` sets a clock.
 """
 
 import time
@@ -12,10 +12,10 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """What a tracker does with a frame, in this order.
+    """The stages of a frame, in this order.
 
-    ``decode`` is everything between the logits of VMOS and masks, and back when they enter memory;
-    writing memory counts as ``propagate``; ``select`` is also what the tracker itself does.
+    ``decode`` converts the logits of VMOS to masks, and masks to labels for memory. ``propagate``
+    includes writing memory. ``select`` includes the work of the tracker itself.
     """
 
     READ = "read"
@@ -30,9 +30,9 @@ class Stage(StrEnum):
 
 
 class StageClock:
-    """Adds up the time of each stage; while one runs inside another, only the inner one counts.
+    """Adds up the time of each stage; if one runs inside another, only the inner one counts.
 
-    For one thread: stages that run concurrently cannot be told apart.
+    For one thread: it cannot separate stages that run concurrently.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class StageClock:
         synchronize: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``synchronize`` waits for the device; it is called where a stage begins or ends.
+        """``synchronize`` waits for the device; the clock calls it when a stage begins or ends.
 
         ``now`` is the time in seconds.
         """
@@ -52,7 +52,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Count what happens inside as part of this stage."""
+        """Count the time inside as part of this stage."""
         self._charge()
         self._running.append(stage)
         try:
@@ -62,7 +62,7 @@ class StageClock:
             self._running.pop()
 
     def take(self) -> dict[Stage, float]:
-        """Seconds per stage since this was last called."""
+        """Seconds per stage since the last call."""
         taken, self._seconds = self._seconds, dict.fromkeys(Stage, 0.0)
         return taken
 
@@ -79,9 +79,9 @@ _clock: ContextVar[StageClock | None] = ContextVar("hqtrack.stages", default=Non
 
 @contextmanager
 def timing(clock: StageClock) -> Iterator[None]:
-    """Let this clock time the stages of everything that is called inside.
+    """Let this clock time all stages inside.
 
-    Meanwhile no stage runs concurrently with another, so a frame may take longer.
+    No stages run concurrently meanwhile, so a frame may take longer.
     """
     token = _clock.set(clock)
     try:
@@ -91,15 +91,15 @@ def timing(clock: StageClock) -> Iterator[None]:
 
 
 def is_timed() -> bool:
-    """Whether a clock is set: then nothing may run concurrently with the caller."""
+    """Whether a clock is set; if so, nothing may run concurrently with the caller."""
     return _clock.get() is not None
 
 
 @contextmanager
 def stage(stage: Stage) -> Iterator[None]:
-    """Do this stage inside, or in a function that this decorates; a clock that is set times it.
+    """Mark the code inside, or a decorated function, as this stage, for the clock if one is set.
 
-    A thread of a pool starts without the clock of its caller.
+    A thread of a pool does not inherit the clock of its caller.
     """
     clock = _clock.get()
     if clock is None:

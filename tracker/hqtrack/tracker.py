@@ -1,4 +1,4 @@
-"""What a tracker is, and HQTrack itself: segment, refine, select."""
+"""The interface of trackers, and HQTrack itself: segment, refine, select."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hqtrack.selection import Selection, best_candidates, select_masks
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
 
-if TYPE_CHECKING:  # both import torch, which a tracker that repeats its first masks can do without
+if TYPE_CHECKING:  # they import torch, which the baseline does not need
     from hqtrack.memory import MemoryFrames
     from hqtrack.refiner import MaskRefiner
     from hqtrack.segmenter import VideoObjectSegmenter
@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # both import torch, which a tracker that repeats its first m
 class Tracked(NamedTuple):
     """The objects on one frame.
 
-    ``masks`` is [N,H,W], empty where an object is not seen; ``confidence`` is [N] in [0, 1].
+    ``masks`` is [N,H,W]; the mask of an object that the tracker does not see is empty.
+    ``confidence`` is [N] in [0, 1].
     """
 
     masks: Masks
@@ -25,11 +26,11 @@ class Tracked(NamedTuple):
 
 
 class Step(NamedTuple):
-    """How the masks of a frame came about in HQTrack.
+    """The intermediate results of HQTrack on a frame.
 
-    ``coarse`` [N,H,W] is what VMOS found, ``refined`` [N,H,W] what HQ-SAM made of it and
-    ``selection`` the choice between them, both None without a refiner; ``memory`` are the frames
-    read, per group of objects, 0 being the one that the video was started with.
+    ``coarse`` [N,H,W] are the masks of VMOS, ``refined`` [N,H,W] those of HQ-SAM, and ``selection``
+    is the choice between them; the last two are None without a refiner. ``memory`` lists for each
+    group of objects the frames that were read; 0 is the first frame of the video.
     """
 
     coarse: Masks
@@ -39,23 +40,23 @@ class Step(NamedTuple):
 
 
 class Tracker(Protocol):
-    """Follows several objects through one video at a time."""
+    """Tracks several objects through one video at a time."""
 
     def initialize(self, image: Image, masks: Masks) -> None:
-        """Start a new video with the masks [N,H,W] of its first frame; forget the one before."""
+        """Start a new video with the masks [N,H,W] of its first frame; forget the previous one."""
 
     def add_objects(self, image: Image, masks: Masks) -> None:
-        """Take in further objects, with their masks on the frame that was tracked last."""
+        """Add objects, with their masks on the frame tracked last."""
 
     def track(self, image: Image) -> Tracked:
-        """Find all objects on the next frame, in the order in which they were given."""
+        """The masks of all objects on the next frame, in the order in which they were given."""
 
 
 class HQTracker:
-    """VMOS, then HQ-SAM prompted with each mask's box, then a choice (HQTrack, pipeline).
+    """VMOS, then HQ-SAM prompted with the box of each mask, then a selection (HQTrack, pipeline).
 
-    A ``Tracker``. Images are [H,W,3] uint8 RGB, all of a video of one size; masks [N,H,W] bool.
-    As published, memory is written with the coarse masks, not with the refined ones.
+    A ``Tracker``. Images are [H,W,3] uint8 RGB and have the same size in a video; masks are [N,H,W]
+    bool. As published, the coarse masks enter memory, not the refined ones.
     """
 
     def __init__(
@@ -65,11 +66,12 @@ class HQTracker:
         min_iou: float = 0.1,
         ahead: bool = False,
     ) -> None:
-        """Without a ``refiner`` the coarse masks are reported.
+        """Without a ``refiner`` the tracker reports the coarse masks.
 
-        A refined mask is reported only where its IoU with the coarse one is ``min_iou`` or more.
-        ``ahead``: the refiner encodes the image while the segmenter is at work, also where it will
-        find nothing; for a device that has room for both. Not while a clock times the stages.
+        It reports a refined mask only if its IoU with the coarse mask is at least ``min_iou``.
+        With ``ahead`` the refiner encodes the image concurrently with the segmenter, even if the
+        segmenter will find no object; this is for a device with enough memory for both. While a
+        clock times the stages, ``ahead`` has no effect.
         """
         self.segmenter = segmenter
         self.refiner = refiner
@@ -79,39 +81,39 @@ class HQTracker:
 
     @property
     def last(self) -> Step | None:
-        """How the masks of the frame tracked last came about; None before the second frame.
+        """The intermediate results of the frame tracked last; None before the second frame.
 
-        The arrays are the tracker's own: do not write to them.
+        The tracker owns the arrays: do not write to them.
         """
         return self._step
 
     @stage(Stage.SELECT)
     def initialize(self, image: Image, masks: Masks) -> None:
-        """Start a new video with the masks of its first frame; forget the one before.
+        """Start a new video with the masks of its first frame; forget the previous one.
 
-        Where masks overlap the later object wins. Raises InputError for images or masks that
-        cannot be used, an empty mask among them.
+        Where masks overlap, the later object wins. Raises InputError if the image or the masks
+        cannot be used, also for an empty mask.
         """
         self._step = None
         self.segmenter.add_reference(image, masks)
 
     @stage(Stage.SELECT)
     def add_objects(self, image: Image, masks: Masks) -> None:
-        """Take in further objects, with their masks on the frame that was tracked last.
+        """Add objects, with their masks on the frame tracked last.
 
-        Objects already there keep their masks, the new ones win where they overlap. Raises
-        InputError as ``initialize`` does, or if the image is not the one tracked last.
+        Existing objects keep their masks; where masks overlap, the new objects win. Raises
+        InputError as ``initialize`` does, and if the image is not the one tracked last.
         """
         self.segmenter.add_objects(image, masks)
 
     @stage(Stage.SELECT)
     def track(self, image: Image) -> Tracked:
-        """Find all objects on the next frame, in the order in which they were given.
+        """The masks of all objects on the next frame, in the order in which they were given.
 
         The confidence is that of the coarse masks, see ``hqtrack.decoding.confidences``. Raises
         InputError before ``initialize`` and for an image of another size than the first.
         """
-        self._step = None  # not beside the next one: masks of many objects are large
+        self._step = None  # free it now, because masks of many objects are large
         if self.ahead and self.refiner is not None:
             self.refiner.begin(image)
         coarse = self.segmenter.propagate(image)
@@ -128,5 +130,5 @@ class HQTracker:
 
 
 def last_step(tracker: Tracker) -> Step | None:
-    """How the masks tracked last came about, where the tracker tells."""
+    """The intermediate results of the frame tracked last; None for another kind of tracker."""
     return tracker.last if isinstance(tracker, HQTracker) else None

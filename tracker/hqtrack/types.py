@@ -5,7 +5,7 @@ letter  meaning
 ======  ==========================================================
 H, W    height and width of the original frame, in pixels
 h, w    height and width of the network input, in pixels
-N       number of objects, in the order they were given
+N       number of objects, in the order in which they were given
 K       candidate masks per object
 T       frames in long-term memory
 C       channels
