@@ -97,6 +97,7 @@ def workspace(shared, tmp_path):
     return tmp_path / "workspace"
 
 
+@pytest.mark.usefixtures("sockets")
 def test_hqtrack_through_the_toolkit(workspace, stand_ins):
     """VMOS and HQ-SAM vit_tiny, `vot evaluate HQTrack`."""
     ended = subprocess.run(

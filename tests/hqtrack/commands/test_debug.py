@@ -142,7 +142,7 @@ def test_a_disagreement_ends_it(
         f"[FirstMask]\nprotocol = trax\ncommand = {sys.executable} {script} {kind}\n"
         f"env_PYTHONPATH = {ROOT / 'tracker'}:{ROOT / 'models'}\n"
     )
-    monkeypatch.setattr(debug, "REGISTRY", registry)
+    monkeypatch.setattr("hqtrack.evaluation.make_workspace.REGISTRY", registry)
     assert main(["debug", str(sequence), "--preset", "first-mask"]) == 1
     printed = capsys.readouterr().out
     assert re.search(f"hqtrack debug: .*({message})", printed)

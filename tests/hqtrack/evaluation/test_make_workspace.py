@@ -132,6 +132,29 @@ def test_the_command_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert {"HQTrack", "HQTrackLight", "FirstMask"} <= set(registry.identifiers())
 
 
+def test_without_a_checkout_the_workspace_has_its_own_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "hqtrack.evaluation.make_workspace.REGISTRY", tmp_path / "lib" / "trackers.ini"
+    )
+    write(tmp_path / "in" / "some", {1: labels(o1=ONE)})
+    make_workspace(tmp_path / "out", find_sequences(tmp_path / "in"))
+    moved = (tmp_path / "out").rename(tmp_path / "moved")
+    registry = Workspace.load(str(moved)).registry
+    assert set(registry.identifiers()) == {"HQTrack", "HQTrackLight", "FirstMask"}
+    assert registry["FirstMask"].runtime()._command.endswith(" -m hqtrack.vot")
+
+
+def test_the_registry_of_an_installation_is_that_of_the_checkout_without_paths() -> None:
+    ours, installed = Registry([str(REGISTRY)]), Registry([str(shipped("trackers.ini"))])
+    assert ours.identifiers() == installed.identifiers()
+    for name in ours.identifiers():
+        description = ours[name].describe()
+        del description["paths"]
+        assert installed[name].describe() == description
+
+
 class TestErrors:
     def refused(self, source: Path, target: Path, message: str) -> None:
         with pytest.raises(InputError, match=message):

@@ -18,7 +18,7 @@ from hqtrack.evaluation.client import (
     find_launch,
     started,
 )
-from hqtrack.evaluation.make_workspace import REGISTRY
+from hqtrack.evaluation.make_workspace import find_registry
 from hqtrack.evaluation.starts import Start, read_starts
 from hqtrack.records.record import Heading, Observed, Recorder
 from hqtrack.stages import Stage
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 def _session(
     preset: str, port: int | None, trace: Path, log: TextIO
 ) -> AbstractContextManager[Client]:
-    launch = find_launch(REGISTRY, PRESETS[preset])
+    launch = find_launch(find_registry(), PRESETS[preset])
     watched = {"HQTRACK_TRACE": str(trace.absolute())}
     if port is None:
         return started(

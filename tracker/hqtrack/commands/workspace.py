@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from hqtrack.commands.options import add_mask_shift
-from hqtrack.evaluation.make_workspace import REGISTRY, make_workspace
+from hqtrack.evaluation.make_workspace import make_workspace
 from hqtrack.progress import progress_on_stderr
 from hqtrack.video import find_sequences
 
@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--registry",
         type=Path,
-        default=REGISTRY,
         metavar="INI",
-        help="the toolkit's list of trackers (default: trackers.ini of the checkout)",
+        help="the toolkit's list of trackers (default: trackers.ini of the checkout; without a "
+        "checkout, one in the workspace)",
     )
     parser.add_argument(
         "--copy", action="store_true", help="copy the frames instead of linking them"

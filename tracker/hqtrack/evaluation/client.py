@@ -49,7 +49,7 @@ def find_launch(registry: Path, name: str) -> Launch:
     Raises MissingFileError if there is no such file, InputError if it has no such section.
     """
     if not registry.is_file():
-        raise MissingFileError(f"there is no file {registry}: run this from a checkout of hqtrack")
+        raise MissingFileError(f"there is no file {registry}: install hqtrack again")
     trackers = Registry([str(registry)], root=str(registry.parent))
     if name not in trackers:
         known = ", ".join(trackers.identifiers())

@@ -21,32 +21,48 @@ from hqtrack.video import Sequence, read_image
 REGISTRY = Path(__file__).resolve().parents[3] / "trackers.ini"
 """The file from which the toolkit starts our trackers, at the top of a checkout."""
 
+_OWN_REGISTRY = "trackers.ini"
+
 _EMPTY = Region(np.zeros((1, 1), np.uint8), 0, 0)
 
 
+def find_registry() -> Path:
+    """The registry of the checkout, or the one that ships with an installed package."""
+    return REGISTRY if REGISTRY.is_file() else shipped(_OWN_REGISTRY)
+
+
 def make_workspace(
-    folder: Path, sequences: Iterable[Sequence], registry: Path = REGISTRY, copy: bool = False
+    folder: Path,
+    sequences: Iterable[Sequence],
+    registry: Path | None = None,
+    copy: bool = False,
 ) -> None:
     """Make a workspace with the analyses of VOTS; the folder appears only when it is complete.
+
+    The workspace refers to ``registry``, by default to the checkout's. Without a checkout it gets
+    a registry of its own.
 
     Raises InputError if ``folder`` is not empty or not writable, or if a sequence cannot be used;
     see ``add_sequences``.
     """
+    registry = registry or find_registry()
     if not registry.is_file():
-        raise MissingFileError(
-            f"there is no file {registry}: give the trackers.ini of a checkout with --registry"
-        )
+        raise MissingFileError(f"there is no file {registry}: give another --registry, or none")
     if (folder / "config.yaml").exists():
         raise InputError(f"{folder} is already a workspace: evaluate it, or give another folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} contains other files: give a new folder for the workspace")
     folder = folder.resolve()
-    settings = {"registry": [str(registry.resolve())], "stack": "stack.yaml"}
+    own = registry == shipped(_OWN_REGISTRY)
+    named = _OWN_REGISTRY if own else str(registry.resolve())
+    settings = {"registry": [named], "stack": "stack.yaml"}
     try:
         with new_folder(folder) as part:
             Workspace.initialize(str(part), settings, download=False)
-            # the toolkit writes an empty one, which nothing would read
-            (part / "trackers.ini").unlink()
+            # the toolkit writes an empty one
+            (part / _OWN_REGISTRY).unlink()
+            if own:
+                shutil.copyfile(registry, part / _OWN_REGISTRY)
             shutil.copyfile(shipped("stack.yaml"), part / "stack.yaml")
             add_sequences(part, sequences, copy)
     except InputError:
