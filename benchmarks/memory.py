@@ -1,6 +1,6 @@
 """The most memory that VMOS takes over its weights: `python -m benchmarks.memory`.
 
-Memory is full. `python -m benchmarks.growth --by frames` tells whether it stays flat over a video,
+Memory is full. `python -m benchmarks.growth` measures whether it stays flat over a long video,
 `python -m benchmarks.tensors` computes what does not fit into the machine at hand.
 """
 

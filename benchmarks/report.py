@@ -15,7 +15,7 @@ from hqtrack.bench.record import begin
 from hqtrack.commands.options import (
     add_record_arguments,
     add_setup_arguments,
-    check_record,
+    expectation_of,
     print_facts,
 )
 from hqtrack.compute.threads import limit_threads
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: obje
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """The options, checked; from here on torch computes with the threads of one process."""
     args = parser.parse_args()
-    check_record(args)
+    expectation_of(args)  # what is wrong with it is better known now
     if args.rounds < 1:
         raise InputError(f"--rounds {args.rounds}: give at least 1")
     limit_threads()
@@ -63,7 +63,7 @@ class Report:
         self._json: bool = args.json
         self._setup = describe(setup, networks)
         self._machine = machine(networks.device)
-        self._finish = begin(args, measure, self._setup, self._machine)
+        self._finish = begin(expectation_of(args), measure, self._setup, self._machine)
 
     def show(
         self, times: Mapping[str, Sequence[Seconds]], found: Mapping[str, Spread], *notes: str

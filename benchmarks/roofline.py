@@ -21,7 +21,7 @@ from hqtrack.bench.record import begin
 from hqtrack.commands.options import (
     add_record_arguments,
     add_setup_arguments,
-    check_record,
+    expectation_of,
     print_facts,
     setup_of,
 )
@@ -89,14 +89,14 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, metavar="FILE", help="write a trace")
     add_record_arguments(parser)
     args = parser.parse_args()
-    check_record(args)
+    expected = expectation_of(args)
     setup = setup_of(args)
     if setup.preset != "full" or args.frames < 1:
         raise InputError("the roofline is known for the full preset, and --frames is at least 1")
     limit_threads()
     networks = load_networks(setup)
     described, facts = describe(setup, networks), machine(networks.device)
-    finish = begin(args, "roofline", described, facts)
+    finish = begin(expected, "roofline", described, facts)
     rate = product_rate(networks.device, networks.acceleration.dtype)
     found = shares(compute(setup), measure_frames(setup, networks, args.frames, warmup=5), rate)
     frame = found["frame"]

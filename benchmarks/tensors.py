@@ -30,7 +30,7 @@ from hqtrack import decoding
 from hqtrack.bench.pipeline import Setup
 from hqtrack.commands.options import add_setup_arguments, setup_of
 from hqtrack.preprocess import network_size
-from hqtrack.refiner import _BOXES_AT_ONCE as BOXES_AT_ONCE
+from hqtrack.refiner import BOXES_AT_ONCE
 from vmos import VMOS, FrameMemory, build_vmos
 from vmos.attention import LayerMemory
 

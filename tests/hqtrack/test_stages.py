@@ -1,7 +1,5 @@
 """The clock of the stages, on a time that passes only where a test lets it."""
 
-import io
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hqtrack import decoding, refiner, segmenter, tracker
+from hqtrack import decoding, refiner, regions, segmenter, tracker
 from hqtrack.baseline import FirstMask
+from hqtrack.files import Journal
 from hqtrack.refiner import MaskRefiner
 from hqtrack.stages import Stage, StageClock, is_timed, stage, timing
 from hqtrack.tracker import HQTracker
@@ -195,7 +194,7 @@ def test_a_session_counts_reading_and_answering(
     )
     for owner, name, seconds in (
         (session, "read_image", 1),
-        (session, "to_mask", 10),
+        (regions, "to_mask", 10),
         (repeating, "track", 2),
         (session, "to_region", 3),
         (server, "status", 40),
@@ -220,8 +219,8 @@ def test_a_trace_tells_times_and_choices(
     path = tmp_path / "trace.jsonl"
     reader = TraceReader(path)
     assert reader.read(0) is None
-    with path.open("w") as file, timing(clock):
-        trace = Trace(file, slow_tracker, clock)
+    with Journal(path) as journal, timing(clock):
+        trace = Trace(journal, slow_tracker, clock)
         slow_tracker.initialize(images[0], rectangles(2))
         trace.answered(np.array([False, False]))
         slow_tracker.track(images[1])
@@ -243,7 +242,10 @@ def test_a_trace_tells_times_and_choices(
     assert second.seconds["select"] == 7
 
 
-def test_the_trace_of_a_tracker_that_does_not_tell() -> None:
-    file = io.StringIO()
-    Trace(file, FirstMask(), StageClock()).answered(np.array([True]))
-    assert json.loads(file.getvalue())["tracked"] == [0]
+def test_the_trace_of_a_tracker_that_does_not_tell(tmp_path: Path) -> None:
+    with Journal(tmp_path / "trace.jsonl") as journal:
+        Trace(journal, FirstMask(), StageClock()).answered(np.array([True]))
+    traced = TraceReader(tmp_path / "trace.jsonl").read(0)
+    assert traced is not None
+    assert traced.tracked == [0]
+    assert traced.step((4, 6)) is None

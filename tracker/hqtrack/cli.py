@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hqtrack import version
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, one_line
 
 _COMMANDS = {
     "run": "track objects through a video",
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser(command).parse_args(arguments)
         return int(import_module(f"hqtrack.commands.{args.command}").run(args))
     except (InputError, OSError) as error:
-        print(f"hqtrack: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"hqtrack: error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("hqtrack: interrupted", file=sys.stderr)

@@ -20,7 +20,7 @@ from vot.workspace import Workspace  # type: ignore[import-untyped]
 
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.evaluation.make_workspace import REGISTRY, add_sequences
-from hqtrack.regions import Region, to_mask
+from hqtrack.regions import from_toolkit, to_masks
 from hqtrack.synthetic import DEMO_SEEDS, generate
 from hqtrack.types import Image
 from hqtrack.video import find_sequences, write_sequence
@@ -209,9 +209,9 @@ def _draw_overlays(folder: Path) -> Path:
 
 
 def _overlay(image: Image, trajectories: list[Any], index: int) -> Image:
-    regions = [trajectory.region(index) for trajectory in trajectories]
-    masks = [to_mask(Region(region.mask, *region.offset), *image.shape[:2]) for region in regions]
-    return draw_masks(image, np.array(masks))
+    height, width = image.shape[:2]
+    regions = [from_toolkit(trajectory.region(index)) for trajectory in trajectories]
+    return draw_masks(image, to_masks(regions, height, width))
 
 
 if __name__ == "__main__":

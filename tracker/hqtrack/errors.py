@@ -7,3 +7,8 @@ class InputError(ValueError):
 
 class MissingFileError(FileNotFoundError, InputError):
     """A requested file or folder does not exist."""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error in one line, or the name of its class if it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -14,7 +14,7 @@ from hqtrack.masks import check_image, check_masks, mask_boxes
 from hqtrack.stages import Stage, is_timed, stage
 from hqtrack.types import Image, Masks, Scores
 
-_BOXES_AT_ONCE = 10
+BOXES_AT_ONCE = 10
 
 
 class Candidates(NamedTuple):
@@ -84,8 +84,8 @@ class MaskRefiner:
                 embedding = self._take(begun)
             elif len(seen):
                 embedding = self._embed(image)
-        for start in range(0, len(seen), _BOXES_AT_ONCE):
-            chunk = seen[start : start + _BOXES_AT_ONCE]
+        for start in range(0, len(seen), BOXES_AT_ONCE):
+            chunk = seen[start : start + BOXES_AT_ONCE]
             with precision(self._device, torch.float32):
                 logits, scores = self._model.predict(embedding, boxes=torch.tensor(boxes[chunk]))
             found = self._model.to_image(logits, embedding) > 0

@@ -1,12 +1,14 @@
 """Masks in VOT's format, a cut-out and its place in the frame, as pure functions on arrays."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hqtrack.masks import fit_to_frame, mask_boxes
+from hqtrack.types import Masks
 
 MAX_RUNS = 65_000
 """The toolkit's result files count the runs of a mask in 16 bits; some are split when written."""
@@ -20,6 +22,10 @@ class Region(NamedTuple):
     y: int
 
 
+EMPTY = Region(np.zeros((1, 1), np.uint8), 0, 0)
+"""What an object that is not visible has: one background pixel."""
+
+
 def to_region(mask: NDArray[np.bool_]) -> Region:
     """Crop the mask [H,W] of a frame to its box; an empty mask gives one background pixel.
 
@@ -29,12 +35,28 @@ def to_region(mask: NDArray[np.bool_]) -> Region:
     """
     box = mask_boxes(mask[None])[0]
     if np.isnan(box[0]):
-        return Region(np.zeros((1, 1), np.uint8), 0, 0)
+        return EMPTY
     left, top, right, bottom = box.astype(int).tolist()
     pixels = np.ascontiguousarray(mask[top : bottom + 1, left : right + 1], np.uint8)
     if left == right:
         return Region(np.pad(pixels, ((0, 0), (1, 0))), left - 1, top)
     return Region(_limit_runs(pixels), left, top)
+
+
+def from_trax(region: Any) -> Region:
+    """The region that a ``trax.Mask`` holds."""
+    return Region(region.array(), *region.offset())
+
+
+def from_toolkit(region: Any) -> Region:
+    """The region that a ``vot.region.Mask`` holds."""
+    return Region(region.mask, *region.offset)
+
+
+def to_masks(regions: Iterable[Region], height: int, width: int) -> Masks:
+    """Place cut-outs in a frame, see ``to_mask``: [N,``height``,``width``]."""
+    masks = [to_mask(region, height, width) for region in regions]
+    return np.array(masks, np.bool_).reshape(-1, height, width)
 
 
 def to_mask(region: Region, height: int, width: int) -> NDArray[np.bool_]:

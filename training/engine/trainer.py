@@ -14,7 +14,7 @@ from torch import Generator, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, one_line
 from training.engine.processes import World
 from training.engine.task import Batch, Generators, Losses, Task
 
@@ -202,7 +202,7 @@ class Trainer(Generic[Batch]):
         except (RuntimeError, ValueError) as error:
             raise InputError(
                 f"{name} does not fit {self.task.configuration()} "
-                f"({' '.join(str(error).split())[:200]} ...): give the options that the run was "
+                f"({one_line(error)[:200]} ...): give the options that the run was "
                 "started with, or another folder"
             ) from error
         for group, options in zip(self.optimizer.param_groups, present, strict=True):

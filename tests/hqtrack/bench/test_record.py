@@ -1,20 +1,19 @@
 """The record keeps a prediction before there is a result, and shows both."""
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from hqtrack.bench.record import begin, history, read_record
+from hqtrack.bench.record import Expectation, begin, history, read_record
 from hqtrack.errors import InputError
 
 MACHINE = {"processor": "abacus"}
 
 
-def arguments(folder: Path | None) -> argparse.Namespace:
-    return argparse.Namespace(record=folder, prediction="half of it", change="less work")
+def expected(folder: Path) -> Expectation:
+    return Expectation(folder, change="less work", prediction="half of it")
 
 
 def shown(folder: Path) -> str:
@@ -25,7 +24,7 @@ def shown(folder: Path) -> str:
 
 
 def test_the_prediction_is_kept_before_the_result(tmp_path: Path) -> None:
-    finish = begin(arguments(tmp_path), "frame", {"objects": 5}, MACHINE)
+    finish = begin(expected(tmp_path), "frame", {"objects": 5}, MACHINE)
     (entry,) = read_record(tmp_path)
     assert (entry.number, entry.prediction, entry.headline) == (1, "half of it", None)
     assert "no result" in shown(tmp_path)
@@ -37,7 +36,7 @@ def test_the_prediction_is_kept_before_the_result(tmp_path: Path) -> None:
 
 def test_a_run_is_compared_with_its_like(tmp_path: Path) -> None:
     for objects, milliseconds in ((5, 20.0), (9, 99.0), (5, 10.0)):
-        finish = begin(arguments(tmp_path), "frame", {"objects": objects}, MACHINE)
+        finish = begin(expected(tmp_path), "frame", {"objects": objects}, MACHINE)
         finish({"ms": milliseconds}, {})
     text = shown(tmp_path)
     assert "ms 10 (was 20)" in text
@@ -45,7 +44,7 @@ def test_a_run_is_compared_with_its_like(tmp_path: Path) -> None:
 
 
 def test_nothing_is_kept_without_a_folder() -> None:
-    begin(arguments(None), "frame", {}, MACHINE)({}, {})
+    begin(None, "frame", {}, MACHINE)({}, {})
 
 
 def test_a_stranger_in_the_folder_is_named(tmp_path: Path) -> None:

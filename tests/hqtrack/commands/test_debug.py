@@ -12,7 +12,6 @@ import pytest
 
 from hqtrack.baseline import FirstMask
 from hqtrack.cli import main
-from hqtrack.commands import debug
 from hqtrack.errors import InputError
 from hqtrack.evaluation.make_workspace import make_workspace
 from hqtrack.evaluation.starts import read_starts
@@ -204,7 +203,8 @@ def test_the_step_of_a_trace_covers_the_objects_that_were_not_tracked() -> None:
     masks[1, 0, 0] = True
     encoded = [encode_mask(mask) for mask in masks]
     traced = TracedFrame({}, [0, 2], [True, False], [0.5, 0.0], encoded, encoded[::-1], [([0], 1)])
-    step = debug._step(traced, encoded, (4, 6))
+    step = traced.step((4, 6))
+    assert step is not None
     assert np.array_equal(step.coarse, [masks[0], np.zeros((4, 6)), masks[1]])
     assert step.selection is not None
     assert step.selection.refined.tolist() == [True, False, False]

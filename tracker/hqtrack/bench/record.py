@@ -3,7 +3,6 @@
 A record is a folder with one JSON file per run. The prediction is written before measuring.
 """
 
-import argparse
 import json
 import subprocess
 import time
@@ -51,20 +50,33 @@ Finish = Callable[[Mapping[str, float], Mapping[str, Any]], None]
 """A function of the main numbers, by name, and of all measured numbers."""
 
 
+@dataclass(frozen=True)
+class Expectation:
+    """The folder of a record, what was changed since the run before, and what is expected of it."""
+
+    record: Path
+    change: str
+    prediction: str
+
+
 def begin(
-    args: argparse.Namespace, measure: str, setup: Mapping[str, Any], machine: Mapping[str, Any]
+    expected: Expectation | None,
+    measure: str,
+    setup: Mapping[str, Any],
+    machine: Mapping[str, Any],
 ) -> Finish:
-    """Save the prediction if the options request it; returns a function that saves the result."""
-    if args.record is None:
+    """Save the prediction, if there is one; returns a function that saves the result."""
+    if expected is None:
         return lambda headline, result: None
-    number = max((entry.number for entry in read_record(args.record)), default=0) + 1
+    folder = expected.record
+    number = max((entry.number for entry in read_record(folder)), default=0) + 1
     day = time.strftime("%Y-%m-%d", time.gmtime())
-    told = (args.change, args.prediction, dict(setup), dict(machine))
+    told = (expected.change, expected.prediction, dict(setup), dict(machine))
     entry = Entry(number, day, _commit(), measure, *told)
-    _write(args.record, entry)
+    _write(folder, entry)
 
     def finish(headline: Mapping[str, float], result: Mapping[str, Any]) -> None:
-        _write(args.record, replace(entry, headline=dict(headline), result=dict(result)))
+        _write(folder, replace(entry, headline=dict(headline), result=dict(result)))
 
     return finish
 

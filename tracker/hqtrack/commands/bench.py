@@ -12,7 +12,7 @@ from hqtrack.bench.record import begin
 from hqtrack.commands.options import (
     add_record_arguments,
     add_setup_arguments,
-    check_record,
+    expectation_of,
     print_facts,
     setup_of,
 )
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; returns 0, or raises InputError if that is impossible."""
-    check_record(args)
+    expected = expectation_of(args)
     if args.frames < 1 or args.warmup < 0:
         raise InputError("--frames must be at least 1 and --warmup at least 0")
     from hqtrack.bench.measure import describe, machine, measure_frames, measure_start
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     limit_threads()
     networks = load_networks(setup)
     described, facts = describe(setup, networks), machine(networks.device)
-    finish = begin(args, "frame", described, facts)
+    finish = begin(expected, "frame", described, facts)
     cost = measure_frames(setup, networks, args.frames, args.warmup)
     start = measure_start(setup, networks)
     result = {**_numbers(cost), "start_s": start}

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from hqtrack.evaluation.findings import examine, print_findings
+from hqtrack.commands.findings import print_findings
+from hqtrack.evaluation.findings import examine
 from hqtrack.evaluation.workspace import find_tasks, find_trackers, open_workspace
 
 

@@ -26,7 +26,7 @@ from hqtrack.video import read_image
 from hqtrack.video.images import write_image
 from hqtrack.video.overlay import draw_masks
 from hqtrack.vot.process import PRESETS
-from hqtrack.vot.trace import TracedFrame, TraceReader, _step
+from hqtrack.vot.trace import TracedFrame, TraceReader
 
 _TRACE_SECONDS = 5.0
 
@@ -139,9 +139,7 @@ def _drive(
 def _observed(number: int, path: Path, answer: Answer, traced: TracedFrame | None) -> Observed:
     """What the recorder keeps of a frame."""
     image = read_image(path)
-    step = None
-    if traced is not None and traced.coarse is not None:
-        step = _step(traced, traced.coarse, image.shape[:2])
+    step = None if traced is None else traced.step(image.shape[:2])
     objects = tuple(range(1, len(answer.masks) + 1))
     confidence = np.array(answer.confidence, np.float32)
     return Observed(number, path.name, image, objects, answer.masks, confidence, step)

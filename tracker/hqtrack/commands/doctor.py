@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 
 from hqtrack.commands import doctor_checks as checks
-from hqtrack.commands.doctor_checks import CheckResult, Verdict, one_line
+from hqtrack.commands.doctor_checks import CheckResult, Verdict
+from hqtrack.errors import one_line
 
 CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (
     checks.check_python,

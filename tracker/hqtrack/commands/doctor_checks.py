@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hqtrack import weights
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, one_line
 from hqtrack.video import write_labels
 
 _SECONDS = 60.0
@@ -281,8 +281,3 @@ def _python(
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, -1, "", f"no end after {_SECONDS:.0f} s")
-
-
-def one_line(error: Exception) -> str:
-    """The message of an error, or its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from hqtrack.commands.findings import print_findings, refuse_broken
 from hqtrack.evaluation.cluster import RayPool, cluster_workers, connected, local_workers
 from hqtrack.evaluation.dispatch import dispatch
-from hqtrack.evaluation.findings import State, examine, print_findings, refuse_broken
+from hqtrack.evaluation.findings import State, examine
 from hqtrack.evaluation.store import check_writable, results_of, store
 from hqtrack.evaluation.worker import Job, Outcome, job_of
 from hqtrack.evaluation.workspace import Task, find_tasks, find_trackers, open_workspace

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from hqtrack.errors import InputError
-from hqtrack.scoring.mosaic import Grid
 
-if TYPE_CHECKING:  # brings torch
+if TYPE_CHECKING:  # slow to import, and most commands use a few of these options only
+    from rich.console import Console
+
     from hqtrack.bench.pipeline import Setup
+    from hqtrack.bench.record import Expectation
+    from hqtrack.scoring.mosaic import Grid
 
 
 def add_tracker_options(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +51,10 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def parse_grid(text: str) -> Grid:
+def parse_grid(text: str) -> "Grid":
     """The grid written as COLUMNSxROWS; for argparse."""
+    from hqtrack.scoring.mosaic import Grid
+
     columns, separator, rows = text.partition("x")
     if not (separator and columns.isdecimal() and rows.isdecimal() and int(columns) * int(rows)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a grid: write it as 4x3, columns first")
@@ -103,7 +106,7 @@ def setup_of(args: argparse.Namespace, **fixed: Any) -> "Setup":
     return Setup(**({name: getattr(args, name) for name in _OPTIONS if name in args} | fixed))
 
 
-def print_facts(console: Console, setup: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+def print_facts(console: "Console", setup: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Print the machine of a measurement, and the networks that had random weights."""
     console.print(
         f"{facts.get('gpu', facts['processor'])}, {facts['threads']} of {facts['cores']} cores, "
@@ -126,9 +129,15 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--change", metavar="TEXT", default="", help="what you changed")
 
 
-def check_record(args: argparse.Namespace) -> None:
-    """Raise InputError for --record without --prediction, or if its folder does not exist."""
+def expectation_of(args: argparse.Namespace) -> "Expectation | None":
+    """The values of the options of ``add_record_arguments``; None without --record.
+
+    Raises InputError for --record without --prediction, or if its folder does not exist.
+    """
+    from hqtrack.bench.record import Expectation
+
     if (args.record is None) != (args.prediction is None):
         raise InputError("--record and --prediction go together: give your prediction, too")
     if args.record is not None and not args.record.is_dir():
         raise InputError(f"there is no folder {args.record}: create it, or give another --record")
+    return args.record and Expectation(args.record, args.change, args.prediction)

@@ -18,7 +18,6 @@ from hqtrack.scoring.mosaic import SIZE, make_mosaics
 from hqtrack.scoring.score import (
     Observer,
     Score,
-    _ignore,
     mean_score,
     numbers,
     scorable,
@@ -100,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
 
     limit_threads()
     tracker = build_named(args.tracker, device=args.device, weights=args.weights, exact=args.exact)
-    scores = score_sequences(tracker, sequences, partial(_observer, args))
+    observer = None if args.record is None else partial(_recording, args.record, args.tracker)
+    scores = score_sequences(tracker, sequences, observer)
     mean = mean_score(list(scores.values()))
     if args.json:
         names = {name: numbers(score) for name, score in scores.items()}
@@ -129,13 +129,10 @@ def _chosen(args: argparse.Namespace) -> list[Annotated]:
     return make_mosaics(sequences, args.mosaic, args.size or SIZE, args.blank)
 
 
-def _observer(args: argparse.Namespace, sequence: Annotated, stack: ExitStack) -> Observer:
-    """The function that records the frames of a sequence with --record, else one that does not."""
-    if args.record is None:
-        return _ignore
-    names = {number: str(number) for number in sequence.objects}
-    heading = Heading(sequence.name, args.tracker, names)
-    return stack.enter_context(Recorder(args.record / sequence.name, heading)).write
+def _recording(folder: Path, tracker: str, sequence: Annotated, stack: ExitStack) -> Observer:
+    """A function that records the frames of a sequence for ``hqtrack inspect``."""
+    heading = Heading(sequence.name, tracker, {number: str(number) for number in sequence.objects})
+    return stack.enter_context(Recorder(folder / sequence.name, heading)).write
 
 
 def _tables(title: str, scores: dict[str, Score], mean: Score) -> Iterator[Table]:

@@ -17,7 +17,7 @@ from trax.image import FileImage  # type: ignore[import-untyped]
 from vot.tracker import Registry  # type: ignore[import-untyped]
 
 from hqtrack.errors import InputError, MissingFileError
-from hqtrack.regions import Region, to_mask, to_region
+from hqtrack.regions import from_trax, to_mask, to_region
 from hqtrack.types import Masks
 
 _QUIT_SECONDS = 20.0
@@ -123,7 +123,7 @@ def _checked(status: Any, seconds: float, objects: int, height: int, width: int)
                 f"the mask of object {index} is {columns}x{rows} at ({x}, {y}) and exceeds the "
                 f"frame, which is {width}x{height}"
             )
-        masks[index] = to_mask(Region(region.array(), x, y), height, width)
+        masks[index] = to_mask(from_trax(region), height, width)
         confidences.append(_confidence(index, dict(properties.items())))
     return Answer(masks, confidences, seconds)
 

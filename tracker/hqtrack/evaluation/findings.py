@@ -1,19 +1,15 @@
 """The state of a workspace's results: complete, missing, damaged or made by another tracker."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from vot.region import Special  # type: ignore[import-untyped]
 from vot.tracker import Trajectory  # type: ignore[import-untyped]
 
-from hqtrack.errors import InputError, MissingFileError
+from hqtrack.errors import MissingFileError
 from hqtrack.evaluation.trajectory_files import examine_binary, examine_text
 from hqtrack.evaluation.workspace import Broken, Task
 from hqtrack.vot.process import PRESETS
@@ -141,35 +137,3 @@ def _identity(tracker: Any) -> Provenance | None:
         return identity(PRESETS[preset], environment={**os.environ, **description["env"]})
     except MissingFileError:
         return None
-
-
-def refuse_broken(findings: Sequence[Finding]) -> None:
-    """Print the findings and raise InputError where a sequence is not whole.
-
-    Nothing has been run then: what is tracked of half a sequence would have to be tracked again.
-    """
-    broken = {f.task.sequence.name: f.detail for f in findings if f.state is State.BROKEN}
-    if broken:
-        print_findings(findings)
-        (name, trouble), *others = broken.items()
-        more = f"; {len(others)} more are not whole: {', '.join(n for n, _ in others)}"
-        raise InputError(
-            f"nothing was run, for sequence {name} is not whole: {trouble}{more if others else ''}"
-        )
-
-
-def print_findings(findings: Sequence[Finding]) -> None:
-    """Print the results that need another run, and the number of results in each state."""
-    console = Console()
-    trouble = [finding for finding in findings if not finding.state.usable]
-    if trouble:
-        table = Table()
-        for heading in ("tracker", "experiment", "sequence", "results"):
-            table.add_column(heading, overflow="fold")
-        for task, state, detail in trouble:
-            text = f"{state}: {detail}" if detail else str(state)
-            names = (task.tracker.reference, task.experiment.identifier, task.sequence.name)
-            table.add_row(*map(escape, (*names, text)))
-        console.print(table)
-    counts = Counter(finding.state for finding in findings)
-    console.print("; ".join(f"{counts[state]} {state}" for state in State if counts[state]))

@@ -14,17 +14,20 @@ from vot.workspace import Workspace  # type: ignore[import-untyped]
 
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.files import new_folder, shipped
-from hqtrack.regions import Region, to_region
+from hqtrack.regions import EMPTY, Region, to_region
 from hqtrack.types import LabelMap
 from hqtrack.video import Sequence, read_image
 
 REGISTRY = Path(__file__).resolve().parents[3] / "trackers.ini"
 """The file from which the toolkit starts our trackers, at the top of a checkout."""
 
+<<<<<<< HEAD
 _OWN_REGISTRY = "trackers.ini"
 
 _EMPTY = Region(np.zeros((1, 1), np.uint8), 0, 0)
 
+=======
+>>>>>>> 1893ff7 (One owner for an error in one line, for regions and masks, for what is expected of a measurement; findings are printed by commands; no private name crosses modules)
 
 def find_registry() -> Path:
     """The registry of the checkout, or the one that ships with an installed package."""
@@ -150,7 +153,7 @@ def _vot_region(region: Region | None, absent: bool) -> Any:
     """The toolkit's region; for None an empty region if ``absent``, else the unknown region."""
     if region is None and not absent:
         return Special(VotSequence.UNKNOWN)
-    pixels, x, y = region or _EMPTY
+    pixels, x, y = region or EMPTY
     return Mask(pixels, (x, y))
 
 

@@ -4,14 +4,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from vot.dataset import load_sequence  # type: ignore[import-untyped]
 from vot.region import is_special  # type: ignore[import-untyped]
 
 from hqtrack.errors import InputError
 from hqtrack.evaluation.make_workspace import add_sequences
 from hqtrack.evaluation.sequence_files import examine_sequence
-from hqtrack.regions import Region, to_mask
+from hqtrack.regions import from_toolkit, to_masks
 from hqtrack.types import Masks
 from hqtrack.video import open_sequence, read_image
 
@@ -77,7 +76,6 @@ def _start(image: Path, known: dict[str, list[Any]], index: int, first: int) -> 
         for name, regions in known.items()
         if not is_special(regions[index]) and all(map(is_special, regions[first:index]))
     ]
-    regions = [known[name][index] for name in names]
+    regions = [from_toolkit(known[name][index]) for name in names]
     height, width = read_image(image).shape[:2]
-    masks = [to_mask(Region(r.mask, *r.offset), height, width) for r in regions]
-    return Start(image, names, np.array(masks, np.bool_).reshape(-1, height, width))
+    return Start(image, names, to_masks(regions, height, width))

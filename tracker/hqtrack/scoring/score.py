@@ -22,10 +22,6 @@ from hqtrack.video import Sequence
 Observer: TypeAlias = Callable[[Observed], None]
 
 
-def _ignore(observed: Observed) -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class Score:
     """Region similarity (J) and boundary measure (F) in [0, 1], VOTS measures, and speed.
@@ -55,7 +51,7 @@ def score_sequence(
     tracker: Tracker,
     sequence: Annotated,
     advance: Callable[[], None] = lambda: None,
-    observe: Observer = _ignore,
+    observe: Observer = lambda observed: None,
 ) -> Score:
     """Track the objects of the first frame; mean of J and F over frames, then objects.
 
@@ -116,7 +112,7 @@ def numbers(score: Score) -> dict[str, float | None]:
 def score_sequences(
     tracker: Tracker,
     sequences: Iterable[Annotated],
-    observer: Callable[[Annotated, ExitStack], Observer] = lambda *_: _ignore,
+    observer: Callable[[Annotated, ExitStack], Observer] | None = None,
 ) -> dict[str, Score]:
     """The score of each sequence by its name; shows progress on stderr.
 
@@ -129,8 +125,8 @@ def score_sequences(
             task = progress.add_task(sequence.name, total=len(sequence) - 1)
             advance = partial(progress.advance, task)
             with ExitStack() as stack:
-                observe = observer(sequence, stack)
-                scores[sequence.name] = score_sequence(tracker, sequence, advance, observe)
+                observe = [] if observer is None else [observer(sequence, stack)]
+                scores[sequence.name] = score_sequence(tracker, sequence, advance, *observe)
     return scores
 
 

@@ -16,9 +16,10 @@ import numpy as np
 import trax  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, one_line
+from hqtrack.files import Journal
 from hqtrack.masks import check_next_image
-from hqtrack.regions import MAX_RUNS, Region, to_mask, to_region
+from hqtrack.regions import MAX_RUNS, Region, from_trax, to_masks, to_region
 from hqtrack.stages import Stage, StageClock, stage, timing
 from hqtrack.tracker import Tracked, Tracker
 from hqtrack.types import Image, Masks, Scores
@@ -134,7 +135,7 @@ def serve(
     except Exception as error:
         report(error)
         forward()
-        server.quit(_one_line(error))
+        server.quit(_reason(error))
         return False
 
 
@@ -180,9 +181,7 @@ def _track(video: JoinedVideo, image: Image, new: Masks, path: Path) -> Tracked:
 def _masks(objects: list[Any], image: Image) -> Masks:
     """The masks [N,H,W] of TraX objects."""
     height, width = image.shape[:2]
-    regions = [Region(region.array(), *region.offset()) for region, _ in objects]
-    masks = [to_mask(region, height, width) for region in regions]
-    return np.array(masks, np.bool_).reshape(-1, height, width)
+    return to_masks([from_trax(region) for region, _ in objects], height, width)
 
 
 def _objects(tracked: Tracked) -> list[Any]:
@@ -214,10 +213,9 @@ def report(error: Exception) -> None:
         traceback.print_exception(error)
 
 
-def _one_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """The error as one line of ASCII, which TraX can transmit as a reason."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.encode("ascii", "replace").decode("ascii").replace('"', "'")
+    return one_line(error).encode("ascii", "replace").decode("ascii").replace('"', "'")
 
 
 def serve_client(name: str, build: Callable[[str], Tracker], channel: Channel) -> int:
@@ -271,8 +269,8 @@ def _tracing(tracker: Tracker) -> Iterator[Answered]:
         yield lambda tracked: None
         return
     clock = StageClock(_wait_for_device)
-    with open(path, "w", encoding="utf-8") as file, timing(clock):
-        yield Trace(file, tracker, clock).answered
+    with Journal(Path(path)) as journal, timing(clock):
+        yield Trace(journal, tracker, clock).answered
 
 
 def _wait_for_device() -> None:
@@ -298,4 +296,4 @@ def _refuse(name: str, error: Exception, channel: Channel) -> None:
         server = _greet(name)
         if channel.client_speaks(_REFUSAL_SECONDS):
             server.wait()
-            server.quit(_one_line(error))
+            server.quit(_reason(error))

@@ -1,14 +1,13 @@
 """The trace of a tracker process: a file with a line per frame, for ``hqtrack debug``."""
 
-import json
 import time
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqtrack.files import journal_lines
+from hqtrack.files import Journal, journal_lines
 from hqtrack.selection import Selection
 from hqtrack.stages import StageClock
 from hqtrack.tracker import Step, Tracker, last_step
@@ -34,13 +33,38 @@ class TracedFrame(NamedTuple):
     proposed: list[str] | None
     memory: list[tuple[list[int], int]]
 
+    def step(self, size: tuple[int, ...]) -> Step | None:
+        """The step of the tracker, for all objects up to the last one tracked.
+
+        ``size``: (height, width) of the frame. None if the tracker does not tell.
+        """
+        if self.coarse is None:
+            return None
+        from hqtrack.memory import MemoryFrames  # imports torch, which debugging does not need
+
+        coarse = self._spread(self.coarse, size)
+        selection = proposed = None
+        if self.proposed is not None and self.refined is not None and self.iou is not None:
+            proposed = self._spread(self.proposed, size)
+            refined, iou = np.zeros(len(coarse), np.bool_), np.zeros(len(coarse), np.float32)
+            refined[self.tracked], iou[self.tracked] = self.refined, self.iou
+            chosen = np.where(refined[:, None, None], proposed, coarse)
+            selection = Selection(chosen, refined, iou)
+        memory = tuple(MemoryFrames(tuple(long), short) for long, short in self.memory)
+        return Step(coarse, proposed, selection, memory)
+
+    def _spread(self, encoded: list[str], size: tuple[int, ...]) -> Masks:
+        masks = np.zeros((max(self.tracked) + 1, *size), np.bool_)
+        masks[self.tracked] = [decode_mask(text, size[0], size[1]) for text in encoded]
+        return masks
+
 
 class Trace:
     """Writes a line per reply of a session; see ``TraceReader``."""
 
-    def __init__(self, file: TextIO, tracker: Tracker, clock: StageClock) -> None:
+    def __init__(self, journal: Journal, tracker: Tracker, clock: StageClock) -> None:
         """``clock``: the clock that times the session."""
-        self._file = file
+        self._journal = journal
         self._tracker = tracker
         self._clock = clock
 
@@ -58,7 +82,7 @@ class Trace:
             None if proposed is None else list(map(encode_mask, proposed)),
             [] if step is None else [(list(read[0]), read[1]) for read in step.memory],
         )
-        print(json.dumps(frame._asdict()), file=self._file, flush=True)
+        self._journal.append(frame._asdict())
 
 
 class TraceReader:
@@ -79,26 +103,3 @@ class TraceReader:
             if time.monotonic() > deadline:
                 return None
             time.sleep(0.002)
-
-
-def _step(traced: TracedFrame, coarse: list[str], size: tuple[int, ...]) -> Step:
-    """The step of the tracker, for all objects up to the last one tracked."""
-    from hqtrack.memory import MemoryFrames  # imports torch, which debugging itself does not need
-
-    count = max(traced.tracked) + 1
-
-    def spread(encoded: list[str]) -> Masks:
-        masks = np.zeros((count, *size), np.bool_)
-        masks[traced.tracked] = [decode_mask(text, size[0], size[1]) for text in encoded]
-        return masks
-
-    coarse_masks = spread(coarse)
-    selection = proposed = None
-    if traced.proposed is not None and traced.refined is not None and traced.iou is not None:
-        proposed = spread(traced.proposed)
-        refined, iou = np.zeros(count, np.bool_), np.zeros(count, np.float32)
-        refined[traced.tracked], iou[traced.tracked] = traced.refined, traced.iou
-        chosen = np.where(refined[:, None, None], proposed, coarse_masks)
-        selection = Selection(chosen, refined, iou)
-    memory = tuple(MemoryFrames(tuple(long), short) for long, short in traced.memory)
-    return Step(coarse_masks, proposed, selection, memory)

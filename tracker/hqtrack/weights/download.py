@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, one_line
 
 _SILENCE = 30.0
 """A transfer without a byte for so many seconds counts as interrupted."""
@@ -141,10 +141,9 @@ def _fetch(source: Remote, target: Path, check: Callable[[Path], None]) -> None:
     try:
         source.fetch(target)
     except Exception as error:  # the libraries raise many types
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise DownloadError(
-            f"could not download {target.name}: {reason}. Run the same command again to resume; "
-            f"without a connection, {by_hand}"
+            f"could not download {target.name}: {one_line(error)}. Run the same command again to "
+            f"resume; without a connection, {by_hand}"
         ) from error
     try:
         check(target)
