@@ -21,13 +21,8 @@ from hqtrack.video import Sequence, read_image
 REGISTRY = Path(__file__).resolve().parents[3] / "trackers.ini"
 """The file from which the toolkit starts our trackers, at the top of a checkout."""
 
-<<<<<<< HEAD
 _OWN_REGISTRY = "trackers.ini"
 
-_EMPTY = Region(np.zeros((1, 1), np.uint8), 0, 0)
-
-=======
->>>>>>> 1893ff7 (One owner for an error in one line, for regions and masks, for what is expected of a measurement; findings are printed by commands; no private name crosses modules)
 
 def find_registry() -> Path:
     """The registry of the checkout, or the one that ships with an installed package."""
