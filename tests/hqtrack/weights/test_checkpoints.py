@@ -12,9 +12,12 @@ from torch import Tensor
 from hqsam import build_hqsam
 from hqtrack.commands import weights as weights_command
 from hqtrack.errors import InputError, MissingFileError
+from hqtrack.files import shipped
+from hqtrack.light import LIGHT_VMOS
 from hqtrack.weights import checkpoints as weights
 from hqtrack.weights.download import DownloadError
 from tests.helpers.server import serve
+from vmos import VMOS, VMOSConfig
 
 NAME = "hqsam_vit_tiny"
 FILE = "sam_hq_vit_tiny.pth"
@@ -115,6 +118,55 @@ def test_load_truncated(tmp_path: Path, suffix: str, kept: float) -> None:
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(InputError, match="truncated or something else"):
         weights.load(path)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_load_values_that_are_no_numbers(
+    tmp_path: Path, suffix: str, value: float, dtype: torch.dtype
+) -> None:
+    path = tmp_path / f"x.{suffix}"
+    bad = torch.zeros(3, 5, dtype=dtype)
+    bad[1, 2] = value
+    tensors = {"a": torch.ones(2), "none": torch.ones(0), "count": torch.tensor(3), "b": bad}
+    torch.save(tensors, path) if suffix == "pth" else save_file(tensors, path)
+    with pytest.raises(InputError, match=r"is damaged: b has values that are no numbers"):
+        weights.load(path)
+    bad[1, 2] = 7
+    torch.save(tensors, path) if suffix == "pth" else save_file(tensors, path)
+    assert list(weights.load(path)) != []
+
+
+@pytest.mark.parametrize("place", [0, 0.5, 0.999999])
+def test_a_flipped_bit_of_what_is_shipped_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: float
+) -> None:
+    for name in ("light.safetensors", "SHA256SUMS"):
+        (tmp_path / name).write_bytes(shipped(name).read_bytes())
+    monkeypatch.setattr(weights, "shipped", lambda name: tmp_path / name)
+    path = weights.verify("light")
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"is damaged: its SHA-256 is .* install hqtrack"):
+        weights.load(path)
+    with pytest.raises(InputError, match="install"):
+        weights.verify("light")
+
+
+@pytest.mark.parametrize("name", ["vmos", "hqsam_vit_tiny", "hqsam_vit_b", "light"])
+def test_the_sizes_are_those_of_the_networks(name: str) -> None:
+    with torch.device("meta"):
+        match name:
+            case "vmos":
+                network: torch.nn.Module = VMOS(VMOSConfig())
+            case "light":
+                network = VMOS(LIGHT_VMOS)
+            case _:
+                network = build_hqsam(name.removeprefix("hqsam_"))
+    taken = sum(value.numel() * 4 for value in network.state_dict().values())
+    assert weights.KNOWN[name].megabytes == round(taken / 1e6)
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])

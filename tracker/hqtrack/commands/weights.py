@@ -10,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `hqtrack weights`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser(
-        "list", help="show each checkpoint, its licence, its page and whether it is there"
+        "list", help="show each checkpoint, its size, licence and page, and whether it is there"
     )
     path = actions.add_parser("path", help="print the path of a file; without NAME, the folder")
     path.add_argument("name", metavar="NAME", nargs="?")
@@ -46,12 +46,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_list() -> None:
-    """Print a line per checkpoint: name, whether it is there, file, licence, page."""
+    """Print a line per checkpoint: name, whether it is there, file, size, licence, page."""
     rows = [
         (
             checkpoint.name,
             "present" if checkpoint.path().is_file() else "missing",
             checkpoint.file,
+            _size(checkpoint),
             checkpoint.licence,
             checkpoint.source.page if checkpoint.source else "part of hqtrack",
         )
@@ -63,3 +64,10 @@ def _print_list() -> None:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         )
     print(f"folder: {checkpoints.folder()}", file=sys.stderr)
+
+
+def _size(checkpoint: checkpoints.Checkpoint) -> str:
+    """The size of the file, or what it will be about."""
+    if checkpoint.path().is_file():
+        return f"{checkpoint.path().stat().st_size / 1e6:.0f} MB"
+    return f"about {checkpoint.megabytes} MB"

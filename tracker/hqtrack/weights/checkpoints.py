@@ -1,5 +1,6 @@
 """The known checkpoints: their files, their sources, and whether they are intact."""
 
+import hashlib
 import os
 import zipfile
 from collections.abc import Callable, Mapping
@@ -19,13 +20,15 @@ if TYPE_CHECKING:  # importing torch takes seconds, and most of these functions 
 class Checkpoint:
     """A file of weights.
 
-    name: its name in `find` and on the command line. file: its name on disk. licence: its terms of
-    use. source: where to download it, None for the weights that are part of hqtrack. build: builds
-    the network from the weights; raises ValueError if they are those of another network.
+    name: its name in `find` and on the command line. file: its name on disk. megabytes: the size of
+    its weights in float32, about that of the file. licence: its terms of use. source: where to
+    download it, None for the weights that are part of hqtrack. build: builds the network from the
+    weights; raises ValueError if they are those of another network.
     """
 
     name: str
     file: str
+    megabytes: int
     licence: str
     source: Remote | None
     build: Callable[[Mapping[str, "Tensor"]], object]
@@ -50,7 +53,7 @@ def _build_light(weights: Mapping[str, "Tensor"]) -> object:
     return build_vmos(LIGHT_VMOS, weights)
 
 
-def _hqsam(variant: str) -> Checkpoint:
+def _hqsam(variant: str, megabytes: int) -> Checkpoint:
     def build(weights: Mapping[str, "Tensor"]) -> object:
         from hqsam import build_hqsam
 
@@ -58,7 +61,8 @@ def _hqsam(variant: str) -> Checkpoint:
 
     file = f"sam_hq_{variant}.pth"
     licence = "Apache-2.0 (github.com/SysCV/sam-hq)"
-    return Checkpoint(f"hqsam_{variant}", file, licence, HubFile("lkeab/hq-sam", file), build)
+    source = HubFile("lkeab/hq-sam", file)
+    return Checkpoint(f"hqsam_{variant}", file, megabytes, licence, source, build)
 
 
 _VMOS_FILE = "save_step_42000.pth"
@@ -69,15 +73,16 @@ KNOWN = {
         Checkpoint(
             "vmos",
             _VMOS_FILE,
+            125,
             "MIT (github.com/jiawen-zhu/HQTrack)",
             DriveFile("1Hh10hLtz3YL_zE3PfBCiLB0tvj3Yvv26", _VMOS_FILE),
             _build_vmos,
         ),
-        _hqsam("vit_tiny"),
-        _hqsam("vit_b"),
-        _hqsam("vit_l"),
-        _hqsam("vit_h"),
-        Checkpoint("light", "light.safetensors", "MIT (part of hqtrack)", None, _build_light),
+        _hqsam("vit_tiny", 42),
+        _hqsam("vit_b", 379),
+        _hqsam("vit_l", 1255),
+        _hqsam("vit_h", 2571),
+        Checkpoint("light", "light.safetensors", 11, "MIT (part of hqtrack)", None, _build_light),
     )
 }
 
@@ -182,13 +187,15 @@ def load(path: Path | str) -> dict[str, "Tensor"]:
 
     If the format allows it, they are read from disk only when used. They may be at the top level
     or under "state_dict" or "model". Raises MissingFileError if there is no such file, InputError
-    if it is truncated or contains something else.
+    if it is truncated or contains something else, if a value is NaN or infinite, or if a file that
+    is part of hqtrack has another checksum than in `SHA256SUMS`.
     """
     from safetensors.torch import load_file
 
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"there are no weights at {path}: give a .pth or .safetensors file")
+    _check_sum(path)
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
     except Exception as error:  # its type depends on the damage
@@ -196,7 +203,37 @@ def load(path: Path | str) -> dict[str, "Tensor"]:
             f"{path} cannot be read as weights, it is truncated or something else "
             f"({type(error).__name__}): get it again"
         ) from error
-    return _tensors(path, content)
+    tensors = _tensors(path, content)
+    _check_finite(path, tensors)
+    return tensors
+
+
+def _check_sum(path: Path) -> None:
+    """Raise InputError if this is a file that is part of hqtrack and has changed since."""
+    if path.absolute() != shipped(path.name).absolute():
+        return
+    lines = shipped("SHA256SUMS").read_text(encoding="ascii").splitlines()
+    sums = {name: checksum for checksum, name in (line.split() for line in lines)}
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if sums.get(path.name) != found:
+        raise InputError(
+            f"{path} is damaged: its SHA-256 is {found}, and not the one in SHA256SUMS beside it; "
+            "install hqtrack again"
+        )
+
+
+def _check_finite(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
+    """Raise InputError where a value is not finite; every mask would come out empty."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        # NaN is both the lowest and the highest; no copy of the tensor is made
+        if not all(bound.isfinite() for bound in tensor.aminmax()):
+            raise InputError(
+                f"{path} is damaged: {name} has values that are no numbers (NaN or infinite); get "
+                "it again"
+            )
 
 
 def _load_pickle(path: Path) -> object:
