@@ -1,4 +1,4 @@
-"""HQ-SAM: masks of high quality from points, boxes and masks, on top of Segment Anything."""
+"""HQ-SAM: high-quality masks from points, boxes and masks, based on Segment Anything."""
 
 from hqsam.checkpoint import VARIANTS, build_hqsam
 from hqsam.decoder import Prediction

@@ -1,4 +1,4 @@
-"""HQ-SAM from a variant's name and the weights of an official checkpoint."""
+"""Builds HQ-SAM from a variant's name and the weights of an official checkpoint."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from hqsam.encoder import ViTEncoder
 from hqsam.sam import HQSam
 from hqsam.tiny_vit import TinyViTEncoder
 
-# Width, depth, heads and the blocks with global attention.
+# Width, depth, heads, and the blocks with global attention.
 _VITS = {
     "vit_b": (768, 12, 12, (2, 5, 8, 11)),
     "vit_l": (1024, 24, 16, (5, 11, 17, 23)),
@@ -25,10 +25,10 @@ VARIANTS = tuple(_EARLY_DIMS)
 def build_hqsam(variant: str, state_dict: Mapping[str, Tensor] | None = None) -> HQSam:
     """Build HQ-SAM in evaluation mode, on the CPU.
 
-    variant: one of `VARIANTS`. state_dict: the tensors of a released `sam_hq_*.pth`, keys with or
-    without `module.` before them; the model keeps these tensors, without a copy where they are
-    float32. Without it the weights are random. Raises ValueError for an unknown variant and for
-    weights of another model, naming the keys that are missing, unknown or of another shape.
+    variant: one of `VARIANTS`. state_dict: the tensors of a released `sam_hq_*.pth`, with or
+    without the prefix `module.` in their keys; the model uses these tensors, without a copy if they
+    are float32. Without it the weights are random. Raises ValueError for an unknown variant and for
+    weights of another model; the message names keys that are missing, unknown or misshapen.
     """
     if variant not in VARIANTS:
         raise ValueError(
@@ -60,7 +60,7 @@ def _check(variant: str, expected: Mapping[str, Tensor], weights: Mapping[str, T
     not_tensors = [key for key, value in weights.items() if not isinstance(value, Tensor)]
     if not_tensors:
         raise ValueError(
-            f"HQ-SAM needs a plain dict of tensors, but {_some(not_tensors)} are none: "
+            f"HQ-SAM needs a plain dict of tensors, but {_some(not_tensors)} are not tensors: "
             "give the contents of sam_hq_*.pth"
         )
     problems = []
@@ -90,7 +90,7 @@ def _check(variant: str, expected: Mapping[str, Tensor], weights: Mapping[str, T
 
 
 def _variant_of(weights: Mapping[str, Tensor]) -> str | None:
-    """The variant some HQ-SAM weights belong to, by the width of their image encoder."""
+    """The variant of HQ-SAM weights, from the width of their image encoder."""
     if _VARIANT_KEY not in weights:
         return None
     dim = weights[_VARIANT_KEY].shape[0]
@@ -98,6 +98,6 @@ def _variant_of(weights: Mapping[str, Tensor]) -> str | None:
 
 
 def _some(names: list[str]) -> str:
-    """The first few of a list, and how many more there are."""
+    """The first few names of a list, and the number of others."""
     rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + rest

@@ -25,8 +25,8 @@ _MASK_TOKENS = 4
 class Prediction(NamedTuple):
     """One mask per prompt.
 
-    logits: [B,1,256,256] over the padded network input, foreground where positive; they can go
-        back in as a mask prompt.
+    logits: [B,1,256,256] over the padded network input, positive in the foreground; they can be
+        used as a mask prompt.
     scores: [B,1] predicted IoU of the SAM mask, unclamped.
     """
 
@@ -35,10 +35,10 @@ class Prediction(NamedTuple):
 
 
 class AllMasks(NamedTuple):
-    """Everything the decoder predicts for B prompts.
+    """All predictions of the decoder for B prompts.
 
-    sam: [B,4,256,256] logits of SAM's masks; the first is for single-mask mode.
-    hq: [B,1,256,256] logits of the HQ token, a correction to be added to a SAM mask.
+    sam: [B,4,256,256] logits of SAM's masks; the first is that of single-mask mode.
+    hq: [B,1,256,256] logits of the HQ token, a correction that is added to a SAM mask.
     scores: [B,4] predicted IoU of SAM's masks.
     """
 
@@ -109,8 +109,8 @@ class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
 
         features: [1,256,64,64]. hq_features: [1,32,256,256]. positions: [1,256,64,64].
         sparse: [B,P,256] points and box corners. dense: [B,256,64,64] mask prompts.
-        multimask: take the best-scored of SAM's three masks for ambiguous prompts, not the one
-        for single-mask mode. hq_token_only: give the HQ token's mask alone, not the sum of both.
+        multimask: use the best-scored of SAM's three masks for ambiguous prompts, not the mask of
+        single-mask mode. hq_token_only: return the HQ token's mask alone, not the sum of both.
         """
         masks = self.predict_masks(features, hq_features, positions, sparse, dense)
         if multimask:
@@ -131,7 +131,7 @@ class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
         sparse: Tensor,
         dense: Tensor,
     ) -> AllMasks:
-        """All masks of B prompts; arguments as in `forward`."""
+        """All masks of B prompts; the arguments are those of `forward`."""
         count = len(sparse)
         output = torch.cat([self.iou_token.weight, self.mask_tokens.weight, self.hf_token.weight])
         tokens = torch.cat([output.expand(count, -1, -1), sparse], dim=1)

@@ -1,4 +1,4 @@
-"""The image encoder of HQ-SAM: SAM's ViT, which also hands out its early features."""
+"""The image encoder of HQ-SAM: SAM's ViT, which also returns its early features."""
 
 from functools import partial
 from typing import NamedTuple
@@ -22,7 +22,7 @@ EMBED_DIM = 256
 """Channels of the features, prompts and decoder."""
 
 _MASK_ELEMENTS = 2**25
-"""Most elements of the attention bias held at once (128 MiB in float32)."""
+"""Most elements of the attention bias in memory at the same time (128 MiB in float32)."""
 
 
 class ChannelNorm(LayerNorm2d):  # type: ignore[misc]
@@ -37,11 +37,11 @@ class ChannelNorm(LayerNorm2d):  # type: ignore[misc]
 
 
 class EncodedImage(NamedTuple):
-    """What the image encoder gives.
+    """The output of the image encoder.
 
-    features: [1,256,64,64], what SAM's decoder reads.
+    features: [1,256,64,64], the input of SAM's decoder.
     early: [1,64,64,C], tokens after the first block with global attention (TinyViT: after the
-        second stage), where fine detail is still present (HQ-SAM, Global-local Fusion).
+        second stage), which still contain fine detail (HQ-SAM, Global-local Fusion).
     """
 
     features: Tensor
@@ -61,8 +61,8 @@ def make_neck(dim: int) -> nn.Sequential:
 def position_attention(qkv: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """SAM's attention among the tokens of H x W maps, with decomposed relative positions.
 
-    The position bias enters as the additive mask, for a few heads at a time: the bias of all heads
-    of a global block would take 805 MB in vit_b.
+    The position bias is the additive mask, for a few heads at a time, because the bias of all heads
+    of a global block takes 805 MB in vit_b.
 
     qkv: [B,H*W,3,heads,d], queries, keys and values. rows: [2H-1,d], columns: [2W-1,d], for the
     offsets of a query from a key, the most negative first. Returns [B,H*W,heads,d].
@@ -88,7 +88,7 @@ class FusedAttention(Attention):  # type: ignore[misc]
     attend = staticmethod(position_attention)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend among the tokens of each [B,H,W,C] map or window; same shape out."""
+        """Attend among the tokens of each [B,H,W,C] map or window; returns the same shape."""
         qkv = self.qkv(x).flatten(1, 2).unflatten(2, (3, self.num_heads, -1))
         out = self.attend(qkv, self.rel_pos_h, self.rel_pos_w)
         projected: Tensor = self.proj(out.reshape(x.shape))

@@ -1,7 +1,8 @@
 """A Triton kernel of SAM's attention with decomposed relative positions.
 
-For inference on CUDA: `fuse` puts it into a model. It has no gradients. `position_attention` of
-`hqsam.encoder` is the reference. Under TRITON_INTERPRET=1 it takes tensors on the CPU, too.
+It is for inference on CUDA and has no gradients; `fuse` installs it in a model.
+`hqsam.encoder.position_attention` is the reference. Under TRITON_INTERPRET=1 it accepts tensors on
+the CPU, too.
 """
 
 import torch
@@ -14,19 +15,19 @@ from hqsam.encoder import FusedAttention
 from hqsam.sam import HQSam
 
 _KEYS = 64
-"""Keys that are matched at a time: a row of a map, several of a window."""
+"""Keys that a program matches at a time: a row of a map, several rows of a window."""
 
 _SIDE = 16
-"""Tensor cores multiply no smaller matrices."""
+"""The smallest matrices that tensor cores multiply."""
 
 _LARGE = 1024
-"""From so many tokens on a program takes 128 queries instead of 64."""
+"""From this number of tokens on, a program handles 128 queries instead of 64."""
 
 
 def fuse(model: HQSam, fused: bool = True) -> None:
-    """Make the image encoder compute with this kernel from now on, or with the plain function.
+    """Install this kernel in the image encoder, or with `fused=False` the plain function.
 
-    Without effect on TinyViT, which has another attention.
+    This has no effect on TinyViT, which has another attention.
     """
     for module in model.image_encoder.modules():
         if isinstance(module, FusedAttention):
@@ -34,9 +35,9 @@ def fuse(model: HQSam, fused: bool = True) -> None:
 
 
 def position_attention(qkv: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """What `hqsam.encoder.position_attention` does; neither scores nor their bias are kept.
+    """Like `hqsam.encoder.position_attention`, but stores neither scores nor their bias.
 
-    All that is kept is each query's product with the offsets, [B,N,heads,2H-1 + 2W-1].
+    It only stores each query's product with the offsets, [B,N,heads,2H-1 + 2W-1].
     """
     if torch.is_grad_enabled() and any(part.requires_grad for part in (qkv, rows, columns)):
         raise RuntimeError("the kernel has no gradients: train a model that was not fused")
@@ -82,7 +83,7 @@ def _attend(
     PADDED_WIDTH: tl.constexpr,
     DEPTH_PADDED: tl.constexpr,
 ):
-    """Each program: some queries of one head of one map or window."""
+    """Each program handles some queries of one head of one map or window."""
     TOKENS: tl.constexpr = HEIGHT * WIDTH
     ROWS: tl.constexpr = KEYS // PADDED_WIDTH
     OFFSETS: tl.constexpr = 2 * HEIGHT - 1 + 2 * WIDTH - 1

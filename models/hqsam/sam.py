@@ -1,4 +1,4 @@
-"""HQ-SAM as one module: an image is encoded once, then asked for masks any number of times."""
+"""HQ-SAM as one module: encodes an image once, then predicts masks for any number of prompts."""
 
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ _PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 class ImageEmbedding(NamedTuple):
-    """What is computed once per image, whatever the prompts.
+    """The features of an image, which do not depend on prompts.
 
     features: [1,256,64,64]. hq_features: [1,32,256,256], early and final features fused.
-    image_size: (height, width) of the image. input_size: (height, width) it was resized to; the
-    rest of the 1024 x 1024 input is padding.
+    image_size: (height, width) of the image. input_size: (height, width) after resizing; the rest
+    of the 1024 x 1024 input is padding.
     """
 
     features: Tensor
@@ -32,7 +32,7 @@ class ImageEmbedding(NamedTuple):
 class HQSam(nn.Module):
     """Segment Anything in High Quality (Ke et al., 2023).
 
-    All tensors that come out are on the device of the parameters. Points and boxes are in pixels
+    All returned tensors are on the device of the parameters. Points and boxes are in pixels
     of the image, (x, y) with the origin at the centre of the top-left pixel.
     """
 
@@ -46,9 +46,8 @@ class HQSam(nn.Module):
     def embed(self, image: Tensor) -> ImageEmbedding:
         """Encode an RGB image [H,W,3] uint8.
 
-        The longest side is resized to 1024 pixels, the rest padded; on a GPU, if the image is
-        there, else as published. Raises ValueError for another
-        shape or type.
+        The longest side is resized to 1024 pixels and the rest is padded. An image on a GPU is
+        resized there, any other image as published. Raises ValueError for another shape or type.
         """
         shape = list(image.shape)
         if image.dtype != torch.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
@@ -85,9 +84,9 @@ class HQSam(nn.Module):
 
         points: [B,P,2] (x, y). labels: [B,P], 1 = foreground, 0 = background, -1 = no point.
         boxes: [B,4] left, top, right, bottom. masks: [B,1,256,256] logits, from a `Prediction`.
-        multimask: choose the best-scored of SAM's three masks for ambiguous prompts, as HQTrack
-        does; otherwise its single mask. hq_token_only: the HQ token's mask alone, not its sum with
-        SAM's. Raises ValueError where the prompts do not fit each other or the image.
+        multimask: use the best-scored of SAM's three masks for ambiguous prompts, as HQTrack does;
+        otherwise the mask of single-mask mode. hq_token_only: return the HQ token's mask alone, not
+        its sum with SAM's. Raises ValueError if the prompts do not fit each other or the image.
         """
         _check_prompts(embedding.image_size, points, labels, boxes, masks)
         weight = self.mask_decoder.iou_token.weight
@@ -119,14 +118,14 @@ class HQSam(nn.Module):
 
     @torch.inference_mode()
     def to_image(self, logits: Tensor, embedding: ImageEmbedding) -> Tensor:
-        """Cut the padding off logits [B,1,256,256] and resize them to the image, [B,1,H,W]."""
+        """Remove the padding of logits [B,1,256,256] and resize them to the image, [B,1,H,W]."""
         height, width = embedding.input_size
         square = F.interpolate(logits.float(), (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")
         return F.interpolate(square[..., :height, :width], embedding.image_size, mode="bilinear")
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """RGB [...,3,H,W] from 0 to 255 -> the same with the mean off and the deviation divided out."""
+    """Normalise RGB [...,3,H,W] from 0 to 255 by the mean and standard deviation."""
     mean, std = (pixels.new_tensor(c).view(3, 1, 1) for c in (_PIXEL_MEAN, _PIXEL_STD))
     return (pixels - mean) / std
 
@@ -134,8 +133,8 @@ def normalise(pixels: Tensor) -> Tensor:
 def resize_longest_side(image: Tensor) -> Tensor:
     """Resize an image [H,W,3] uint8 so that its longest side has 1024 pixels, bilinear.
 
-    The published models were trained on Pillow's filter; the shortest side keeps one pixel at
-    least.
+    The published models were trained with Pillow's filter. The shortest side keeps at least one
+    pixel.
     """
     width, height = _resized_size(image)[::-1]
     resized = Image.fromarray(image.numpy()).resize((width, height), Image.Resampling.BILINEAR)
@@ -143,9 +142,9 @@ def resize_longest_side(image: Tensor) -> Tensor:
 
 
 def resize_on_device(image: Tensor) -> Tensor:
-    """`resize_longest_side` where the image is, without Pillow; grey levels differ by one at most.
+    """`resize_longest_side` on the image's device, without Pillow.
 
-    Pillow rounds between the two directions.
+    Grey levels differ by at most one, because Pillow rounds between the two directions.
     """
     pixels = image.permute(2, 0, 1).unsqueeze(0).float()
     size = _resized_size(image)
@@ -155,7 +154,7 @@ def resize_on_device(image: Tensor) -> Tensor:
 
 
 def _resized_size(image: Tensor) -> list[int]:
-    """Height and width of an image [H,W,3] whose longest side has become 1024 pixels."""
+    """Height and width of an image [H,W,3] after resizing its longest side to 1024 pixels."""
     scale = IMAGE_SIZE / max(image.shape[:2])
     return [max(1, int(side * scale + 0.5)) for side in image.shape[:2]]
 
@@ -193,6 +192,6 @@ def _check_prompts(
     if not inside.all():
         wrong = boxes[~inside][0].tolist()
         raise ValueError(
-            f"box {wrong} does not lie in the image of {width} x {height} pixels: give left, top, "
+            f"box {wrong} is not in the image of {width} x {height} pixels: give left, top, "
             "right, bottom in pixels, left <= right and top <= bottom"
         )

@@ -19,8 +19,8 @@ _CLASSES = 1000
 class WindowAttention(tiny_vit.Attention):
     """Attention within a window of `window` x `window` tokens, biased by distance.
 
-    The bias is looked up from its parameters on every call: a cached one would outlive the
-    loading of weights.
+    The bias is looked up from its parameters on every call, because a cached bias would be stale
+    after loading weights.
     """
 
     attention_bias_idxs: Tensor
@@ -67,7 +67,7 @@ class TinyViTEncoder(nn.Module):
         )
         self.patch_embed = nn.Sequential(OrderedDict(seq=stem))
         self.layers = nn.ModuleList(_make_stage(stage) for stage in range(len(_WIDTHS)))
-        # The classifier of the pre-training: never run, but part of the released file.
+        # the classifier of the pre-training, which never runs, but is part of the released file
         self.norm_head = nn.LayerNorm(_WIDTHS[-1])
         self.head = nn.Linear(_WIDTHS[-1], _CLASSES)
         self.neck = make_neck(_WIDTHS[-1])
@@ -85,7 +85,7 @@ class TinyViTEncoder(nn.Module):
 
 
 def _make_stage(stage: int) -> nn.Sequential:
-    """The blocks of a stage, then the change to the next one's width and stride."""
+    """The blocks of a stage, then the change to the width and stride of the next stage."""
     width = _WIDTHS[stage]
     blocks: list[nn.Module] = [
         tiny_vit.MBConv(width, width, 4.0, nn.GELU, 0.0)
@@ -98,14 +98,14 @@ def _make_stage(stage: int) -> nn.Sequential:
         wider = _WIDTHS[stage + 1]
         merging = tiny_vit.PatchMerging(width, wider, nn.GELU)
         if stage + 2 == len(_WIDTHS):
-            # Unlike the classifier, Light HQ-SAM ends at stride 16.
+            # unlike the classifier, Light HQ-SAM ends at stride 16
             merging.conv2 = tiny_vit.ConvNorm(wider, wider, 3, 1, 1, groups=wider)
         parts["downsample"] = merging
     return nn.Sequential(parts)
 
 
 def _rename_convolutions(module: nn.Module) -> None:
-    """Give the convolutions of timm's blocks the name they have in the released weights."""
+    """Give the convolutions of timm's blocks the names of the released weights."""
     for child in module.modules():
         if isinstance(child, tiny_vit.ConvNorm):
             convolution, norm = child.conv, child.bn

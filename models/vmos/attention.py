@@ -1,4 +1,4 @@
-"""Gated propagation: what attention carries from a memory, gated by the frame itself."""
+"""Gated propagation: attention carries values from memory, and the frame itself gates them."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from vmos.ops import Size, global_attention, local_attention, to_grid, to_tokens
 
 
 class LayerMemory(NamedTuple):
-    """What one layer remembers of one or more frames.
+    """The memory of one layer for one or more frames.
 
     Attributes:
         key: [B,M,a].
@@ -43,7 +43,7 @@ class LongTermAttention(Gated):
         self.carry = global_attention
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
-        """What the attention alone carries over: [B,N,C] for values [B,M,C]."""
+        """The output of attention alone: [B,N,C] for values [B,M,C]."""
         return self.carry(query, key, value)
 
     def forward(self, query: Tensor, memory: LayerMemory, gate: Tensor, size: Size) -> Tensor:
@@ -61,7 +61,7 @@ class ShortTermAttention(Gated):
         self.carry = local_attention
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
-        """What the attention alone carries over: [B,N,C] for values [B,N,C] of one frame."""
+        """The output of attention alone: [B,N,C] for values [B,N,C] of one frame."""
         bias = to_tokens(self.relative(to_grid(query, size)))
         return self.carry(query, key, value, bias, size, self.radius)
 
@@ -83,7 +83,7 @@ class SelfAttention(Gated):
         self.carry = global_attention
 
     def forward(self, visual: Tensor, identity: Tensor, size: Size) -> Tensor:
-        """Normed branches, both [B,N,d], of a frame of `size` (h, w) -> update [B,N,2d]."""
+        """Normalised branches, both [B,N,d], of a frame of `size` (h, w) -> update [B,N,2d]."""
         query = self.query_key(torch.cat([visual, identity], dim=-1))
         value = torch.cat([self.visual_value(visual), self.identity_value(identity)], dim=-1)
         gate = torch.cat([self.visual_gate(visual), self.identity_gate(identity)], dim=-1)

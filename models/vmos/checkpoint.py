@@ -10,7 +10,7 @@ from torch import Tensor
 from vmos.config import VMOSConfig
 from vmos.vmos import VMOS
 
-# Our name -> the official one; all that match apply, in this order.
+# Our name -> the official name; all matching rules apply, in this order.
 RENAMES = [
     (re.compile(pattern), name)
     for pattern, name in [
@@ -64,11 +64,11 @@ RENAMES = [
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that does not hold the weights of this VMOS."""
+    """A checkpoint does not contain the weights of this VMOS."""
 
 
 def official_name(key: str) -> str:
-    """What the official code calls this weight of ours."""
+    """The name of this weight in the official code."""
     for pattern, name in RENAMES:
         key = pattern.sub(name, key)
     return key
@@ -80,14 +80,15 @@ def build_vmos(
     """Make a VMOS in evaluation mode.
 
     Args:
-        config: its sizes; the released model's by default.
-        state_dict: its weights, copied; random without. Official names or ours, bare or under
-            "state_dict" or "model", with or without the prefix "module.". Whatever else is in it
-            is ignored, such as the weights that the released model never reads.
+        config: its sizes; by default those of the released model.
+        state_dict: its weights, which are copied; without it the weights are random. Names are
+            official or ours, at the top level or under "state_dict" or "model", with or without
+            the prefix "module.". Other entries are ignored, such as the weights that the released
+            model never reads.
 
     Raises:
-        CheckpointError: weights are missing or of another shape, and the message names them; or
-            this is no state dict at all.
+        CheckpointError: weights are missing or have another shape, and the message names them; or
+            this is not a state dict.
     """
     if state_dict is None:
         return VMOS(config or VMOSConfig()).eval()
@@ -115,7 +116,7 @@ def build_vmos(
 
 
 def _stored_tensors(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors in a checkpoint by name, without nesting and prefix."""
+    """The tensors of a checkpoint by name, without nesting and prefix."""
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(
             f"a checkpoint of VMOS is a dictionary of tensors, not a {type(checkpoint).__name__}: "

@@ -1,4 +1,4 @@
-"""What a VMOS is made of: the released HQTrack model by default, or the light one."""
+"""The sizes of a VMOS: by default the released HQTrack model; also the light one."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ class VMOSConfig:
     """Sizes of a video multi-object segmenter (HQTrack, Video Multi-object Segmenter).
 
     The encoder works at three strides: `stride` (the head), twice that (fine propagation) and
-    four times that (coarse propagation). Its first three levels have one stride each, further
-    levels stay at the coarse one.
+    four times that (coarse propagation). Its first three levels have one stride each; further
+    levels keep the coarse stride.
 
     Attributes:
-        objects: objects that one pass follows; more are followed in groups of this many.
+        objects: objects per pass; more objects are tracked in groups of this size.
         stride: input pixels per pixel of the finest feature map, 2 or 4.
-        encoder_widths: channels per encoder level, at least three; from the third level on equal.
+        encoder_widths: channels per encoder level, at least three levels; equal from the third on.
         encoder_depths: blocks per encoder level.
         encoder_groups: DCNv3 groups per encoder level; each divides the level's width.
         widths: channels of the head, of fine and of coarse propagation.
@@ -34,7 +34,7 @@ class VMOSConfig:
     norm_groups: int = 8
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the sizes do not fit together."""
+        """Raise ValueError if the sizes do not fit together."""
         levels = len(self.encoder_widths)
         if levels < 3 or {levels} != {len(self.encoder_depths), len(self.encoder_groups)}:
             raise ValueError(
@@ -69,7 +69,7 @@ class VMOSConfig:
 
     @property
     def coarse_stride(self) -> int:
-        """Input pixels per pixel of the coarse propagation; inputs are a multiple of it plus 1."""
+        """Input pixels per pixel of the coarse propagation; sides are a multiple of it plus 1."""
         return 4 * self.stride
 
 

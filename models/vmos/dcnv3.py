@@ -9,14 +9,14 @@ from torch.nn import functional as F
 POINTS = 9
 
 MARGIN = 2
-"""Zeros around a map: what lies further out is sampled there."""
+"""Width of the zero border around a map; samples further out are moved into it."""
 
 
 class DCNv3(nn.Module):
     """Deformable convolution v3 (InternImage, DCNv3 operator) with a 3x3 kernel and stride 1.
 
-    Every pixel and group samples its own nine positions, weighted by a softmax; positions
-    outside the map read zero.
+    Every pixel and group samples its own nine positions, weighted by a softmax. Positions outside
+    the map read zero.
     """
 
     def __init__(self, width: int, groups: int) -> None:
@@ -42,7 +42,7 @@ class DCNv3(nn.Module):
 def deformable_sample(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     """Weighted sum of nine bilinear samples per pixel and group.
 
-    Computed in float32: 16 bits cannot tell the columns of a wide map apart.
+    Computed in float32, because 16 bits cannot distinguish the columns of a wide map.
 
     Args:
         value: [B,h,w,G*c].
@@ -57,7 +57,7 @@ def deformable_sample(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
 
 
 def _positions(offset: Tensor) -> Tensor:
-    """Where to sample, (x, y) in pixels, [B,h,w,G,9,2]."""
+    """The sample positions (x, y) in pixels, [B,h,w,G,9,2]."""
     _, height, width, _, points, _ = offset.shape
     step = torch.arange(points, device=offset.device)
     kernel = torch.stack([step // 3 - 1, step % 3 - 1], dim=-1)
@@ -71,7 +71,7 @@ def _positions(offset: Tensor) -> Tensor:
 
 
 def _sample_grid(value: Tensor, position: Tensor, weight: Tensor) -> Tensor:
-    """`deformable_sample` by all samples, then their weighted sum."""
+    """`deformable_sample` that computes all samples, then their weighted sum."""
     batch, height, width, groups, points, _ = position.shape
     extent = torch.tensor([width, height], device=value.device)
     where = (2 * position + 1) / extent - 1
@@ -84,10 +84,10 @@ def _sample_grid(value: Tensor, position: Tensor, weight: Tensor) -> Tensor:
 
 
 def _sample_rows(value: Tensor, position: Tensor, weight: Tensor) -> Tensor:
-    """`deformable_sample` without the single samples: a weighted sum of 36 rows of a table.
+    """`deformable_sample` without single samples: a weighted sum of 36 rows of a table.
 
-    A row has the channels of a group at a pixel, a sample is a mixture of four rows. On a CPU
-    several times as fast, since the channels of a row lie side by side.
+    A row has the channels of a group at a pixel; a sample is a mixture of four rows. On a CPU this
+    is several times as fast, because the channels of a row are adjacent in memory.
     """
     batch, height, width, groups, points, _ = position.shape
     table = F.pad(value, (0, 0, MARGIN, MARGIN, MARGIN, MARGIN))
@@ -115,11 +115,11 @@ def _sample_rows(value: Tensor, position: Tensor, weight: Tensor) -> Tensor:
 
 
 class _WeightedRows(torch.autograd.Function):
-    """Sums of weighted rows of a table, with a gradient that is computed in the same way."""
+    """Weighted sums of rows of a table, with a gradient that is computed in the same way."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-        """Table [R,c], which rows [N,k], their weights [N,k] -> [N,c]."""
+        """Table [R,c], row indices [N,k], their weights [N,k] -> [N,c]."""
         ctx.save_for_backward(table, index, weight)
         return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
 
@@ -131,7 +131,7 @@ class _WeightedRows(torch.autograd.Function):
             variable = weight.detach().requires_grad_()
             sums = F.embedding_bag(index, table, per_sample_weights=variable, mode="sum")
         (to_weight,) = torch.autograd.grad(sums, variable, grad)
-        # what a row of the table gets is a weighted sum of rows of the gradient
+        # the gradient of a row of the table is a weighted sum of rows of the output's gradient
         read, order = index.flatten().sort()
         begin = torch.searchsorted(read, torch.arange(len(table), dtype=read.dtype))
         reader = order.div(index.shape[1], rounding_mode="floor")

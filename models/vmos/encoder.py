@@ -13,7 +13,7 @@ MLP_RATIO = 4
 
 
 class Features(NamedTuple):
-    """A frame as the encoder sees it; maps [B,C,h,w].
+    """The features of a frame; maps [B,C,h,w].
 
     Attributes:
         output: at the head's stride.
@@ -57,7 +57,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Deformable convolution and MLP, each pre-normed and scaled per channel."""
+    """Deformable convolution and MLP, each with a norm before it and a scale per channel after."""
 
     def __init__(self, width: int, groups: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Downsample(nn.Module):
 
 
 class Level(nn.Module):
-    """The blocks at one resolution, a norm, and the way to the next resolution if there is one."""
+    """The blocks at one resolution, a norm, and the downsampling to the next one, if any."""
 
     def __init__(self, width: int, depth: int, groups: int, next_width: int | None) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Level(nn.Module):
 
 
 class Encoder(nn.Module):
-    """InternImage, channels last inside, and a 1x1 projector."""
+    """InternImage, with channels last internally, and a 1x1 projector."""
 
     def __init__(self, config: VMOSConfig) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class Encoder(nn.Module):
         self.projector = nn.Conv2d(widths[-1], config.widths[2], 1)
 
     def forward(self, image: Tensor) -> Features:
-        """[B,3,h,w], normalised RGB, sides a multiple of the coarse stride plus 1 -> features."""
+        """Normalised RGB [B,3,h,w] -> features; h, w are multiples of the coarse stride plus 1."""
         x = self.stem(image)
         maps = []
         for level in self.levels:

@@ -10,7 +10,7 @@ from vmos.ops import Size, one_hot, to_tokens
 
 
 class Identity(NamedTuple):
-    """Which object is where, as tokens that propagation can carry; [B,tokens,C].
+    """The identity embedding of the objects, as tokens for propagation; [B,tokens,C].
 
     Attributes:
         coarse: at the coarse stride.
@@ -31,15 +31,15 @@ class IdentityBank(nn.Module):
         _, fine, coarse = config.widths
         self.coarse = nn.Conv2d(channels, coarse, stride + 1, stride, stride // 2)
         self.coarse_norm = nn.LayerNorm(coarse)
-        # The released model embeds for the fine stride at the coarse one, too, and enlarges.
+        # the released model computes the fine embedding at the coarse stride, too, and enlarges it
         self.fine = nn.Conv2d(channels, fine, stride + 1, stride, stride // 2)
         self.fine_norm = nn.LayerNorm(fine)
 
     def forward(self, labels: Tensor, fine_size: Size) -> Identity:
         """Label map [B,h,w] at the network's input size -> identity embedding.
 
-        Labels above the number of objects count as no label at all. `fine_size` is the size
-        (h, w) of the fine feature map.
+        Labels above the number of objects are ignored. `fine_size` is the size (h, w) of the fine
+        feature map.
         """
         masks = one_hot(labels, self.objects).to(self.coarse.weight.dtype)
         fine = self.fine_norm(self.fine(masks).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -1,8 +1,8 @@
-"""Triton kernels of what VMOS spends its time on; the plain functions are their reference.
+"""Triton kernels for the slow parts of VMOS; the plain functions are their reference.
 
-For inference on CUDA: `fuse` puts them into a model. They have no gradients. One is compiled for a
-type and for the widths of a network, never for the size of a frame or of the memory. Under
-TRITON_INTERPRET=1 they take tensors on the CPU, too.
+They are for inference on CUDA and have no gradients; `fuse` installs them in a model. Compilation
+depends on the data type and the widths of the network, never on the size of a frame or of memory.
+Under TRITON_INTERPRET=1 they accept tensors on the CPU, too.
 """
 
 from typing import Any
@@ -19,26 +19,26 @@ from vmos.ops import Size
 from vmos.vmos import VMOS
 
 _PAIRS = 64
-"""Pixels times groups that one program samples."""
+"""Pairs of pixel and group that one program samples."""
 
 _TILE = 8
 """Side of the square of queries that one program matches with its window."""
 
 _KEYS = 64
-"""Keys that are matched at a time."""
+"""Keys that a program matches at a time."""
 
 _CHANNELS = 256
-"""Most channels of values that one program carries; each such part scores anew."""
+"""Most channels of values that one program carries; each such part recomputes the scores."""
 
 _SHARED_MEMORY = 160 * 1024
-"""With less of it, in bytes, a program carries half as many channels."""
+"""If a GPU has less of it, in bytes, a program carries half as many channels."""
 
 _SIDE = 16
-"""Tensor cores multiply no smaller matrices."""
+"""The smallest matrices that tensor cores multiply."""
 
 
 def fuse(model: VMOS, fused: bool = True) -> None:
-    """Make the model compute with these kernels from now on, or with the plain functions again."""
+    """Install these kernels in the model, or with `fused=False` the plain functions."""
     for module in model.modules():
         if isinstance(module, DCNv3):
             module.sample = deformable_sample if fused else dcnv3.deformable_sample
@@ -49,7 +49,7 @@ def fuse(model: VMOS, fused: bool = True) -> None:
 
 
 def deformable_sample(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
-    """What `vmos.dcnv3.deformable_sample` does; the result has the type of `value`."""
+    """Like `vmos.dcnv3.deformable_sample`; the result has the type of `value`."""
     _refuse_gradients(value, offset, weight)
     batch, height, width, groups, points, _ = offset.shape
     channels = value.shape[3] // groups
@@ -72,7 +72,7 @@ def deformable_sample(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
 
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """What `vmos.ops.global_attention` does; no scores are kept."""
+    """Like `vmos.ops.global_attention`, but stores no scores."""
     _refuse_gradients(query, key, value)
     batch, tokens, depth = query.shape
     out = torch.empty(batch, tokens, value.shape[2], dtype=value.dtype, device=value.device)
@@ -94,7 +94,7 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def local_attention(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor, size: Size, radius: int
 ) -> Tensor:
-    """What `vmos.ops.local_attention` does; no scores are kept."""
+    """Like `vmos.ops.local_attention`, but stores no scores."""
     _refuse_gradients(query, key, value, bias)
     batch, _, depth = query.shape
     height, width = size
@@ -124,7 +124,7 @@ def _most_channels(device: torch.device) -> int:
 
 
 def _attention_sizes(depth: int, width: int, most_channels: int = _CHANNELS) -> dict[str, Any]:
-    """The sizes for which an attention is compiled, from the channels of keys and of values."""
+    """The compile-time sizes of an attention, from the channels of keys and of values."""
     return {
         "DEPTH": depth,
         "WIDTH": width,
@@ -157,7 +157,7 @@ def _sample(
     PAIRS: tl.constexpr,
     PADDED: tl.constexpr,
 ):
-    """Each program: some pairs of pixel and group, all channels of the group."""
+    """Each program handles some pairs of pixel and group, with all channels of the group."""
     pair = tl.program_id(0) * PAIRS + tl.arange(0, PAIRS)
     channel = tl.arange(0, PADDED)
     known = pair < pairs
@@ -171,7 +171,7 @@ def _sample(
         strength = tl.load(weight + place, known, 0.0).to(tl.float32)
         across = tl.load(offset + 2 * place, known, 0.0).to(tl.float32)
         down = tl.load(offset + 2 * place + 1, known, 0.0).to(tl.float32)
-        # as far outside as to be zero at every corner is far enough for an integer
+        # clip to a place where every corner is zero, so that the position fits an integer
         x = tl.minimum(tl.maximum(column + (point // 3 - 1) + across, -2.0), width + 1.0)
         y = tl.minimum(tl.maximum(row + (point % 3 - 1) + down, -2.0), height + 1.0)
         left, top = tl.floor(x), tl.floor(y)
@@ -192,7 +192,7 @@ def _sample(
 
 @triton.jit
 def _absorb(scores, values, carried, total, peak):
-    """One step of a softmax that sees its scores [q,k] and values [k,c] a block at a time."""
+    """One step of a softmax that gets its scores [q,k] and values [k,c] block by block."""
     higher = tl.maximum(peak, tl.max(scores, 1))
     shrink = tl.exp(peak - higher)
     weights = tl.exp(scores - higher[:, None])
@@ -218,7 +218,7 @@ def _attend_globally(
     DEPTH_PADDED: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Each program: some queries of one video, some channels of the values."""
+    """Each program handles some queries of one video and some channels of the values."""
     at = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     video = tl.program_id(2).to(tl.int64)
@@ -270,7 +270,7 @@ def _attend_locally(
     DEPTH_PADDED: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Each program: a square tile of queries of one video, some channels of the values."""
+    """Each program handles a tile of queries of one video and some channels of the values."""
     REACH: tl.constexpr = TILE + 2 * RADIUS
     WINDOW: tl.constexpr = 2 * RADIUS + 1
     across = (width + TILE - 1) // TILE

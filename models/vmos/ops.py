@@ -1,4 +1,4 @@
-"""Pure functions on tensors: layouts, labels, resizing, attention without large matrices."""
+"""Pure functions on tensors: layouts, labels, resizing, and attention without large matrices."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Queries and keys whose scores exist at a time; few enough for a CPU's cache.
+# Number of queries and keys whose scores exist at the same time; they fit in a CPU's cache.
 QUERIES_AT_A_TIME = 256
 KEYS_AT_A_TIME = 2048
 
 # Side of the square tiles in which local attention is computed, in feature pixels.
 TILE = 8
 
-# Frames of up to this many pixels are attended to at once, without tiles.
+# Frames of up to this many pixels are matched in one piece, without tiles.
 SMALL = 32 * 32
 
-# Score of a key that must not be seen: its softmax weight is exactly zero, and yet a query
-# without any visible key (padding) has finite values and gradients.
+# Score of an invisible key: its softmax weight is exactly zero, but a query without any visible
+# key (padding) still has finite values and gradients.
 UNSEEN = -1e8
 
 Size: TypeAlias = Sequence[int]
@@ -37,7 +37,7 @@ def to_grid(tokens: Tensor, size: Size) -> Tensor:
 
 
 def resize(grid: Tensor, size: Size) -> Tensor:
-    """Bilinear resize of [B,C,h,w] to `size` (height, width), corner pixels onto corner pixels."""
+    """Bilinear resize of [B,C,h,w] to `size` (height, width), with aligned corner pixels."""
     if tuple(grid.shape[-2:]) == tuple(size):
         return grid
     return F.interpolate(grid, size=list(size), mode="bilinear", align_corners=True)
@@ -48,7 +48,7 @@ def one_hot(labels: Tensor, objects: int) -> Tensor:
 
     Args:
         labels: [B,h,w] integers; 0 is the background, k is object k.
-        objects: objects that have a channel.
+        objects: number of objects with a channel.
 
     Returns:
         [B,objects+1,h,w] float32 of 0 and 1; a label above `objects` is 0 in every channel.
@@ -66,27 +66,27 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         value: [B,M,C].
 
     Returns:
-        [B,N,C]. The scores of at most `QUERIES_AT_A_TIME` queries exist at once, without
-        gradients against `KEYS_AT_A_TIME` keys.
+        [B,N,C]. At any time only the scores of `QUERIES_AT_A_TIME` queries exist; without
+        gradients, only against `KEYS_AT_A_TIME` keys.
     """
     query = query * query.shape[-1] ** -0.5
-    attend = _attend_at_once if torch.is_grad_enabled() else _attend_in_parts
+    attend = _attend_in_one if torch.is_grad_enabled() else _attend_in_parts
     parts = [attend(part, key, value) for part in query.split(QUERIES_AT_A_TIME, dim=1)]
     return torch.cat(parts, dim=1)
 
 
-def _attend_at_once(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention of scaled queries."""
+def _attend_in_one(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of scaled queries, in one piece."""
     scores = query @ key.transpose(1, 2)
     return torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype) @ value
 
 
 def _attend_in_parts(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """`_attend_at_once` over one part of the keys after the other, in a CPU's cache.
+    """`_attend_in_one` over one part of the keys after the other, in a CPU's cache.
 
-    The softmax is that of Milakov and Gimelshein, "Online normalizer calculation for softmax":
-    what has been added up is scaled down whenever a larger score turns up. Powers are of two,
-    which a CPU computes four times as fast as those of e.
+    The softmax is that of Milakov and Gimelshein, "Online normalizer calculation for softmax": it
+    scales the sums down whenever a larger score appears. It uses powers of two, which a CPU
+    computes four times as fast as powers of e.
     """
     query = query * math.log2(math.e)
     largest = query.new_full((*query.shape[:2], 1), -torch.inf, dtype=torch.float32)
@@ -114,11 +114,11 @@ def local_attention(
         value: [B,h*w,C].
         bias: [B,h*w,(2*radius+1)^2], added to the scaled scores; displacements row by row.
         size: (h, w).
-        radius: reach of the window each way.
+        radius: reach of the window in each direction.
 
     Returns:
-        [B,h*w,C]. Positions outside the frame get no weight. Only a frame of at most `SMALL`
-        pixels is matched with the whole of the other; a larger one goes tile by tile.
+        [B,h*w,C]. Positions outside the frame get no weight. A frame of at most `SMALL` pixels is
+        matched with the entire other frame; a larger one is processed tile by tile.
     """
     query = query * query.shape[-1] ** -0.5
     if size[0] * size[1] <= SMALL:
@@ -129,7 +129,7 @@ def local_attention(
 def _small_local_attention(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor, size: Size, radius: int
 ) -> Tensor:
-    """`local_attention` with scaled queries, through a matrix over the whole frame."""
+    """`local_attention` with scaled queries, through a matrix over the entire frame."""
     rows, columns = (_displacements(side, side, 0, query.device) for side in size)
     index = _window_index(rows, columns, radius).expand(len(query), -1, -1)
     scores = query @ key.transpose(1, 2) + _with_unseen(bias).gather(2, index)
@@ -180,18 +180,18 @@ def _tiles(band: Tensor, side: int) -> Tensor:
 
 
 def _with_unseen(bias: Tensor) -> Tensor:
-    """Add one more displacement to the bias [...,n]: the one that is out of reach."""
+    """Add one more displacement to the bias [...,n]: out of reach."""
     return F.pad(bias, (0, 1), value=UNSEEN)
 
 
 def _displacements(queries: int, keys: int, start: int, device: torch.device) -> Tensor:
-    """[queries,keys]: steps from each query of a line to each key; the keys' line starts there."""
+    """[queries,keys]: steps from each query of a line to each key; the keys begin at `start`."""
     places = start + torch.arange(keys, device=device)
     return places - torch.arange(queries, device=device)[:, None]
 
 
 def _window_index(rows: Tensor, columns: Tensor, radius: int) -> Tensor:
-    """Which displacement of the window leads from a query to a key.
+    """The index of the displacement in the window from a query to a key.
 
     Takes the displacements along rows [h,h'] and columns [w,w']; returns [h*w,h'*w'], counted row
     by row; (2*radius+1)^2 stands for "out of reach".

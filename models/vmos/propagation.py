@@ -1,4 +1,4 @@
-"""The multi-scale stack of gated propagation layers, and what each layer remembers."""
+"""The multi-scale stack of gated propagation layers, and the memory of each layer."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from vmos.ops import Size, resize, to_grid, to_tokens
 
 
 class LayerState(NamedTuple):
-    """A frame as one layer sees it before it reads its memories.
+    """The state of a frame in one layer, before the layer reads its memories.
 
     Attributes:
-        key: [B,N,a], the frame's queries and keys at once.
+        key: [B,N,a], the queries of the frame, which are also its keys.
         value: [B,N,e], visual values.
         gate: [B,N,2e].
-        identity: [B,N,d], normed identity branch; None in the first layer, which has none yet.
+        identity: [B,N,d], normalised identity branch; None in the first layer.
     """
 
     key: Tensor
@@ -52,7 +52,7 @@ class GatedPropagationLayer(nn.Module):
         self.split = [width // 2, 2 * width]
 
     def look(self, visual: Tensor, identity: Tensor | None) -> LayerState:
-        """Both branches [B,N,d] -> what the layer reads and may later remember."""
+        """Both branches [B,N,d] -> the frame's state, from which the layer reads and remembers."""
         visual = self.norm1(visual)
         key, value = self.query_value(visual).split(self.split, dim=-1)
         gate = F.silu(self.gate(visual))
@@ -105,7 +105,7 @@ class ConvNorm(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Two 3x3 convolutions, pre-activated, added to the input."""
+    """Two 3x3 convolutions with activations before them, added to the input."""
 
     def __init__(self, width: int, groups: int) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Refinement(nn.Module):
 
 
 class MultiScalePropagation(nn.Module):
-    """Coarse layers, one fine layer, and the way to the head's stride (HQTrack, VMOS)."""
+    """Coarse layers, one fine layer, and the refinements to the head's stride (HQTrack, VMOS)."""
 
     def __init__(self, config: VMOSConfig) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class MultiScalePropagation(nn.Module):
         self.output_norm = nn.GroupNorm(2, 2 * output)
 
     def layers(self) -> list[GatedPropagationLayer]:
-        """Every layer in the order in which a frame passes them."""
+        """All layers in the order in which a frame passes through them."""
         return [*self.coarse_layers, self.fine_layer]
 
     def forward(self, features: Features, recall: Recall) -> tuple[Tensor, list[LayerState]]:

@@ -15,7 +15,7 @@ from vmos.ops import Size
 from vmos.propagation import ConvNorm, LayerState, MultiScalePropagation
 
 FrameMemory: TypeAlias = tuple[LayerMemory, ...]
-"""What every layer remembers of one or more frames, in the order of the layers."""
+"""The memory of every layer for one or more frames, in the order of the layers."""
 
 
 class Propagated(NamedTuple):
@@ -23,7 +23,7 @@ class Propagated(NamedTuple):
 
     Attributes:
         logits: [B,objects+1,h,w] at the head's stride; channel 0 is the background.
-        states: the frame in every layer, to be remembered with `VMOS.memorize`.
+        states: the frame's state in every layer, for `VMOS.memorize`.
     """
 
     logits: Tensor
@@ -39,18 +39,18 @@ class Head(nn.Module):
         self.classify = nn.Conv2d(width, objects + 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B,C,h,w] -> [B,objects+1,h,w], in float32 under autocast, too."""
+        """[B,C,h,w] -> [B,objects+1,h,w], in float32 even under autocast."""
         mixed = F.relu(self.mix(x))
         with torch.autocast(x.device.type, enabled=False):
             return self.classify(mixed.float())
 
 
 class VMOS(nn.Module):
-    """Follows up to `config.objects` objects in one pass (HQTrack, Video Multi-object Segmenter).
+    """Tracks up to `config.objects` objects in one pass (HQTrack, Video Multi-object Segmenter).
 
-    It holds weights only. A video's memory belongs to the caller: `encode` a frame once, then
-    either `reference` it with a given label map or `propagate` it from memory; `memorize` turns
-    a propagated frame and its labels into memory. All of it works on batches of videos.
+    It contains only weights; the caller owns the memory of a video. `encode` a frame once, then
+    either `reference` it with a given label map or `propagate` it from memory. `memorize` turns a
+    propagated frame and its labels into memory. All methods work on batches of videos.
     """
 
     def __init__(self, config: VMOSConfig) -> None:
@@ -71,11 +71,11 @@ class VMOS(nn.Module):
         return self.encoder(image)
 
     def reference(self, features: Features, labels: Tensor) -> FrameMemory:
-        """Remember a frame whose objects are given, matched with itself.
+        """The memory of a reference frame, which is matched with itself.
 
         Args:
             features: the frame.
-            labels: [B,h,w] at the network's input size; 0 background, k the k-th object.
+            labels: [B,h,w] at the network's input size; 0 is background, k the k-th object.
         """
         embeddings = self._embeddings(labels, features.fine.shape[-2:])
         layers = self.propagation.layers()
@@ -104,7 +104,7 @@ class VMOS(nn.Module):
         return Propagated(self.head(decoded), states)
 
     def memorize(self, states: Sequence[LayerState], labels: Tensor) -> FrameMemory:
-        """Remember a propagated frame with its labels [B,h,w] at the network's input size."""
+        """The memory of a propagated frame with labels [B,h,w] at the network's input size."""
         stride = self.config.fine_stride
         size = [(side - 1) // stride + 1 for side in labels.shape[-2:]]
         embeddings = self._embeddings(labels, size)

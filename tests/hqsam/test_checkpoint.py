@@ -68,7 +68,7 @@ def test_plain_sam_is_recognised(weights: dict[str, Tensor]) -> None:
 
 
 def test_nested_checkpoint_is_refused(weights: dict[str, Tensor]) -> None:
-    with pytest.raises(ValueError, match="plain dict of tensors, but model are none"):
+    with pytest.raises(ValueError, match="plain dict of tensors, but model are not tensors"):
         build_hqsam("vit_tiny", {"model": weights})  # type: ignore[dict-item]
 
 

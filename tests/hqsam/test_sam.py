@@ -145,10 +145,10 @@ def test_lower_precision_keeps_the_place(model: HQSam, image: Tensor) -> None:
         ({"boxes": torch.zeros(4)}, r"boxes are \[B,4\]"),
         ({"masks": torch.zeros(1, 256, 256)}, r"logits \[B,1,256,256\]"),
         ({"boxes": BOXES, "masks": torch.zeros(1, 1, 256, 256)}, "for \\[2, 1\\] prompts"),
-        ({"boxes": torch.tensor([[95.0, 5.0, 99.0, 9.0]])}, "does not lie in the image of 90 x 60"),
-        ({"boxes": torch.tensor([[0.0, -9.0, 9.0, -2.0]])}, "does not lie in the image"),
+        ({"boxes": torch.tensor([[95.0, 5.0, 99.0, 9.0]])}, "is not in the image of 90 x 60"),
+        ({"boxes": torch.tensor([[0.0, -9.0, 9.0, -2.0]])}, "is not in the image"),
         ({"boxes": torch.tensor([[9.0, 9.0, 3.0, 12.0]])}, "left <= right"),
-        ({"boxes": torch.tensor([[float("nan")] * 4])}, "does not lie in the image"),
+        ({"boxes": torch.tensor([[float("nan")] * 4])}, "is not in the image"),
     ],
 )
 def test_unusable_prompts(
