@@ -246,7 +246,7 @@ def test_a_camera_is_followed_to_its_end_but_not_taken_up_again(built, output, m
     stored = [path.name for path in (output / "masks").iterdir()]
     assert "00000003.png" in stored
     assert summary(output)["frames"] == len(stored)
-    assert "a live video cannot be taken up again" in error_of(command, capsys)
+    assert "a live video cannot be resumed" in error_of(command, capsys)
 
 
 def test_what_is_done_is_kept_when_an_image_is_bad(tmp_path, arguments, built, output, capsys):
@@ -283,6 +283,16 @@ def test_a_full_disk(arguments, built, output, capsys, monkeypatch, function, on
     assert main(arguments) == 0
     assert written(output) == NAMES
     assert summary(output)["complete"] is True
+
+
+def test_the_mask_file_is_not_needed_once_the_run_has_started(tmp_path, arguments, built, output):
+    def make():
+        (tmp_path / "first.png").unlink()
+        return Moving(None)
+
+    built.make = make
+    assert main(arguments) == 0
+    assert written(output) == NAMES
 
 
 def test_a_mask_of_the_wrong_size_is_mended_and_run(tmp_path, arguments, built, capsys, labels):

@@ -1,10 +1,11 @@
 """Which tracker and which maker of first masks, by the weights that are there."""
 
+import numpy as np
 import pytest
 
 from hqtrack.errors import InputError
 from hqtrack.runs.choice import TrackerChoice, choose_prompted, choose_tracker
-from hqtrack.runs.targets import Box, MaskFile, Points, Target
+from hqtrack.runs.targets import Box, LabelFile, MaskFile, Points, Target
 
 VMOS, TINY, BASE = "save_step_42000.pth", "sam_hq_vit_tiny.pth", "sam_hq_vit_b.pth"
 
@@ -56,5 +57,9 @@ def test_points_without_hqsam_are_refused_at_once(tmp_path):
 
 
 def test_masks_need_nobody(tmp_path, capsys):
-    choose_prompted([Target("1", 1, None, MaskFile(tmp_path, 1))], tmp_path, None)
+    choose_prompted(
+        [Target("1", 1, None, MaskFile(LabelFile(tmp_path, "", np.zeros((1, 1), np.uint8)), 1))],
+        tmp_path,
+        None,
+    )
     assert capsys.readouterr().err == ""

@@ -9,7 +9,7 @@ from hqtrack.errors import InputError
 from hqtrack.masks import mask_boxes, mask_iou
 from hqtrack.runs import first_masks as module
 from hqtrack.runs.first_masks import GrabCut, HQSamMasks, best_variant, first_masks, prompted_masks
-from hqtrack.runs.targets import Box, MaskFile, Points, Target
+from hqtrack.runs.targets import Box, MaskFile, Points, Target, read_label_file
 from hqtrack.video import write_labels
 from tests.helpers.tiny_hqsam import tiny_hqsam
 
@@ -115,7 +115,7 @@ def test_files_and_prompts_in_the_order_of_their_objects(image, tmp_path):
     labels = np.zeros((HEIGHT, WIDTH), np.int32)
     labels[2:5, 2:9], labels[50:55, 60:70] = 7, 300
     write_labels(tmp_path / "m.png", labels)
-    files = [MaskFile(tmp_path / "m.png", label) for label in (300, 7)]
+    files = [MaskFile(read_label_file(tmp_path / "m.png"), label) for label in (300, 7)]
     targets = [target(files[0]), target(box_of(DISC, 3)), target(files[1])]
     masks = first_masks(image, targets, GrabCut())
     np.testing.assert_array_equal(masks[0], labels == 300)
@@ -126,7 +126,7 @@ def test_files_and_prompts_in_the_order_of_their_objects(image, tmp_path):
 def test_a_mask_of_the_wrong_size(image, tmp_path):
     write_labels(tmp_path / "m.png", np.ones((WIDTH, HEIGHT), np.int32))
     with pytest.raises(InputError, match=r"m\.png is 60x80 and the image is 80x60: draw the mask"):
-        first_masks(image, [target(MaskFile(tmp_path / "m.png", 1))], GrabCut())
+        first_masks(image, [target(MaskFile(read_label_file(tmp_path / "m.png"), 1))], GrabCut())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hqtrack.errors import InputError
 from hqtrack.refiner import Candidates
 from hqtrack.runs.first_masks import GrabCut
 from hqtrack.runs.follower import Follower, check_starts
-from hqtrack.runs.targets import MaskFile, Points, Target
+from hqtrack.runs.targets import MaskFile, Points, Target, read_label_file
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.video import write_labels
@@ -27,8 +27,9 @@ def targets(tmp_path, masks):
     """Objects 5, 7 and 9, from the first frame, frame 3 and frame 3 on."""
     labels = np.select(list(masks), [5, 7, 9], 0)
     write_labels(tmp_path / "m.png", labels)
+    file = read_label_file(tmp_path / "m.png")
     starts = [(5, None), (7, 3), (9, 3)]
-    return [Target(f"n{n}", n, frame, MaskFile(tmp_path / "m.png", n)) for n, frame in starts]
+    return [Target(f"n{n}", n, frame, MaskFile(file, n)) for n, frame in starts]
 
 
 def frames(count):

@@ -5,8 +5,20 @@ import pytest
 from PIL import Image as PillowImage
 
 from hqtrack.errors import InputError, MissingFileError
-from hqtrack.runs.targets import Box, MaskFile, Points, Target, describe, parse_targets
-from hqtrack.video import write_labels
+from hqtrack.runs.targets import (
+    Box,
+    MaskFile,
+    Points,
+    Target,
+    describe,
+    parse_targets,
+    read_label_file,
+)
+from hqtrack.video import read_labels, write_labels
+
+
+def marked(path, label):
+    return MaskFile(read_label_file(path), label)
 
 
 def mask_file(path, *labels):
@@ -19,15 +31,15 @@ def mask_file(path, *labels):
 def test_the_objects_of_a_mask_keep_their_labels(tmp_path):
     path = mask_file(tmp_path / "m.png", 300, 3)
     assert parse_targets(path, [], [], []) == [
-        Target("3", 3, None, MaskFile(path, 3)),
-        Target("300", 300, None, MaskFile(path, 300)),
+        Target("3", 3, None, marked(path, 3)),
+        Target("300", 300, None, marked(path, 300)),
     ]
 
 
 def test_a_black_and_white_mask_is_object_1(tmp_path):
     PillowImage.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "m.png")
     path = tmp_path / "m.png"
-    assert parse_targets(path, [], [], []) == [Target("1", 1, None, MaskFile(path, 255))]
+    assert parse_targets(path, [], [], []) == [Target("1", 1, None, marked(path, 255))]
 
 
 def test_boxes_and_points_are_numbered_after_the_mask(tmp_path):
@@ -45,8 +57,8 @@ def test_objects_that_start_later(tmp_path):
     one, two = mask_file(tmp_path / "a=b.png", 9), mask_file(tmp_path / "two.png", 2, 8)
     given = [f"red car@40={one}", f"8@5={two}", "dog@7=box:1,2,3,4", "3@1=point:5,6"]
     assert parse_targets(None, [], [], given) == [
-        Target("red car", 1, 40, MaskFile(one, 9)),
-        Target("8", 8, 5, MaskFile(two, 8)),
+        Target("red car", 1, 40, marked(one, 9)),
+        Target("8", 8, 5, marked(two, 8)),
         Target("dog", 9, 7, Box(1, 2, 3, 5)),
         Target("3", 3, 1, Points(((5, 6),))),
     ]
@@ -111,3 +123,23 @@ def test_masks_that_cannot_be(tmp_path):
 def test_nothing_to_follow():
     with pytest.raises(InputError, match="give --mask PNG, --box X,Y,W,H or --point X,Y"):
         parse_targets(None, [], [], [])
+
+
+def test_a_mask_file_of_several_objects_is_read_once(tmp_path, monkeypatch):
+    path = mask_file(tmp_path / "m.png", 3, 7)
+    read = []
+    monkeypatch.setattr(
+        "hqtrack.runs.targets.read_bytes", lambda path: read.append(path) or path.read_bytes()
+    )
+    one, two = parse_targets(None, [], [], [f"3@2={path}", f"7@5={path}"])
+    assert (one.prompt.label, two.prompt.label) == (3, 7)
+    assert read == [path]
+
+
+def test_a_mask_file_with_another_content_is_another_one(tmp_path):
+    path = mask_file(tmp_path / "m.png", 3, 7)
+    before = read_label_file(path)
+    assert before == read_label_file(path)
+    np.testing.assert_array_equal(before.labels, read_labels(path))
+    mask_file(path, 3, 7, 7)
+    assert before != read_label_file(path)

@@ -1,19 +1,16 @@
 """The command ``hqtrack run``: follow objects through a video."""
 
 import argparse
-import contextlib
 from pathlib import Path
 
 from rich.console import Console
 
 from hqtrack.commands.options import add_tracker_options
 from hqtrack.errors import InputError
-from hqtrack.records.record import Recorder
 from hqtrack.runs.choice import PRESETS, choose_prompted, choose_tracker
 from hqtrack.runs.follower import check_starts
-from hqtrack.runs.results import Results
-from hqtrack.runs.run import _RECORD, _is_complete, _Plan, _track_and_finish
-from hqtrack.runs.summary import summarize
+from hqtrack.runs.plan import RunPlan
+from hqtrack.runs.run import carry_out
 from hqtrack.runs.targets import MaskFile, parse_targets
 from hqtrack.video.sources import open_source
 
@@ -74,37 +71,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Track, and write each frame as it is done; see ``hqtrack.runs.results`` for the files."""
     plan = _plan(args)
-    folder = args.output or Path("tracked", plan.source.name)
-    with contextlib.ExitStack() as stack:
-        results = stack.enter_context(Results(folder, plan.description))
-        if results.last and plan.source.live:
-            raise InputError(
-                f"{folder} holds a run, and a live video cannot be taken up again: give another "
-                "--output"
-            )
-        recorder = None
-        if args.record:
-            resumed = Recorder(folder / _RECORD, plan.heading, resume=results.count > 0)
-            recorder = stack.enter_context(resumed)
-        if not _is_complete(results, recorder, args.overlay):
-            _track_and_finish(plan, args, results, recorder)
-        Console().print(summarize(plan.targets, results.records()).table())
-        print(f"{results.count} frames are in {folder}")
-        if recorder is not None:
-            print(f"look inside with: hqtrack inspect {folder}")
+    summary = carry_out(plan)
+    Console().print(summary.table())
+    print(f"{summary.frames} frames are in {plan.folder}")
+    if plan.record:
+        print(f"look inside with: hqtrack inspect {plan.folder}")
     return 0
 
 
-def _plan(args: argparse.Namespace) -> _Plan:
+def _plan(args: argparse.Namespace) -> RunPlan:
     """What the arguments ask for; everything that can be found wrong early is."""
     if min(args.start, args.every) < 1:
         raise InputError("--start and --every count from 1: give 1 or more")
     targets = parse_targets(args.mask, args.box, args.point, args.object)
-    files = [target.prompt.path for target in targets if isinstance(target.prompt, MaskFile)]
+    files = [target.prompt.file.path for target in targets if isinstance(target.prompt, MaskFile)]
     source = open_source(*args.video, but_not=files)
     if source.total is not None and source.total < args.start:
         raise InputError(f"--start {args.start} is behind the last frame, {source.total}")
     check_starts(targets, args.start, args.every, source.total, source.live)
     choice = choose_tracker(args.preset, args.weights)
-    prompted = choose_prompted(targets, args.weights, args.device)
-    return _Plan(source, args.start, args.every, targets, choice, prompted, args.exact)
+    return RunPlan(
+        folder=args.output or Path("tracked", source.name),
+        source=source,
+        start=args.start,
+        every=args.every,
+        targets=tuple(targets),
+        prompted=choose_prompted(targets, args.weights, args.device),
+        choice=choice,
+        device=args.device,
+        weights=args.weights,
+        exact=args.exact,
+        overlay=args.overlay,
+        record=args.record,
+    )

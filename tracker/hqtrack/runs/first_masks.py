@@ -14,7 +14,6 @@ from hqtrack import weights
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.runs.targets import Box, MaskFile, Points, Prompt, Target, describe
 from hqtrack.types import Image, Masks
-from hqtrack.video import read_labels
 
 if TYPE_CHECKING:  # it imports torch
     from hqsam import HQSam, ImageEmbedding
@@ -142,19 +141,11 @@ def first_masks(image: Image, targets: Sequence[Target], prompted: Prompted) -> 
     mask.
     """
     for target in targets:
-        _check_inside(target, image.shape[1], image.shape[0])
-    files = {target.prompt.path for target in targets if isinstance(target.prompt, MaskFile)}
-    label_maps = {path: read_labels(path) for path in files}
-    for path, labels in label_maps.items():
-        if labels.shape != image.shape[:2]:
-            raise InputError(
-                f"{path} is {labels.shape[1]}x{labels.shape[0]} and the image is "
-                f"{image.shape[1]}x{image.shape[0]}: draw the mask on the frame at its full size"
-            )
+        _check_fits(target, image.shape[1], image.shape[0])
     asked = [target.prompt for target in targets if not isinstance(target.prompt, MaskFile)]
     made = iter(prompted.masks(image, asked) if asked else ())
     masks = [
-        label_maps[target.prompt.path] == target.prompt.label
+        target.prompt.file.labels == target.prompt.label
         if isinstance(target.prompt, MaskFile)
         else next(made)
         for target in targets
@@ -168,15 +159,22 @@ def first_masks(image: Image, targets: Sequence[Target], prompted: Prompted) -> 
     return np.array(masks, np.bool_)
 
 
-def _check_inside(target: Target, width: int, height: int) -> None:
+def _check_fits(target: Target, width: int, height: int) -> None:
+    """Raise InputError unless the prompt fits a frame of this size."""
     prompt = target.prompt
+    if isinstance(prompt, MaskFile):
+        rows, columns = prompt.file.labels.shape
+        if (columns, rows) != (width, height):
+            raise InputError(
+                f"{prompt.file.path} is {columns}x{rows} and the image is {width}x{height}: draw "
+                "the mask on the frame at its full size"
+            )
+        return
     if isinstance(prompt, Box):
         inside = prompt.right >= 0 and prompt.bottom >= 0
         inside = inside and prompt.left <= width - 1 and prompt.top <= height - 1
-    elif isinstance(prompt, Points):
-        inside = all(0 <= x <= width - 1 and 0 <= y <= height - 1 for x, y in prompt.places)
     else:
-        return
+        inside = all(0 <= x <= width - 1 and 0 <= y <= height - 1 for x, y in prompt.places)
     if not inside:
         raise InputError(
             f"object {target.name}: {describe(prompt)} is outside the frame, which is "

@@ -1,71 +1,49 @@
-"""A run: a video and its objects tracked into a folder, resumed where it was stopped."""
+"""Carries out a run: tracks a video into a folder, and resumes where an earlier run stopped."""
 
-import argparse
 import contextlib
 import dataclasses
 import errno
-import hashlib
 import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from hqtrack.errors import InputError
 from hqtrack.progress import pace_on_stderr
-from hqtrack.records.record import Heading, Observed, Recorder
-from hqtrack.runs.choice import TrackerChoice
+from hqtrack.records.record import Observed, Recorder
 from hqtrack.runs.coco import coco_parts
-from hqtrack.runs.first_masks import Prompted
 from hqtrack.runs.follower import Followed, Follower
-from hqtrack.runs.results import Results, RunDescription
-from hqtrack.runs.summary import summarize
-from hqtrack.runs.targets import MaskFile, Target, describe
-from hqtrack.tracker import Tracker
+from hqtrack.runs.plan import RunPlan
+from hqtrack.runs.results import Results
+from hqtrack.runs.summary import Summary, summarize
 from hqtrack.video.overlay_video import OverlayVideo
 from hqtrack.video.prefetch import read_ahead
-from hqtrack.video.sources import Source
 from hqtrack.video.streams import Frame
 
 _SUMMARY, _OVERLAY, _RECORD = "summary.json", "overlay.mp4", "record"
 
 
-@dataclass(frozen=True)
-class _Plan:
-    source: Source
-    start: int
-    every: int
-    targets: list[Target]
-    choice: TrackerChoice
-    prompted: Prompted
-    exact: bool
+def carry_out(plan: RunPlan) -> Summary:
+    """Track all frames that are not done yet, and write each one when it is done.
 
-    @property
-    def total(self) -> int | None:
-        """How many frames are read, as far as the source tells."""
-        if self.source.total is None:
-            return None
-        return len(range(self.start, self.source.total + 1, self.every))
-
-    @property
-    def description(self) -> RunDescription:
-        """What the journal begins with."""
-        makes = any(not isinstance(target.prompt, MaskFile) for target in self.targets)
-        return RunDescription(
-            video=self.source.address,
-            start=self.start,
-            every=self.every,
-            tracker=f"{self.choice}{', exact' if self.exact else ''}",
-            first_masks=self.prompted.name if makes else "given",
-            objects=tuple(_identity(target) for target in self.targets),
-        )
-
-    @property
-    def heading(self) -> Heading:
-        """What the record is of."""
-        names = {target.number: target.name for target in self.targets}
-        return Heading(self.source.name, f"the {self.choice} tracker", names)
+    Nothing is tracked if an equal run is complete. See ``hqtrack.runs.results`` for the files.
+    Raises InputError if the folder has another run or is not writable, and for a frame or prompt
+    that cannot be used; what is done stays done.
+    """
+    with contextlib.ExitStack() as stack:
+        results = stack.enter_context(Results(plan.folder, plan.description))
+        if results.last and plan.source.live:
+            raise InputError(
+                f"{plan.folder} has a run, and a live video cannot be resumed: give another "
+                "--output"
+            )
+        recorder = None
+        if plan.record:
+            resumed = Recorder(plan.folder / _RECORD, plan.heading, resume=results.count > 0)
+            recorder = stack.enter_context(resumed)
+        if not _is_complete(plan, results, recorder):
+            _track_and_finish(plan, results, recorder)
+        return summarize(plan.targets, results.records())
 
 
 def follow(
@@ -97,13 +75,11 @@ def follow(
         yield followed
 
 
-def _track_and_finish(
-    plan: _Plan, args: argparse.Namespace, results: Results, recorder: Recorder | None
-) -> None:
+def _track_and_finish(plan: RunPlan, results: Results, recorder: Recorder | None) -> None:
     """Track what is not done, then write what is made of all frames; keep what is done."""
     try:
         try:
-            _track(plan, args, results, recorder)
+            _track(plan, results, recorder)
         except (InputError, KeyboardInterrupt):
             if results.count:
                 _finish(plan, results, complete=False)
@@ -123,15 +99,13 @@ def _track_and_finish(
         ) from error
 
 
-def _track(
-    plan: _Plan, args: argparse.Namespace, results: Results, recorder: Recorder | None
-) -> None:
-    follower = Follower(_build(plan.choice, args), plan.targets, plan.prompted)
+def _track(plan: RunPlan, results: Results, recorder: Recorder | None) -> None:
+    follower = Follower(plan.build_tracker(), plan.targets, plan.prompted)
     if results.last:
         print(f"hqtrack: going on after frame {results.last}", file=sys.stderr)
     with contextlib.ExitStack() as stack:
         overlay = None
-        if args.overlay:
+        if plan.overlay:
             video = OverlayVideo(results.folder / _OVERLAY, plan.source.rate)
             overlay = stack.enter_context(video)
         advance = stack.enter_context(pace_on_stderr(plan.total))
@@ -152,7 +126,7 @@ def _track(
         )
 
 
-def _finish(plan: _Plan, results: Results, complete: bool) -> None:
+def _finish(plan: RunPlan, results: Results, complete: bool) -> None:
     summary = summarize(plan.targets, results.records())
     description = dataclasses.asdict(plan.description)
     content = {"run": description, "complete": complete, **summary.numbers()}
@@ -160,36 +134,14 @@ def _finish(plan: _Plan, results: Results, complete: bool) -> None:
     results.write_json("masks.json", coco_parts(plan.targets, results.records))
 
 
-def _is_complete(results: Results, recorder: Recorder | None, overlay: bool) -> bool:
-    """Whether an equal run, whose journal is there, has come to its end with all that is asked."""
+def _is_complete(plan: RunPlan, results: Results, recorder: Recorder | None) -> bool:
+    """Whether the run of the journal has reached its end and has all that the plan asks for."""
     path = results.folder / _SUMMARY
-    if not path.exists() or (overlay and not (results.folder / _OVERLAY).exists()):
+    if not path.exists() or (plan.overlay and not (results.folder / _OVERLAY).exists()):
         return False
     if recorder is not None and recorder.last != results.last:
         return False
     return bool(json.loads(path.read_text(encoding="utf-8")).get("complete"))
-
-
-def _build(choice: TrackerChoice, args: argparse.Namespace) -> Tracker:
-    # torch comes with it: not before it is needed
-    from hqtrack.build import build_tracker
-    from hqtrack.compute.threads import limit_threads
-
-    limit_threads()
-    options: dict[str, Any] = {} if choice.refiner is None else {"refiner": choice.refiner}
-    if args.exact:
-        options["exact"] = True
-    return build_tracker(choice.preset, device=args.device, weights=args.weights, **options)
-
-
-def _identity(target: Target) -> str:
-    """A target, with the content of its mask file rather than the path."""
-    where = describe(target.prompt)
-    if isinstance(target.prompt, MaskFile):
-        digest = hashlib.sha256(target.prompt.path.read_bytes()).hexdigest()[:16]
-        where = f"object {target.prompt.label} of mask {digest}"
-    start = "the first frame" if target.frame is None else f"frame {target.frame}"
-    return f"{target.name} ({target.number}) from {start}: {where}"
 
 
 def observe(followed: Followed) -> Observed:

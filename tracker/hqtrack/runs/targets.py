@@ -1,25 +1,49 @@
 """The objects to track, as given on the command line: masks, boxes, points."""
 
+import hashlib
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hqtrack.errors import InputError
-from hqtrack.video import read_labels
+from hqtrack.video.images import decode_labels, read_bytes
 
 _HIGHEST = 65535
 _STARTING = re.compile(r"(?P<name>[^@=]+)@(?P<frame>\d+)=(?P<prompt>.+)")
 
 
-class MaskFile(NamedTuple):
-    """Object ``label`` of the label map in ``path``."""
+@dataclass(frozen=True)
+class LabelFile:
+    """A label map [H,W] as it was read from a file.
+
+    ``digest``: the first 16 digits of the SHA-256 of the file's content.
+    """
 
     path: Path
+    digest: str
+    labels: NDArray[np.integer] = field(repr=False, compare=False)
+
+
+def read_label_file(path: Path) -> LabelFile:
+    """Read a label map; errors as in ``hqtrack.video.read_labels``."""
+    data = read_bytes(path)
+    labels = decode_labels(data, path)
+    # the map is kept for the whole run
+    small = labels.astype(np.min_scalar_type(int(labels.max(initial=0))))
+    return LabelFile(path, hashlib.sha256(data).hexdigest()[:16], small)
+
+
+class MaskFile(NamedTuple):
+    """Object ``label`` of a label map."""
+
+    file: LabelFile
     label: int
 
 
@@ -66,13 +90,14 @@ def parse_targets(
     get the next free number. Raises InputError if an argument cannot be parsed, if two objects have
     the same name, and if there is no object.
     """
-    targets = [] if mask is None else _labelled(mask)
+    read = cache(read_label_file)
+    targets = [] if mask is None else _labelled(read(mask))
     prompts: list[Prompt] = [*map(parse_box, boxes), *map(parse_points, points)]
     for prompt in prompts:
         number = _next_number(targets)
         targets.append(Target(str(number), number, None, prompt))
     for text in starting:
-        targets.append(_parse_starting(text, targets))
+        targets.append(_parse_starting(text, targets, read))
     if not targets:
         raise InputError("no object to track: give --mask PNG, --box X,Y,W,H or --point X,Y")
     return targets
@@ -104,22 +129,22 @@ def parse_points(text: str) -> Points:
 def describe(prompt: Prompt) -> str:
     """The prompt in the syntax after ``NAME@FRAME=``."""
     match prompt:
-        case MaskFile(path, label):
-            return f"{path}, object {label}"
+        case MaskFile(file, label):
+            return f"{file.path}, object {label}"
         case Box(left, top, right, bottom):
             return f"box:{left:g},{top:g},{right - left + 1:g},{bottom - top + 1:g}"
         case Points(places):
             return "point:" + ",".join(f"{number:g}" for place in places for number in place)
 
 
-def _labelled(path: Path) -> list[Target]:
-    labels = _labels_in(path)
+def _labelled(file: LabelFile) -> list[Target]:
+    labels = _labels_in(file)
     if labels == [255]:
-        return [Target("1", 1, None, MaskFile(path, 255))]
-    return [Target(str(label), label, None, MaskFile(path, label)) for label in labels]
+        return [Target("1", 1, None, MaskFile(file, 255))]
+    return [Target(str(label), label, None, MaskFile(file, label)) for label in labels]
 
 
-def _parse_starting(text: str, before: list[Target]) -> Target:
+def _parse_starting(text: str, before: list[Target], read: Callable[[Path], LabelFile]) -> Target:
     parts = _STARTING.fullmatch(text)
     if parts is None:
         raise InputError(
@@ -135,30 +160,31 @@ def _parse_starting(text: str, before: list[Target]) -> Target:
     frame = int(parts["frame"])
     if frame < 1:
         raise InputError(f"object {name}: frames are counted from 1, there is no frame {frame}")
-    return Target(name, number, frame, _parse_prompt(parts["prompt"], name))
+    return Target(name, number, frame, _parse_prompt(parts["prompt"], name, read))
 
 
-def _parse_prompt(text: str, name: str) -> Prompt:
+def _parse_prompt(text: str, name: str, read: Callable[[Path], LabelFile]) -> Prompt:
     if text.startswith("box:"):
         return parse_box(text.removeprefix("box:"))
     if text.startswith("point:"):
         return parse_points(text.removeprefix("point:"))
-    labels = _labels_in(Path(text))
+    file = read(Path(text))
+    labels = _labels_in(file)
     if len(labels) == 1:
-        return MaskFile(Path(text), labels[0])
+        return MaskFile(file, labels[0])
     if name.isdecimal() and int(name) in labels:
-        return MaskFile(Path(text), int(name))
+        return MaskFile(file, int(name))
     raise InputError(
         f"{text} marks objects {', '.join(map(str, labels))}: which one is {name}? Name it by its "
         f"number, like {labels[0]}@FRAME={text}"
     )
 
 
-def _labels_in(path: Path) -> list[int]:
-    present = np.unique(read_labels(path))
+def _labels_in(file: LabelFile) -> list[int]:
+    present = np.unique(file.labels)
     labels: list[int] = present[present > 0].tolist()
     if not labels:
-        raise InputError(f"{path} marks no object: give each object a number above 0")
+        raise InputError(f"{file.path} marks no object: give each object a number above 0")
     return labels
 
 

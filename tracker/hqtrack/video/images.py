@@ -30,7 +30,7 @@ def read_image(path: Path) -> Image:
     drawn in a viewer fit. Raises MissingFileError if there is no file, InputError if it is not a
     complete image.
     """
-    data = np.frombuffer(_read_bytes(path), np.uint8)
+    data = np.frombuffer(read_bytes(path), np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
         raise InputError(f"cannot read {path} as an image: it is damaged or of an unknown format")
@@ -75,7 +75,11 @@ def read_labels(path: Path) -> LabelMap:
 
     Raises MissingFileError if there is no file, InputError if it is damaged or in colour.
     """
-    data = _read_bytes(path)
+    return decode_labels(read_bytes(path), path)
+
+
+def decode_labels(data: bytes, path: Path) -> LabelMap:
+    """Decode the content of a mask file; see ``read_labels``. ``path``: its name in errors."""
     try:
         with PillowImage.open(io.BytesIO(data)) as picture:
             mode, labels = picture.mode, np.asarray(picture)
@@ -146,7 +150,8 @@ def order_images(paths: Iterable[Path]) -> list[Path]:
     return images
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; MissingFileError if there is none, InputError if not readable."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
