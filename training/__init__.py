@@ -1,1 +1,1 @@
-"""How the shipped weights were made. Run from a checkout; not installed."""
+"""Training of the shipped weights. It runs from a checkout and is not installed."""

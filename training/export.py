@@ -1,6 +1,6 @@
-"""Make a weights file of a run of `training.vmos`: `python -m training.export RUN FILE`.
+"""Exports the weights of a run of `training.vmos`: `python -m training.export RUN FILE`.
 
-Takes the averaged weights of the run's newest checkpoint.
+It uses the averaged weights of the run's newest checkpoint.
 """
 
 import argparse
@@ -18,15 +18,17 @@ from vmos.checkpoint import CheckpointError
 
 
 def export(run: Path, file: Path) -> str:
-    """Write the weights, with the configuration as metadata; tell what was written.
+    """Write the weights, with the configuration as metadata; returns a description of the file.
 
-    Raises InputError where the run has no checkpoint of a VMOS or the file cannot be written.
+    Raises InputError if the run has no checkpoint of a VMOS or the file cannot be written.
     """
     state = read_checkpoint(run / CHECKPOINT)
     sizes = dict(state.get("configuration", {}))
     if sizes.pop("network", "vmos") != "vmos":
-        raise InputError(f"{run} is no run of training.vmos: it has its own export")
-    # runs from before the configuration was kept are of the light network
+        raise InputError(
+            f"{run} is not a run of training.vmos; training.hqsam has its own --export"
+        )
+    # old runs without a stored configuration are those of the light network
     config = VMOSConfig(**sizes) if sizes else LIGHT_VMOS
     try:
         weights = build_vmos(config, state["average"]).state_dict()
@@ -45,7 +47,7 @@ def export(run: Path, file: Path) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.export", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of the run")
-    parser.add_argument("file", type=Path, help="where to write, *.safetensors")
+    parser.add_argument("file", type=Path, help="the file to write, *.safetensors")
     args = parser.parse_args(arguments)
     try:
         print(export(args.run, args.file))

@@ -1,1 +1,1 @@
-"""Layouts of training data on disk, and what is read from them."""
+"""Training data: layouts on disk, images and masks."""

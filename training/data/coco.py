@@ -1,4 +1,4 @@
-"""Instance masks as COCO writes them: one JSON file of annotations, a folder of images."""
+"""Instance masks in COCO's format: a JSON file of annotations and a folder of images."""
 
 import json
 from collections import defaultdict
@@ -11,22 +11,22 @@ from training.data.sources import Outlined
 
 
 class Instances(NamedTuple):
-    """Images with at least one instance, and what was left out and why."""
+    """Images with at least one instance, and the reasons for skipped ones."""
 
     stills: list[Outlined]
     skipped: list[str]
 
 
 def fits(path: Path) -> bool:
-    """Whether the path is a JSON file or a folder with annotations of instances."""
+    """Whether the path is a JSON file, or a folder with annotations of instances."""
     return path.suffix == ".json" if path.is_file() else bool(_candidates(path))
 
 
 def read(path: Path) -> Instances:
-    """Read an annotations file, or the one of a folder; crowd regions are left out.
+    """Read an annotations file, or that of a folder, without crowd regions.
 
-    Raises InputError where the file is not complete, images are missing, or it is not clear which
-    file of the folder is meant.
+    Raises InputError if the file is incomplete, if images are missing, or if the folder has several
+    such files.
     """
     annotations = path if path.is_file() else _choose(path)
     content = load(annotations, "images", "annotations")
@@ -34,7 +34,7 @@ def read(path: Path) -> Instances:
         return _collect(annotations, content["images"], content["annotations"])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{annotations} is not as COCO writes it ({type(error).__name__}: {error}): an image "
+            f"{annotations} is not in COCO's format ({type(error).__name__}: {error}): an image "
             "has id, file_name, height and width, an annotation image_id and segmentation"
         ) from error
 
@@ -68,7 +68,7 @@ def _collect(
 
 
 def load(path: Path, *keys: str) -> dict[str, Any]:
-    """A JSON file that holds these keys; InputError where it does not."""
+    """Read a JSON file; raises InputError if it lacks one of these keys."""
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, OSError) as error:
@@ -109,7 +109,7 @@ def _images(annotations: Path, names: list[str]) -> Path:
             if missing:
                 raise MissingFileError(
                     f"{folder} lacks {len(missing)} of the {len(names)} images of {annotations}, "
-                    f"the first {missing[0]}: the dataset is half written; copy it again"
+                    f"the first {missing[0]}: the dataset is incomplete; copy it again"
                 )
             return folder
     raise MissingFileError(

@@ -1,4 +1,4 @@
-"""Finding datasets, and looking through them before a training does."""
+"""Finds datasets, and checks them before a training."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,20 +18,20 @@ _DAVIS_VALIDATION = (
     "parkour pigs scooter-black shooting soapbox"
 )
 DAVIS_VALIDATION = frozenset(_DAVIS_VALIDATION.split())
-"""Sequences of the validation sets of DAVIS 2016 and 2017: what trackers are measured on."""
+"""Sequences of the validation sets of DAVIS 2016 and 2017, on which trackers are scored."""
 
 COLLECTION = ("davis_train", "stills")
-"""Folders in which a folder of data is looked for that has no layout of its own."""
+"""If a folder has no layout, these subfolders are its datasets."""
 
 MOST_PROBLEMS = 20
-"""Problems that a report lists one by one."""
+"""A report lists at most so many problems one by one."""
 
 
 def open_datasets(places: Sequence[str | Path]) -> tuple[Dataset, ...]:
     """The datasets at these places, each `[LAYOUT:]FOLDER[=SHARE]`.
 
-    LAYOUT is a key of `LAYOUTS`, recognised unless given; SHARE is a positive number, 1 unless
-    given. A folder with no layout of its own may hold `davis_train` and `stills`. Errors as of
+    LAYOUT is a key of `LAYOUTS`, recognised by default. SHARE is a positive number, by default 1. A
+    folder without a layout may contain `davis_train` and `stills`. Raises the errors of
     `open_dataset`.
     """
     found: list[Dataset] = []
@@ -46,9 +46,9 @@ def open_datasets(places: Sequence[str | Path]) -> tuple[Dataset, ...]:
 def open_dataset(path: Path, layout: str | None = None) -> Dataset:
     """The dataset in a folder, or of a COCO annotations file.
 
-    Lists files and opens none of the images. Raises MissingFileError where there is no such path,
-    InputError where no layout or another one than `layout` fits, where files are missing or
-    nothing is left, and where a video has the name of a DAVIS validation sequence.
+    This lists files and opens no image. Raises MissingFileError if there is no such path. Raises
+    InputError if no layout or another one than `layout` fits, if files are missing or nothing is
+    left, and if a video has the name of a DAVIS validation sequence.
     """
     if not path.exists():
         raise MissingFileError(f"there is no dataset {path}; check the path")
@@ -57,9 +57,9 @@ def open_dataset(path: Path, layout: str | None = None) -> Dataset:
     measured = sorted(DAVIS_VALIDATION.intersection(video.name for video in found.videos))
     if measured:
         raise InputError(
-            f"{path} has {len(measured)} sequences of the DAVIS validation sets, which are never "
-            f"trained on ({', '.join(measured[:3])}, ...): add ImageSets/2017/train.txt, or take "
-            "them out; rename a video that has the name only"
+            f"{path} has {len(measured)} sequences of the DAVIS validation sets, which training "
+            f"must not use ({', '.join(measured[:3])}, ...): add ImageSets/2017/train.txt, or "
+            "remove them; rename a different video with such a name"
         )
     if not found.videos and not found.stills:
         raise InputError(f"nothing to train on in {path}: {'; '.join(found.skipped) or 'empty'}")
@@ -89,23 +89,23 @@ def _recognise(path: Path) -> str:
         if layout.fits(path):
             return name
     known = "; ".join(f"{name}: {layout.shape}" for name, layout in LAYOUTS.items())
-    raise InputError(f"no dataset in {path}; what is known: {known}")
+    raise InputError(f"no dataset in {path}; known layouts: {known}")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a dataset holds, as far as it was looked at.
+    """The content of a dataset, as far as it was checked.
 
     Attributes:
         dataset: its name and layout.
-        videos, stills: how many there are.
-        frames: annotated frames of the videos.
-        looked_at: images that were read with their masks.
-        objects: (fewest, most) in one of those that has any.
+        videos, stills: their numbers.
+        frames: number of annotated frames of the videos.
+        looked_at: number of images that were read with their masks.
+        objects: (fewest, most) objects in an image with objects.
         heights, widths: (least, most) in pixels.
-        empty: images whose masks show no object.
-        crowded: images with more objects than the model holds.
-        skipped: what was left out and why.
+        empty: number of images whose masks show no object.
+        crowded: number of images with more objects than the model supports.
+        skipped: what was skipped and why.
         problems: files that cannot be used, with the remedy; at most `MOST_PROBLEMS`.
     """
 
@@ -129,18 +129,21 @@ class Report:
             f"{self.dataset}: {held}; {self.looked_at} looked at, "
             f"{_span(self.widths)} x {_span(self.heights)} pixels, {_span(self.objects)} objects"
         ]
-        lines += [f"  left out: {reason}" for reason in self.skipped]
+        lines += [f"  skipped: {reason}" for reason in self.skipped]
         if self.empty:
-            lines.append(f"  {self.empty} without an object: passed over")
+            lines.append(f"  {self.empty} without an object: skipped")
         if self.crowded:
-            lines.append(f"  {self.crowded} with more objects than the model holds: some are drawn")
+            lines.append(
+                f"  {self.crowded} with more objects than the model supports: some are used"
+            )
         return "\n".join(lines + [f"  {problem}" for problem in self.problems])
 
 
 def inspect_dataset(dataset: Dataset, objects: int, most: int | None = None) -> Report:
-    """Read images and masks of a dataset, `most` of them evenly spread or all, and count.
+    """Read all images and masks of a dataset, or `most` of them evenly spread, and count.
 
-    `objects` is how many the model holds. What cannot be used is in the report, nothing is raised.
+    `objects` is the number that the model supports. The report lists files that cannot be used;
+    this raises no error for them.
     """
     images = dataset.images
     if most is not None and most < len(images):

@@ -1,4 +1,4 @@
-"""How datasets lie on disk; every reader lists files and opens no image."""
+"""Layouts of datasets on disk; the readers list files and open no image."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from training.data import coco
 from training.data.sources import Annotated, AnnotatedVideo, MaskedImage
 
 DAVIS_LISTS = ("2017/train.txt", "2016/train.txt", "480p/train.txt")
-"""Where DAVIS names its training sequences, below ImageSets; the first that is there counts."""
+"""The files below ImageSets in which DAVIS names its training sequences; the first one counts."""
 
 PAIRS = (("images", "masks"), ("im", "gt"))
-"""Names of the two folders of stills and of their masks."""
+"""Names of the folders of stills and of their masks."""
 
 
 class Found(NamedTuple):
-    """What a folder holds, and what of it was left out and why."""
+    """The content of a folder, and what was skipped and why."""
 
     videos: Sequence[AnnotatedVideo] = ()
     stills: Sequence[Annotated] = ()
@@ -29,12 +29,12 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """How to tell that a path has this layout, and how to read it.
+    """A layout: how to recognise and read it.
 
     Attributes:
-        shape: for people, in a word or two.
-        fits: whether the path looks like it.
-        read: lists what is there; raises InputError where files are missing.
+        shape: a short description.
+        fits: whether a path looks like it.
+        read: lists the content; raises InputError if files are missing.
     """
 
     shape: str
@@ -43,9 +43,9 @@ class Layout:
 
 
 def read_davis(folder: Path) -> Found:
-    """DAVIS 2016 or 2017 at 480p: its training sequences only.
+    """DAVIS 2016 or 2017 at 480p: only its training sequences.
 
-    Without a list of those, all sequences.
+    Without a list of training sequences, all sequences.
     """
     images, masks = folder / "JPEGImages/480p", folder / "Annotations/480p"
     lists = [folder / "ImageSets" / name for name in DAVIS_LISTS]
@@ -55,7 +55,7 @@ def read_davis(folder: Path) -> Found:
 
 
 def _listed(path: Path) -> list[str]:
-    """Names of sequences, one per line; DAVIS 2016 has the paths of image and mask there."""
+    """Names of sequences, one per line; DAVIS 2016 has paths of image and mask instead."""
     words = (line.split()[0] for line in path.read_text().splitlines() if line.strip())
     names = [Path(word).parent.name if "/" in word else word for word in words]
     if not names:
@@ -64,7 +64,7 @@ def _listed(path: Path) -> list[str]:
 
 
 def read_youtube_vos(folder: Path) -> Found:
-    """YouTube-VOS: of each video the frames that have a mask."""
+    """YouTube-VOS: the frames with a mask of each video."""
     if (folder / "train").is_dir():
         folder = folder / "train"
     images, masks = folder / "JPEGImages", folder / "Annotations"
@@ -84,7 +84,7 @@ def read_sequences(folder: Path) -> Found:
 
 
 def read_stills(folder: Path) -> Found:
-    """Images and their masks in two folders, or NAME.jpg beside NAME.png."""
+    """Images and masks in two folders, or NAME.jpg and NAME.png in one folder."""
     for images, masks in PAIRS:
         if (folder / images).is_dir():
             return Found(stills=_pairs(folder / images, folder / masks))
@@ -100,7 +100,7 @@ def read_coco(path: Path) -> Found:
 
 
 def _beside(folder: Path) -> bool:
-    """Whether there is a photo with a mask beside it."""
+    """Whether there is a photo with a mask in the same folder."""
     photos = (path for path in folder.glob("*.jpg") if not is_hidden(path))
     return any(path.with_suffix(".png").is_file() for path in photos)
 
@@ -127,7 +127,7 @@ LAYOUTS = {
     ),
     "sequences": Layout("NAME/color", _holds_sequences, read_sequences),
 }
-"""Tried in this order."""
+"""The layouts, tried in this order."""
 
 
 def _folders(folder: Path) -> list[str]:
@@ -140,7 +140,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _video(name: str, images: Path, masks: Path, dense: bool = True) -> AnnotatedVideo:
-    """The frames of a video that have masks; all of them must where they are dense."""
+    """The frames of a video that have masks; with ``dense``, all frames must have one."""
     frames = list_images(images)
     if dense:
         return AnnotatedVideo(name, tuple(_matched(frames, list_images(masks), images)))
@@ -157,7 +157,7 @@ def _pairs(images: Path, masks: Path) -> list[MaskedImage]:
 
 
 def _matched(images: list[Path], masks: list[Path], folder: Path) -> list[MaskedImage]:
-    """Each image with the mask of the same stem; InputError where either is alone."""
+    """Each image with the mask of the same stem; raises InputError if one has no partner."""
     if not images:
         raise InputError(f"no images in {folder}")
     by_stem = {path.stem: path for path in masks}
@@ -171,12 +171,12 @@ def _complain(alone: list[Path], lack: str, folder: Path) -> None:
     if alone:
         raise InputError(
             f"{alone[0]} has no {lack}, as {len(alone)} of the files for {folder}: the dataset is "
-            "half written; copy it again or remove what is alone"
+            "incomplete; copy it again or remove the files without a partner"
         )
 
 
 def _without_short(videos: Iterable[AnnotatedVideo]) -> Found:
-    """Leave out what cannot show a change."""
+    """Skip videos that cannot show a change."""
     videos = list(videos)
     kept = [video for video in videos if len(video.frames) > 1]
     short = len(videos) - len(kept)

@@ -1,4 +1,4 @@
-"""What clips are cut from: images with the masks of their objects, read when they are needed."""
+"""The sources of clips: images with the masks of their objects, read on demand."""
 
 import warnings
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Annotated(Protocol):
     def read(self) -> tuple[Image, LabelMap]:
         """The image [H,W,3] and its label map [H,W].
 
-        Raises InputError, naming the file, where one is damaged or their sizes differ.
+        Raises InputError, which names the file, if one is damaged or their sizes differ.
         """
 
 
@@ -46,9 +46,9 @@ class MaskedImage:
 
 @dataclass(frozen=True)
 class Outlined:
-    """An image and its instances as COCO writes them: polygons or run lengths, largest first.
+    """An image and its instances in COCO's format, polygons or run lengths, the largest first.
 
-    `size` is the (height, width) that the instances were drawn for.
+    `size` is the (height, width) for which the instances were drawn.
     """
 
     image: Path
@@ -70,8 +70,8 @@ class AnnotatedVideo:
     """The annotated frames of a video, in order.
 
     Attributes:
-        name: of its folder.
-        frames: at least 2.
+        name: name of its folder.
+        frames: at least 2 frames.
         spacing: frames of the video from one annotated frame to the next, usually 1.
     """
 
@@ -85,12 +85,12 @@ class Dataset:
     """Videos or stills of one place.
 
     Attributes:
-        name: where they lie.
-        layout: how they lie there, a key of `training.data.layouts.LAYOUTS`.
+        name: its folder.
+        layout: a key of `training.data.layouts.LAYOUTS`.
         videos: empty for a dataset of stills.
         stills: empty for a dataset of videos.
-        skipped: what was left out and why, for people.
-        share: how often it is drawn from, relative to other datasets of its kind.
+        skipped: messages about what was skipped and why.
+        share: how often it is used, relative to other datasets of its kind.
     """
 
     name: str
@@ -102,25 +102,25 @@ class Dataset:
 
     @property
     def images(self) -> Sequence[Annotated]:
-        """All stills, all frames of the videos."""
+        """All stills and all frames of the videos."""
         return [*self.stills, *(frame for video in self.videos for frame in video.frames)]
 
 
 def read_objects(path: Path) -> LabelMap:
     """Read the mask file of an image: label map [H,W], 0 = background.
 
-    An indexed (palette) file holds object numbers; 255 beside others is void, taken as background.
-    A grey file, also one saved with three equal channels, holds object numbers too unless its
-    largest value is 255: then it is the mask of one object, which is what is brighter than 127.
+    An indexed (palette) file contains object numbers; if there are others, 255 is void and counts
+    as background. A grey file, also one saved with three equal channels, contains object numbers,
+    too, unless its largest value is 255: then it is the mask of one object, brighter than 127.
 
-    Raises MissingFileError where there is no file, InputError where it is damaged or coloured.
+    Raises MissingFileError if there is no file, InputError if it is damaged or coloured.
     """
     mode, values = _decode(path)
     if values.ndim == 3:
         colours = values[..., : 1 if mode == "LA" else 3]
         if (colours != colours[..., :1]).any():
             raise InputError(
-                f"{path} is a colour image ({mode}): a mask file holds one object number per "
+                f"{path} is a colour image ({mode}): a mask file has one object number per "
                 "pixel; save it as an indexed or grey PNG"
             )
         values = colours[..., 0]
@@ -156,10 +156,10 @@ def _filled(outline: Any, size: tuple[int, int], image: Path) -> NDArray[np.bool
         else:
             runs = outline
         with warnings.catch_warnings():
-            # of numpy 2, about pycocotools' own array class
+            # numpy 2 warns about pycocotools' array class
             warnings.simplefilter("ignore", DeprecationWarning)
             mask: NDArray[np.bool_] = run_lengths.decode(runs).astype(bool)
-    except Exception as error:  # pycocotools raises bare ones
+    except Exception as error:  # pycocotools raises bare exceptions
         raise InputError(
             f"an instance of {image} has no usable segmentation ({error}): correct it in the "
             "annotations"
@@ -173,5 +173,5 @@ def _check_sizes(path: Path, image: Image, labels: LabelMap, masks: str) -> None
     if image.shape[:2] != labels.shape:
         drawn, taken = (f"{shape[1]}x{shape[0]}" for shape in (labels.shape, image.shape))
         raise InputError(
-            f"{path} is {taken}, {masks} is {drawn}: make masks of the size of their image"
+            f"{path} is {taken}, {masks} is {drawn}: masks need the size of their image"
         )

@@ -1,1 +1,1 @@
-"""The training loop, whatever is learnt: processes, steps, checkpoints, logs."""
+"""The training loop for any task: processes, steps, checkpoints, logs."""

@@ -1,4 +1,4 @@
-"""What the commands of training have in common."""
+"""Common parts of the training commands."""
 
 import sys
 from collections.abc import Callable
@@ -12,9 +12,10 @@ from training.engine.trainer import DivergedError
 
 
 def in_processes(name: str, device: str | None, threads: int, run: Callable[[World], None]) -> int:
-    """Run a training, in one process or as one of those of `torchrun`; the exit status.
+    """Run a training in one process, or in one of the processes of `torchrun`.
 
-    What a user can repair is told on standard error, after the command's name, with status 2.
+    Returns the exit status: 2 for an error that the user can fix, with a line on standard error
+    that begins with the command's name.
     """
     cv2.setNumThreads(1)
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""A few steps before a training: what they need and how long the whole would take."""
+"""A dry run: a few steps that show the memory and the time that a training needs."""
 
 import resource
 import time
@@ -14,16 +14,16 @@ from training.engine.trainer import Trainer
 
 
 class DryRun(NamedTuple):
-    """What a few steps took.
+    """Memory and time of a few steps.
 
     Attributes:
-        parameters: of the model.
-        learning: those of them that have a gradient.
-        bytes: most memory at a time: of the GPU, or of this process on a CPU.
-        first_step: seconds of the first step, which also starts the loading of data.
-        step: mean seconds of the others, or of the first where there is no other.
-        waiting: share of those seconds that was spent waiting for data.
-        total: seconds of the whole training.
+        parameters: number of parameters of the model.
+        learning: number of parameters with a gradient.
+        bytes: peak memory of the GPU, or of this process on a CPU.
+        first_step: seconds of the first step, which also starts the loading processes.
+        step: mean seconds of the other steps, or of the first if it is the only one.
+        waiting: share of these seconds spent waiting for data.
+        total: seconds of the complete training.
     """
 
     parameters: int
@@ -41,13 +41,13 @@ class DryRun(NamedTuple):
                 f"most memory: {self.bytes / 2**30:.2f} GiB",
                 f"seconds per step: {self.step:.3g} (the first one {self.first_step:.3g}), "
                 f"{self.waiting:.1%} of them waiting for data",
-                f"the whole training: {timedelta(seconds=round(self.total))}",
+                f"the complete training: {timedelta(seconds=round(self.total))}",
             )
         )
 
 
 def dry_run(trainer: Trainer[Batch], dataset: Dataset[Any], steps: int) -> DryRun:
-    """Take some steps, write nothing; every process has to call it."""
+    """Take some steps and write nothing; every process has to call it."""
     device = trainer.world.device
     meter = Meter(trainer.world)
     seconds = []

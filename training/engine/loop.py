@@ -1,7 +1,7 @@
-"""Training of anything: several processes, exact resume, logs, pictures, held-out scores.
+"""The training loop: several processes, exact resume, logs, pictures, held-out scores.
 
-What is trained is a `Task`; what it sees is a dataset whose sample number n is a function of n
-alone, in any process. Step s of a run takes the next `batch` numbers, spread over the processes.
+It trains a `Task` on a dataset whose sample number n depends only on n, in any process. Step s of a
+run takes the next `batch` numbers, distributed over the processes.
 """
 
 import time
@@ -22,7 +22,7 @@ from training.engine.trainer import Trainer
 
 @contextmanager
 def loading(trainer: Trainer[Batch], dataset: Dataset[Any]) -> Iterator[DataLoader[Any]]:
-    """This process's batches, from the present step to the last one."""
+    """The batches of this process, from the current step to the last one."""
     helpers = Helpers()
     try:
         yield DataLoader(
@@ -37,15 +37,16 @@ def loading(trainer: Trainer[Batch], dataset: Dataset[Any]) -> Iterator[DataLoad
 
 
 def resume(trainer: Trainer[Batch], folder: RunFolder) -> bool:
-    """Go on from the checkpoint of the folder; whether there is one. Call it in every process.
+    """Resume from the checkpoint of the folder; returns whether there is one.
 
-    Raises InputError where it cannot be used, or is not seen from every process.
+    Every process has to call it. Raises InputError if the checkpoint cannot be used, or if a
+    process cannot see it.
     """
     there = folder.checkpoint.exists()
     if trainer.world.any(there) and not there:
         raise InputError(
-            f"{folder.checkpoint} is not seen from process {trainer.world.rank}: a run on several "
-            "machines needs a folder that all of them see"
+            f"process {trainer.world.rank} cannot see {folder.checkpoint}: a run on several "
+            "machines needs a folder that all of them can access"
         )
     if there:
         trainer.restore(read_checkpoint(folder.checkpoint), str(folder.checkpoint))
@@ -55,8 +56,8 @@ def resume(trainer: Trainer[Batch], folder: RunFolder) -> bool:
 def train(trainer: Trainer[Batch], dataset: Dataset[Any], folder: RunFolder) -> None:
     """Train to the end of the run, or until Ctrl-C or SIGTERM; then save.
 
-    Call it in every process; the folder is written by the first. Raises DivergedError, and
-    InputError where the folder cannot be written.
+    Every process has to call it; the main process writes the folder. Raises DivergedError, and
+    InputError if the folder is not writable.
     """
     settings, world = trainer.settings, trainer.world
     if world.is_main:
@@ -85,7 +86,7 @@ def train(trainer: Trainer[Batch], dataset: Dataset[Any], folder: RunFolder) -> 
 
 
 def _write(trainer: Trainer[Batch], folder: RunFolder, batch: Batch, last: bool) -> None:
-    """Save, show and measure where it is time to."""
+    """Save, draw a sample and evaluate if they are due."""
     settings, step, model = trainer.settings, trainer.step, trainer.average.module
     if last or step % settings.save_every == 0:
         folder.save(trainer.state())
@@ -96,7 +97,7 @@ def _write(trainer: Trainer[Batch], folder: RunFolder, batch: Batch, last: bool)
 
 
 class Meter:
-    """Means of the losses since the last row, and where the time went."""
+    """Means of the losses since the last row, and the time spent waiting for data."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -105,14 +106,14 @@ class Meter:
         self.waited = 0.0
 
     def timed(self, batches: DataLoader[Any]) -> Generator[Any, None, None]:
-        """The batches; notes how long they were waited for."""
+        """The batches; measures how long this process waits for them."""
         supply = iter(batches)
         while True:
             asked = time.monotonic()
             try:
                 batch = next(supply, None)
             except InputError as error:
-                # from a helper it comes with the helper's traceback in front
+                # an error from a loading process begins with that process's traceback
                 raise InputError(str(error).strip().splitlines()[-1]) from error
             self.waited += time.monotonic() - asked
             if batch is None:
@@ -120,11 +121,11 @@ class Meter:
             yield batch
 
     def add(self, losses: Losses) -> None:
-        """Note the losses of a step."""
+        """Add the losses of a step."""
         self.losses.append(Losses(losses.total.detach(), losses.parts))
 
     def row(self, learning_rate: float) -> dict[str, float]:
-        """What was noted since the last row, over all processes; every process has to call it."""
+        """The means since the last row, over all processes; every process has to call it."""
         names = ["loss", *self.losses[0].parts]
         table = [torch.stack([row.total, *row.parts.values()]).float() for row in self.losses]
         means = self.world.mean(torch.stack(table).mean(dim=0)).tolist()

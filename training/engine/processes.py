@@ -1,4 +1,4 @@
-"""The processes of a training, one or those that `torchrun` starts, and how they stop together."""
+"""The processes of a training, one or those of `torchrun`, and how they stop together."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from hqtrack.build import choose_device
 from training.engine.task import Batch
 
 PATIENCE = timedelta(hours=2)
-"""How long processes wait for the first one while it saves or measures."""
+"""How long processes wait for the main process while it saves or evaluates."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,7 +32,7 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes, shows and measures."""
+        """Whether this is the main process, which writes, draws and evaluates."""
         return self.rank == 0
 
     def take(self, batch: Batch) -> Batch:
@@ -47,22 +47,22 @@ class World:
         return values
 
     def any(self, flag: bool) -> bool:
-        """Whether one of the processes says so; every process has to call it."""
+        """Whether the flag is set in any process; every process has to call it."""
         share = torch.tensor(float(flag), device=self.device)
         return self.mean(share).item() > 0 if self.size > 1 else flag
 
     def wait(self) -> None:
-        """Go on when all processes are here."""
+        """Wait until all processes have called it."""
         if self.size > 1:
             dist.barrier()
 
 
 @contextmanager
 def join_processes(device: str | None = None) -> Iterator[World]:
-    """Join the processes that `torchrun` started; without it, be the only one.
+    """Join the processes of `torchrun`; without it, this is the only process.
 
-    Takes the name of a device, by default a GPU where there is one. Under `torchrun` "cuda" means
-    one GPU per process; they talk through nccl, on CPUs through gloo.
+    Takes the name of a device, by default a GPU if there is one. Under `torchrun`, "cuda" means one
+    GPU per process. GPUs communicate through nccl, CPUs through gloo.
     """
     chosen = choose_device(device)
     size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -80,13 +80,13 @@ def join_processes(device: str | None = None) -> Iterator[World]:
 
 
 class Stop:
-    """Whether this process was asked to stop."""
+    """Whether a signal has asked this process to stop."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """Note the signal; the next one of its kind acts as it usually does."""
+        """Note the signal, and restore its usual effect for the next time."""
         self.asked = True
         signal.signal(
             number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
@@ -95,7 +95,7 @@ class Stop:
 
 @contextmanager
 def stopping_on_signals() -> Iterator[Stop]:
-    """Within the block Ctrl-C and SIGTERM ask to stop, once; a second one stops at once."""
+    """In the block, the first Ctrl-C or SIGTERM asks to stop; a second one stops immediately."""
     stop = Stop()
     before = {number: signal.signal(number, stop.ask) for number in SIGNALS}
     try:
@@ -106,21 +106,21 @@ def stopping_on_signals() -> Iterator[Stop]:
 
 
 class Helpers:
-    """Keeps Ctrl-C and SIGTERM from the processes that load data, as long as they are needed.
+    """Protects the loading processes from Ctrl-C and SIGTERM as long as they are needed.
 
-    A signal to the whole group would otherwise end them before the training has saved.
+    Otherwise a signal to the process group would end them before the training has saved.
     """
 
     def __init__(self) -> None:
         self._dismissed = RawValue("b", 0)
 
     def start(self, number: int) -> None:
-        """Called in helper `number` as it starts."""
+        """Called in loading process `number` when it starts."""
         for each in SIGNALS:
             signal.signal(each, self._handle)
 
     def dismiss(self) -> None:
-        """From now on a signal ends them."""
+        """Let signals end them from now on."""
         self._dismissed.value = 1
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -129,7 +129,7 @@ class Helpers:
 
 
 def choose_bf16(choice: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16; "auto" does where a GPU computes in it."""
+    """Whether to compute in bfloat16; "auto" does if the GPU supports it."""
     if choice == "auto":
         return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return choice == "on"

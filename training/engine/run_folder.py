@@ -22,28 +22,28 @@ PICTURE = "sample.png"
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:
-    """What `RunFolder.save` wrote, on the CPU.
+    """Read a checkpoint of `RunFolder.save`, on the CPU.
 
-    Raises MissingFileError where there is none, InputError where it is broken or something else.
+    Raises MissingFileError if there is none, InputError if it is broken or something else.
     """
     if not file.is_file():
         raise MissingFileError(f"there is no checkpoint {file}: give the folder of a run")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # any at all, depending on where the damage is
+    except Exception as error:  # its type depends on the damage
         raise InputError(
             f"{file} cannot be read as a checkpoint ({type(error).__name__}): it is broken or "
-            "something else; move it away to start the run anew"
+            "something else; move it away to start a new run"
         ) from error
     if not isinstance(state, dict) or not {"model", "average", "optimizer", "step"} <= set(state):
-        raise InputError(f"{file} is no checkpoint of a training run: give the folder of one")
+        raise InputError(f"{file} is not a checkpoint of a training run: give the folder of one")
     return state
 
 
 class RunFolder:
-    """Where a run keeps what it made; only one process may write.
+    """The files of a run; only one process may write.
 
-    Whatever cannot be written raises InputError and leaves the last good checkpoint as it is.
+    If a file cannot be written, InputError is raised, and the last good checkpoint stays.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,7 +56,7 @@ class RunFolder:
         return self.folder / CHECKPOINT
 
     def open(self, step: int) -> None:
-        """Make the folder and forget what was logged after `step`, which will come again."""
+        """Create the folder, and delete the log after `step`: these steps will be repeated."""
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             log = self.folder / LOG
@@ -67,7 +67,7 @@ class RunFolder:
             self._events = SummaryWriter(self.folder, purge_step=step + 1)
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the checkpoint, at once and only by a whole one."""
+        """Replace the checkpoint atomically."""
         with (
             self._writing(),
             replacing(self.checkpoint) as part,
@@ -93,7 +93,7 @@ class RunFolder:
                 self._events.add_image("sample", picture, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Finish the events."""
+        """Close the TensorBoard events."""
         if self._events:
             self._events.close()
 
@@ -101,8 +101,8 @@ class RunFolder:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, RuntimeError) as error:  # torch.save raises the latter
+        except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError
             raise InputError(
-                f"cannot write to {self.folder} ({error}): make room or give another folder; "
-                "started again, the run goes on from its last good checkpoint"
+                f"cannot write to {self.folder} ({error}): free some space or give another folder; "
+                "if you start the run again, it resumes from its last good checkpoint"
             ) from error

@@ -1,4 +1,4 @@
-"""What a training needs to know of what it trains."""
+"""The interface between a training and its task."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -8,19 +8,19 @@ from torch import Generator, Tensor, nn
 from hqtrack.types import Image
 
 Batch = TypeVar("Batch", bound=tuple[Tensor, ...])
-"""A NamedTuple of tensors, each with one entry per sample in front."""
+"""A NamedTuple of tensors whose first dimension is the sample."""
 
 Seen = TypeVar("Seen", bound=tuple[Tensor, ...], contravariant=True)
-"""The batches that a task takes."""
+"""The type of a task's batches."""
 
 
 class Losses(NamedTuple):
-    """What a step minimises, and numbers for the log.
+    """The loss of a step, and numbers for the log.
 
     Attributes:
-        total: scalar; the mean over the samples of the batch, so that the mean over processes is
-            what one process would get.
-        parts: scalars without gradient, means over the samples; "J" is shown.
+        total: scalar; the mean over the samples of the batch, so that the mean over processes
+            equals the loss of a single process.
+        parts: scalars without gradient, means over the samples; the progress bar shows "J".
     """
 
     total: Tensor
@@ -28,11 +28,11 @@ class Losses(NamedTuple):
 
 
 class Generators(NamedTuple):
-    """Random numbers that depend on the seed and the position alone; generators on the CPU.
+    """Random generators on the CPU that depend only on the seed and the position in the run.
 
     Attributes:
-        step: for decisions about the whole batch, alike in all processes.
-        samples: one per sample of this process, for what happens to that sample.
+        step: for decisions about the entire batch, the same in all processes.
+        samples: one per sample of this process, for decisions about that sample.
     """
 
     step: Generator
@@ -40,14 +40,14 @@ class Generators(NamedTuple):
 
 
 class Task(Protocol[Seen]):
-    """What is trained, and how it is judged."""
+    """A model to train, and its evaluation."""
 
     @property
     def model(self) -> nn.Module:
-        """What learns, in training mode; parameters that need no gradient stay as they are."""
+        """The model in training mode; parameters that need no gradient do not change."""
 
     def configuration(self) -> dict[str, Any]:
-        """What the weights belong to, as plain values; a checkpoint of another is refused."""
+        """The configuration of the model, as plain values; a checkpoint of another is an error."""
 
     def learning_rate_scale(self, parameter: str) -> float:
         """The learning rate of the parameter of this name, relative to that of the run."""
@@ -56,7 +56,7 @@ class Task(Protocol[Seen]):
         """The losses of a batch, on the model's device."""
 
     def sample(self, model: nn.Module, batch: Seen) -> Image:
-        """A picture of what averaged weights make of a batch; without gradient."""
+        """A picture of the predictions of averaged weights for a batch, without gradient."""
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Scores of averaged weights on held-out data, higher is better; without gradient."""
+        """Scores of averaged weights on held-out data, without gradient; higher is better."""

@@ -1,4 +1,4 @@
-"""One training step after the other, in one process or several, and its exact continuation."""
+"""Training steps in one process or several, and their exact continuation."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ from training.engine.processes import World
 from training.engine.task import Batch, Generators, Losses, Task
 
 MOST_SKIPPED = 10
-"""Steps in a row whose gradient is not finite before training gives up."""
+"""After so many steps in a row with a gradient that is not finite, training stops."""
 
 
 class DivergedError(ArithmeticError):
@@ -28,22 +28,22 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Optimisation, and what is written how often.
+    """Settings of the optimisation and of the files.
 
     Attributes:
-        steps: steps of the whole run.
+        steps: steps of the complete run.
         batch: samples per step, over all processes.
-        optimizer: "adamw", or "muon", which takes matrices and kernels along the nearest
-            orthogonal matrix to their momentum and leaves all else to AdamW.
+        optimizer: "adamw", or "muon", which moves matrices and kernels along the nearest
+            orthogonal matrix to their momentum and leaves all other weights to AdamW.
         learning_rate: learning rate after `warm_up` steps.
-        last_learning_rate: learning rate in the end.
+        last_learning_rate: learning rate at the end.
         power: exponent of the polynomial decay.
         weight_decay: of matrices and kernels; norms, scales and biases have none.
         clip: largest norm of the gradient.
         average: decay of the exponential moving average of the weights.
-        seed: of all random generators.
+        seed: seed of all random generators.
         bf16: compute in bfloat16 where it is safe.
-        workers: processes that load data, for each process of the training.
+        workers: loading processes, for each process of the training.
         save_every: steps between checkpoints.
         log_every: steps between lines of the log.
         sample_every: steps between sample pictures; 0 is never.
@@ -98,7 +98,7 @@ class _Forward(nn.Module):
 
 
 class Trainer(Generic[Batch]):
-    """A task in training: weights, their average, the optimizer and the position in the data."""
+    """The state of a training: weights, their average, optimizer and position in the data."""
 
     def __init__(
         self,
@@ -130,8 +130,8 @@ class Trainer(Generic[Batch]):
     def advance(self, batch: Batch) -> Losses:
         """One step on this process's share of a batch.
 
-        A step whose gradient is not finite changes no weight; DivergedError after `MOST_SKIPPED`
-        of them in a row.
+        A step whose gradient is not finite changes no weight. Raises DivergedError after
+        `MOST_SKIPPED` such steps in a row.
         """
         self.scheduler.step_update(self.step)
         batch = self.world.take(batch)
@@ -150,7 +150,7 @@ class Trainer(Generic[Batch]):
             if self.skipped == MOST_SKIPPED:
                 raise DivergedError(
                     f"the gradient was not finite in {MOST_SKIPPED} steps in a row, the last is "
-                    f"step {self.step}: go on from the checkpoint with a lower learning rate, or "
+                    f"step {self.step}: resume from the checkpoint with a lower learning rate, or "
                     "without bfloat16"
                 )
         self.step += 1
@@ -158,7 +158,7 @@ class Trainer(Generic[Batch]):
         return losses
 
     def generators(self, count: int) -> Generators:
-        """The generators of this process's `count` samples of the present step."""
+        """The generators of this process's `count` samples of the current step."""
         first = self.samples + self.world.rank * count
         seed = self.settings.seed
         return Generators(
@@ -167,14 +167,14 @@ class Trainer(Generic[Batch]):
         )
 
     def numbers(self) -> Iterator[list[int]]:
-        """The numbers of this process's samples, from the present step to the last one."""
+        """The numbers of this process's samples, from the current step to the last one."""
         share = self.settings.batch // self.world.size
         first, steps = self.samples + self.world.rank * share, self.settings.steps - self.step
         for start in range(first, first + steps * self.settings.batch, self.settings.batch):
             yield list(range(start, start + share))
 
     def state(self) -> dict[str, Any]:
-        """Everything that an exact continuation needs."""
+        """The complete state for an exact continuation."""
         return {
             "model": self.task.model.state_dict(),
             "average": self.average.module.state_dict(),
@@ -187,10 +187,10 @@ class Trainer(Generic[Batch]):
         }
 
     def restore(self, state: Mapping[str, Any], name: str = "the checkpoint") -> None:
-        """Go on from a `state`, under the present settings.
+        """Continue from a `state` with the current settings.
 
-        Another batch or number of processes goes on with the next sample. InputError for a state
-        of another configuration.
+        Also with another batch size or number of processes, training continues with the next
+        sample. Raises InputError for a state of another configuration.
         """
         _check_same(state.get("configuration"), self.task.configuration(), name)
         _check_same(_chosen(state.get("settings")), _chosen(asdict(self.settings)), name)
@@ -202,21 +202,21 @@ class Trainer(Generic[Batch]):
         except (RuntimeError, ValueError) as error:
             raise InputError(
                 f"{name} does not fit {self.task.configuration()} "
-                f"({one_line(error)[:200]} ...): give the options that the run was "
-                "started with, or another folder"
+                f"({one_line(error)[:200]} ...): give the options with which "
+                "the run was started, or another folder"
             ) from error
         for group, options in zip(self.optimizer.param_groups, present, strict=True):
             group.update(options)
         self.step = state["step"]
-        # runs from before the position was kept had one batch size
+        # old runs without a stored position had one batch size
         self.samples = state.get("samples", self.step * state.get("schedule", {}).get("batch", 0))
         self.skipped = state.get("skipped", 0)
 
 
 def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> Optimizer:
-    """The optimizer of these `parameter_groups`.
+    """The optimizer for these `parameter_groups`.
 
-    Muon's steps are scaled to the size of AdamW's, so that learning rates carry over.
+    Muon's steps are scaled to the size of AdamW's, so the same learning rates apply.
     """
     if settings.optimizer == "muon":
         return Muon(groups, settings.learning_rate, nesterov=True, betas=(0.9, 0.99))
@@ -226,7 +226,7 @@ def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> Optimize
 def parameter_groups(
     model: nn.Module, weight_decay: float, learning_rate_scale: Callable[[str], float]
 ) -> list[dict[str, Any]]:
-    """What the optimizer shall learn, by learning rate and weight decay, see `Settings`."""
+    """The trained parameters, grouped by learning rate and weight decay; see `Settings`."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -247,17 +247,17 @@ def _options(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _chosen(settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What of `Settings` has to stay as it was; AdamW was once the only optimizer."""
+    """The settings that must not change; in old runs AdamW was the only optimizer."""
     return {"optimizer": (settings or {}).get("optimizer", "adamw")}
 
 
 def _check_same(stored: Mapping[str, Any] | None, present: Mapping[str, Any], name: str) -> None:
-    """Nothing stored: a run from before it was kept, told by the shapes of its weights."""
+    """Raise InputError if they differ; an old run stores nothing, and its shapes are checked."""
     if stored is None or stored == present:
         return
     keys = [key for key in {**stored, **present} if stored.get(key) != present.get(key)]
     raise InputError(
         f"{name} has {', '.join(f'{key} {stored.get(key)}' for key in keys)}, this run "
-        f"{', '.join(f'{key} {present.get(key)}' for key in keys)}: give the options that it was "
-        "started with, or another folder"
+        f"{', '.join(f'{key} {present.get(key)}' for key in keys)}: give the options with "
+        "which it was started, or another folder"
     )

@@ -73,7 +73,7 @@ def test_davis_2016_lists_files_and_has_masks_of_black_and_white(tmp_path):
 def test_davis_without_its_lists_is_refused_where_it_has_validation_sequences(tmp_path):
     folder = layouts.davis_2017(tmp_path)
     shutil.rmtree(folder / "ImageSets")
-    with pytest.raises(InputError, match=r"never trained on \(dog.*ImageSets/2017/train.txt"):
+    with pytest.raises(InputError, match=r"must not use \(dog.*ImageSets/2017/train.txt"):
         open_dataset(folder)
     shutil.rmtree(folder / "JPEGImages/480p/dog")
     assert names(open_dataset(folder)) == ["bear", "bus"]
@@ -283,7 +283,7 @@ def test_coco_without_instances_is_refused(tmp_path):
 def test_a_folder_that_is_missing_empty_or_something_else_is_refused(tmp_path):
     with pytest.raises(MissingFileError, match="no dataset"):
         open_dataset(tmp_path / "missing")
-    with pytest.raises(InputError, match="what is known: davis"):
+    with pytest.raises(InputError, match="known layouts: davis"):
         open_dataset(tmp_path)
     (tmp_path / "JPEGImages/480p").mkdir(parents=True)
     with pytest.raises(InputError, match="is empty"):
@@ -301,7 +301,7 @@ def test_a_report_counts(tmp_path):
     assert report.crowded == 6
     assert report.problems == ()
     assert "2 videos, 6 frames; 6 looked at, 64 x 48 pixels, 2 objects" in str(report)
-    assert "6 with more objects than the model holds" in str(report)
+    assert "6 with more objects than the model supports" in str(report)
     assert inspect_dataset(dataset, objects=2, most=4).looked_at == 4
     assert inspect_dataset(dataset, objects=2).crowded == 0
 
