@@ -1,5 +1,6 @@
 """Imports run one way: between packages as in the table, and never in a circle."""
 
+import ast
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
@@ -101,6 +102,20 @@ def imports() -> list[Import]:
 def test_no_test_and_no_helper_imports_a_test(imports: list[Import]) -> None:
     wrong = [str(each) for each in imports if ".test_" in each.target]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_module_imports_a_private_name_of_another() -> None:
+    files = module_files(set(PACKAGES) - {"tests"})
+    private = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.module}.{alias.name}"
+        for path in files.values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES
+        for alias in node.names
+        if alias.name.startswith("_") and not alias.name.startswith("__")
+    ]
+    assert len(files) > 100
+    assert not private, "\n".join(private)
 
 
 def test_every_module_has_a_room() -> None:

@@ -96,3 +96,12 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch):
     monkeypatch.setitem(sys.modules, "hqtrack.commands.score", raising(TypeError("ours")))
     with pytest.raises(TypeError):
         main(["score"])
+
+
+def test_the_options_of_commands_import_nothing_heavy():
+    code = (
+        "import sys, hqtrack.commands.options\n"
+        "print({'numpy', 'cv2', 'torch', 'rich'} & set(sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("set()\n", "")

@@ -17,6 +17,7 @@ from hqtrack.video import (
     read_labels,
     write_labels,
 )
+from hqtrack.video.images import encode_jpeg, write_image
 
 
 @pytest.fixture
@@ -260,3 +261,22 @@ def test_the_shared_sequences_open(shared):
     assert sequences["aotdemo_1001"].objects == tuple(range(1, 45))
     judo = sequences["cutie_judo"].annotations
     assert [index for index, path in enumerate(judo) if path] == [0, 5, 8, 13]
+
+
+def test_images_are_written_in_rgb(tmp_path):
+    image = np.zeros((16, 24, 3), np.uint8)
+    image[:, :12], image[:, 12:] = (250, 40, 10), (5, 60, 200)
+    write_image(tmp_path / "1.png", image)
+    np.testing.assert_array_equal(read_image(tmp_path / "1.png"), image)
+    write_image(tmp_path / "1.jpg", image)
+    difference = read_image(tmp_path / "1.jpg").astype(int)[:, ::23] - image[:, ::23]
+    assert np.abs(difference).max() <= 6
+    rough = encode_jpeg(image, 20)
+    assert rough[:2] == b"\xff\xd8"
+    assert len(rough) < (tmp_path / "1.jpg").stat().st_size
+
+
+@pytest.mark.parametrize("name", ["1.png", "1.jpg"])
+def test_an_image_that_cannot_be_written(tmp_path, name):
+    with pytest.raises(FileNotFoundError):
+        write_image(tmp_path / "no folder" / name, np.zeros((4, 4, 3), np.uint8))
