@@ -1,11 +1,11 @@
-"""What VMOS costs on a CPU, in units of a fixed workload: `python -m benchmarks.calibration`.
+"""Measures VMOS on a CPU in units of a fixed workload: `python -m benchmarks.calibration`.
 
 The unit is attention of 2031 queries to the 6 x 6527 keys that six frames of 854x480 have at stride
-8, in float32, 64 channels in and 512 out, with the scores and their softmax written out. It is so
-chosen because with one thread the official code was measured to take 7.7 s for 6527 such queries
-and 23.0 s for a whole frame with six frames in memory, which makes a frame 9.6 units. Another
-processor may run attention faster by another factor than the rest of a frame: the number to trust
-is the one of a change, before and after.
+8, in float32, with 64 channels in and 512 out, and with the scores and their softmax stored. We
+chose it because with one thread the official code took 7.7 s for 6527 such queries and 23.0 s for
+a complete frame with six frames in memory, so that a frame is 9.6 units. Another processor may
+speed up attention by another factor than the rest of a frame. Rely on the numbers before and after
+a change, on the same machine.
 """
 
 import argparse

@@ -1,7 +1,8 @@
-"""How time and memory grow with objects, frames and pixels: `python -m benchmarks.growth`.
+"""Measures how time and memory grow with objects, frames, pixels: `python -m benchmarks.growth`.
 
-Every point is kept when it is measured, so a run that was stopped goes on; with another --points it
-starts anew. The growth is the power that fits all points best: 0 is flat, 1 is proportional.
+Every point is saved as soon as it is measured, so an interrupted run resumes; with another --points
+file it starts again. The growth is the exponent of the best power-law fit: 0 is flat, 1 is
+proportional.
 """
 
 import argparse
@@ -31,15 +32,15 @@ _WINDOW = 50
 
 @dataclass(frozen=True)
 class Point:
-    """Something that was measured.
+    """A measured point.
 
     Attributes:
-        way: what grows: objects, frames or pixels.
-        x: how much of it there is.
-        label: the same in words.
-        ms: milliseconds of a frame, the median; of computing on a CPU, else on the clock.
-        mib: the most memory over the loaded networks in MiB, None where it cannot be told.
-        setup: what was measured.
+        way: the quantity that grows: objects, frames or pixels.
+        x: its value.
+        label: the value as text.
+        ms: median milliseconds of a frame: CPU time on a CPU, else elapsed time.
+        mib: peak memory in MiB in addition to the loaded networks, None if unknown.
+        setup: the measured setup.
     """
 
     way: str
@@ -59,33 +60,35 @@ class Points:
         try:
             self.all = [Point(**json.loads(line)) for line in lines]
         except (ValueError, TypeError) as error:
-            raise InputError(f"{path} holds no points ({error}): give other --points") from error
+            raise InputError(
+                f"{path} does not contain points ({error}): give other --points"
+            ) from error
 
     def have(self, way: str, x: int) -> bool:
-        """Whether this was measured before."""
+        """Whether the point has been measured."""
         return any((point.way, point.x) == (way, x) for point in self.all)
 
     def of(self, way: str) -> list[Point]:
-        """Those of a way, in order."""
+        """The points of a way, in order."""
         return sorted((point for point in self.all if point.way == way), key=lambda p: p.x)
 
     def add(self, point: Point) -> None:
-        """Keep a point."""
+        """Save a point."""
         self.all.append(point)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         append_line(self._path, asdict(point))
 
 
 def growth(x: Sequence[float], y: Sequence[float]) -> float:
-    """The b for which y is nearest to a * x ** b, in logarithms; at least two points."""
+    """The b of the best fit y = a * x ** b in logarithms; needs at least two points."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def measure(
     setup: Setup, networks: Networks, args: argparse.Namespace, points: Points
 ) -> Iterator[Point]:
-    """The points that are not there yet."""
-    # what libraries allocate once belongs to no point
+    """Measure the missing points."""
+    # exclude memory that libraries allocate only once
     list(watch_frames(setup, networks, [1], 1, filled=True))
     for count in args.objects:
         if not points.have("objects", count):
@@ -112,7 +115,7 @@ def _point(way: str, x: int, label: str, setup: Setup, networks: Networks, repea
 def table(points: Points, way: str) -> Table:
     """All points of a way, and how time and memory grow with it."""
     found = points.of(way)
-    made = Table(WAYS[way], "ms", "most memory, MiB", title=_words(found[0].setup, way))
+    made = Table(WAYS[way], "ms", "peak memory, MiB", title=_words(found[0].setup, way))
     for point in found:
         mib = "" if point.mib is None else f"{point.mib:.0f}"
         made.add_row(point.label, f"{point.ms:.1f}", mib)
@@ -135,7 +138,7 @@ def draw(points: Points, path: Path) -> None:
         x = [point.x for point in found]
         axes.loglog(x, [point.ms for point in found], "o-", label="ms per frame")
         if all(point.mib is not None for point in found):
-            axes.loglog(x, [point.mib or 0 for point in found], "s--", label="most memory, MiB")
+            axes.loglog(x, [point.mib or 0 for point in found], "s--", label="peak memory, MiB")
         axes.set_xticks(x, [point.label for point in found], rotation=45, ha="right", minor=False)
         axes.set_xticks([], minor=True)
         axes.set_xlabel(WAYS[way])
@@ -149,7 +152,7 @@ def draw(points: Points, path: Path) -> None:
 
 
 def _words(setup: dict[str, Any], way: str) -> str:
-    """What does not grow."""
+    """A description of the setup without the quantity that grows."""
     fixed = [str(setup[name]) for name in ("preset", "variant", "device") if setup[name]]
     if way != "pixels":
         fixed.append(setup["size"])

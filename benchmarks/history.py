@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "record")
     folder = parser.parse_args().folder
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}: give the one that --record was given")
+        raise InputError(f"there is no folder {folder}: give the folder of --record")
     Console().print(history(read_record(folder)))
 
 

@@ -1,4 +1,4 @@
-"""The most memory that VMOS takes over its weights: `python -m benchmarks.memory`.
+"""Measures the peak memory of VMOS in addition to its weights: `python -m benchmarks.memory`.
 
 Memory is full. `python -m benchmarks.growth` measures whether it stays flat over a long video,
 `python -m benchmarks.tensors` computes what does not fit into the machine at hand.
@@ -14,7 +14,7 @@ from hqtrack.errors import InputError
 
 
 def measure(setup: Setup, networks: Networks) -> dict[str, float]:
-    """MiB over the loaded networks: between frames and at most, and seconds of a frame."""
+    """MiB in addition to the loaded networks, between frames and at most; seconds of a frame."""
     meter, wait = MemoryMeter(networks.device), synchronizer(networks.device)
     loaded = meter.now()
     meter.reset_peak()
@@ -22,7 +22,7 @@ def measure(setup: Setup, networks: Networks) -> dict[str, float]:
         seconds = timed(rehearsal.frame, wait)
         peak, held = meter.peak(), meter.now()
     if loaded is None or peak is None or held is None:
-        raise InputError("this system does not tell what memory a process takes: use Linux")
+        raise InputError("this system does not report the memory of a process: use Linux")
     return {
         "peak MiB": peak - loaded,
         "held MiB": held - loaded,

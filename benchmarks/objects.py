@@ -1,4 +1,4 @@
-"""What more objects cost, measured in turn: `python -m benchmarks.objects`.
+"""Measures the cost of more objects, alternating: `python -m benchmarks.objects`.
 
 Whole frames of the released pipeline, from the file to the regions that are answered, with every
 object in sight.

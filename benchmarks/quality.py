@@ -1,7 +1,7 @@
-"""How well trackers follow objects, as the table in the README: `python -m benchmarks.quality`.
+"""Measures the quality of trackers, for the README's table: `python -m benchmarks.quality`.
 
-Scores trackers on annotated sequences, mosaics of them and generated ones. Every measured row goes
-to the record at once, and the table in the README is made from the record.
+It scores trackers on annotated sequences, mosaics of them, and generated sequences. It adds each
+row to the record as soon as it is measured, and makes the README's table from the record.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SEEDS = 20
 
 
 class Suite(NamedTuple):
-    """What is scored together: a name, its words in the table, and how to get the sequences."""
+    """Sequences that are scored together: name, description in the table, and how to get them."""
 
     name: str
     title: str
@@ -55,7 +55,7 @@ SUITES = (
 
 
 class Row(NamedTuple):
-    """A tracker on a suite: how much was scored, what came out, and what the tracker was."""
+    """A tracker on a suite: the number of sequences, the scores, and the tracker's provenance."""
 
     suite: str
     tracker: str
@@ -67,13 +67,15 @@ class Row(NamedTuple):
 
 
 def read_record(path: Path) -> list[Row]:
-    """The rows of a record, none where there is no file; InputError where it is not a record."""
+    """The rows of a record; none if there is no file. Raises InputError if it is not a record."""
     if not path.exists():
         return []
     try:
         return [Row(**fields) for fields in json.loads(path.read_text())]
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path} is no record: remove it and measure again ({error})") from error
+        raise InputError(
+            f"{path} is not a record: remove it and measure again ({error})"
+        ) from error
 
 
 def write_record(path: Path, rows: Iterable[Row]) -> None:
@@ -108,7 +110,7 @@ def render(rows: Iterable[Row]) -> str:
 
 
 def insert(text: str, table: str) -> str:
-    """The text with the table between BEGIN and END; InputError where they are missing."""
+    """The text with the table between BEGIN and END; raises InputError if they are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -126,8 +128,8 @@ def measure(
 ) -> list[Row]:
     """Score the trackers on the suites, at most ``limit`` sequences of each.
 
-    Each row replaces that of the same suite and tracker in the record as soon as it is measured.
-    With ``resume`` those stay that are of the same tracker, weights and number of sequences.
+    As soon as a row is measured, it replaces that of the same suite and tracker in the record. With
+    ``resume``, rows of the same tracker, weights and number of sequences stay.
     """
     rows = {(row.suite, row.tracker): row for row in read_record(record)}
     for suite in suites:
@@ -180,9 +182,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--trackers", nargs="+", choices=TRACKERS, default=["HQTrackLight", "FirstMask"]
     )
-    parser.add_argument("--limit", type=int, help="sequences of each suite, to be quick")
     parser.add_argument(
-        "--resume", action="store_true", help="keep what was measured with the same weights"
+        "--limit", type=int, help="largest number of sequences of each suite, for a quick test"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep rows that were measured with the same weights"
     )
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--readme", type=Path, default=README)
@@ -196,10 +200,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def remake(options: argparse.Namespace) -> str:
-    """Measure, and return the table that was put into the README. Raises InputError, OSError."""
+    """Measure, write the README's table and return it. Raises InputError and OSError."""
     from hqtrack.build import build_named
 
-    # what cannot be written in the end is better known now
+    # fail now rather than at the end if the README cannot be written
     insert(options.readme.read_text(), "")
     found = scorable(find_sequences(options.data))
     trackers = {name: build_named(name, options.device) for name in options.trackers}

@@ -1,4 +1,4 @@
-"""Common to the benchmarks: options, a table of times and ratios, JSON, the record."""
+"""Common parts of the benchmarks: options, a table of times and ratios, JSON, the record."""
 
 import argparse
 import json
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: obje
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The options, checked; from here on torch computes with the threads of one process."""
+    """The checked options; also sets torch's threads for one process."""
     args = parser.parse_args()
     expectation_of(args)  # what is wrong with it is better known now
     if args.rounds < 1:
@@ -40,7 +40,7 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a benchmark; what its options get wrong is told in one line."""
+    """Run a benchmark; prints an error in its options as one line."""
     try:
         main()
     except InputError as error:
@@ -48,7 +48,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def ratios(of: Sequence[Seconds], to: Sequence[Seconds], clock: str) -> Spread:
-    """How many times as long the one took as the other, round by round; clock: wall or cpu."""
+    """The ratio of two times, round by round; clock: wall or cpu."""
     pairs = zip(of, to, strict=True)
     return spread([getattr(one, clock) / getattr(other, clock) for one, other in pairs])
 
@@ -88,7 +88,7 @@ class Report:
         table = Table("", "median", "lowest", "highest", title=self._measure)
         for name, clocks in seconds.items():
             table.add_row(f"{name}, s", *_cells(clocks["wall"]))
-            table.add_row(f"{name}, s of computing", *_cells(clocks["cpu"]))
+            table.add_row(f"{name}, CPU seconds", *_cells(clocks["cpu"]))
         table.add_section()
         for name, value in found.items():
             table.add_row(name, *_cells(value))

@@ -1,8 +1,8 @@
-"""How near a frame comes to what the device could do: `python -m benchmarks.roofline`.
+"""Measures how close a frame comes to the roofline: `python -m benchmarks.roofline`.
 
-The roofline of a frame is its convolutions and matrix products at the rate that one large matrix
-product reaches on the same device in the same type. With --profile the operators that take longest
-are printed and a trace is written, which a browser shows at chrome://tracing.
+The roofline of a frame is the time of its convolutions and matrix products at the throughput that
+one large matrix product reaches on the same device in the same type. With --profile, this prints
+the slowest operators and writes a trace, which a browser shows at chrome://tracing.
 """
 
 import argparse
@@ -40,15 +40,15 @@ _STAGES = {
 
 
 class Share(NamedTuple):
-    """Operations, the milliseconds that they would take at best, and those they took."""
+    """Floating-point operations, their milliseconds at the roofline, and their measured ones."""
 
     flop: int
     roofline: float
     ms: float
 
 
-def product_rate(device: torch.device, dtype: torch.dtype, rounds: int = 10) -> float:
-    """Floating-point operations per second of a large matrix product, the best of some."""
+def product_throughput(device: torch.device, dtype: torch.dtype, rounds: int = 10) -> float:
+    """Floating-point operations per second of a large matrix product, the best of ``rounds``."""
     side = _SIDES[device.type]
     factor = torch.randn(side, side, device=device, dtype=dtype)
     wait = synchronizer(device)
@@ -56,18 +56,18 @@ def product_rate(device: torch.device, dtype: torch.dtype, rounds: int = 10) -> 
     return 2 * side**3 / min(seconds)
 
 
-def shares(phases: dict[str, Phase], cost: FrameCost, rate: float) -> dict[str, Share]:
-    """Of every stage that consists of convolutions and products, and of the frame."""
+def shares(phases: dict[str, Phase], cost: FrameCost, throughput: float) -> dict[str, Share]:
+    """The share of every stage of convolutions and matrix products, and of the frame."""
     found = {}
     for stage, names in _STAGES.items():
         flop = sum(phases[name].flop for name in names if name in phases)
-        found[str(stage)] = Share(flop, 1000 * flop / rate, cost.stages[stage].median)
+        found[str(stage)] = Share(flop, 1000 * flop / throughput, cost.stages[stage].median)
     flop = sum(share.flop for share in found.values())
-    return {**found, "frame": Share(flop, 1000 * flop / rate, cost.frame.median)}
+    return {**found, "frame": Share(flop, 1000 * flop / throughput, cost.frame.median)}
 
 
 def profile(setup: Setup, networks: Networks, path: Path) -> str:
-    """Trace three frames; the operators that take longest, as text."""
+    """Trace three frames; returns the slowest operators as text."""
     activities = [torch.profiler.ProfilerActivity.CPU]
     if networks.device.type == "cuda":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
@@ -85,7 +85,7 @@ def profile(setup: Setup, networks: Networks, path: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_setup_arguments(parser, preset="full", size=(1080, 1920))
-    parser.add_argument("--frames", type=int, default=20, help="to measure (default: 20)")
+    parser.add_argument("--frames", type=int, default=20, help="frames to measure (default: 20)")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="write a trace")
     add_record_arguments(parser)
     args = parser.parse_args()
@@ -97,12 +97,13 @@ def main() -> None:
     networks = load_networks(setup)
     described, facts = describe(setup, networks), machine(networks.device)
     finish = begin(expected, "roofline", described, facts)
-    rate = product_rate(networks.device, networks.acceleration.dtype)
-    found = shares(compute(setup), measure_frames(setup, networks, args.frames, warmup=5), rate)
+    throughput = product_throughput(networks.device, networks.acceleration.dtype)
+    cost = measure_frames(setup, networks, args.frames, warmup=5)
+    found = shares(compute(setup), cost, throughput)
     frame = found["frame"]
     finish(
         {"fps": 1000 / frame.ms, "share of the roofline": frame.roofline / frame.ms},
-        {"rate": rate, **{name: share._asdict() for name, share in found.items()}},
+        {"throughput": throughput, **{name: share._asdict() for name, share in found.items()}},
     )
     table = Table(*("stage", "TFLOP", "roofline, ms", "ms", "share"), title="share of the roofline")
     for name, (flop, roofline, ms) in found.items():
@@ -110,7 +111,9 @@ def main() -> None:
         table.add_row(name, f"{flop / 1e12:.2f}", f"{roofline:.1f}", f"{ms:.1f}", share)
     console = Console()
     console.print(table)
-    console.print(f"{1000 / frame.ms:.1f} fps; a matrix product reaches {rate / 1e12:.2f} TFLOP/s")
+    console.print(
+        f"{1000 / frame.ms:.1f} fps; a matrix product reaches {throughput / 1e12:.2f} TFLOP/s"
+    )
     print_facts(console, described, facts)
     if args.profile is not None:
         print(profile(setup, networks, args.profile))

@@ -1,9 +1,9 @@
-"""Memory and work of HQTrack, computed from tensors' sizes: `python -m benchmarks.tensors`.
+"""Computes memory and work of HQTrack from the sizes of tensors: `python -m benchmarks.tensors`.
 
-Every operation of a frame is run on tensors without content, under autocast to bfloat16, so it
-needs neither a GPU nor its memory. Tensors that are alive are added up, and so are multiplications
-and additions of convolutions and matrix products. Not in it: what operators use inside, the unused
-rest of the allocator's blocks, the CUDA context, the operations of sampling and of norms.
+It runs every operation of a frame on tensors without content, under autocast to bfloat16, so it
+needs neither a GPU nor its memory. It adds up live tensors, and the multiplications and additions
+of convolutions and matrix products. It does not include the internal memory of operators, unused
+parts of the allocator's blocks, the CUDA context, and the operations of sampling and norms.
 """
 
 import argparse
@@ -38,7 +38,7 @@ _MEBIBYTE = 2**20
 
 
 class LiveTensors(TorchDispatchMode):
-    """Counts the bytes of all tensors that are alive, and the most there were."""
+    """Counts the bytes of all live tensors, and their peak."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -69,7 +69,7 @@ class LiveTensors(TorchDispatchMode):
 
 
 class Phase(NamedTuple):
-    """MiB that are alive after it, and at most during it; floating-point operations."""
+    """A phase: live MiB after it and at most during it, and floating-point operations."""
 
     after: float
     most: float
@@ -77,7 +77,7 @@ class Phase(NamedTuple):
 
 
 class Budget:
-    """What each phase of a frame takes."""
+    """The memory and work of each phase of a frame."""
 
     def __init__(self, live: LiveTensors, counter: FlopCounterMode) -> None:
         self._live = live
@@ -85,7 +85,7 @@ class Budget:
         self.phases: dict[str, Phase] = {}
 
     def phase(self, name: str, run: Callable[[], Any]) -> Any:
-        """What ``run`` returns."""
+        """Run a phase; returns the result of ``run``."""
         self._live.peak = self._live.bytes
         before = self._counter.get_total_flops()
         made = run()
@@ -98,8 +98,8 @@ class Budget:
 
 
 def compute(setup: Setup) -> dict[str, Phase]:
-    """The phases of a frame with a full memory; those of the tracker are called as its stages."""
-    # in inference mode autocast does not reach what torch composes of other operators
+    """The phases of a frame with full memory; a tracker's phases have the names of its stages."""
+    # in inference mode autocast does not reach operators that torch composes of others
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), FakeTensorMode(), LiveTensors() as live, counter:
         budget = Budget(live, counter)
@@ -107,7 +107,7 @@ def compute(setup: Setup) -> dict[str, Phase]:
         hqsam = None
         if setup.refined:
             hqsam = budget.phase("weights of HQ-SAM", lambda: build_hqsam(setup.variant))
-            # what counts operations stumbles over parameters that are handed out as they are
+            # the operation counter fails if a function returns parameters themselves
             hqsam.requires_grad_(False)
         networks = [vmos.encoder, vmos.propagation, *([hqsam.image_encoder] if hqsam else [])]
         budget.phase("weights in bfloat16", partial(_store, networks))
@@ -120,7 +120,7 @@ def compute(setup: Setup) -> dict[str, Phase]:
 
 
 def _store(networks: Sequence[nn.Module]) -> None:
-    """Keep weights as `hqtrack.compute.acceleration` does; ``Module.to`` takes no such tensors."""
+    """Convert weights as `hqtrack.compute.acceleration` does; ``Module.to`` fails for them."""
     for module in chain.from_iterable(network.modules() for network in networks):
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             for name, weight in list(module.named_parameters(recurse=False)):
@@ -128,7 +128,7 @@ def _store(networks: Sequence[nn.Module]) -> None:
 
 
 def _segment(setup: Setup, vmos: VMOS, budget: Budget) -> tuple[Any, ...]:
-    """Propagate a frame; what is returned stays alive while it is refined."""
+    """Propagate a frame; the returned tensors stay alive during refinement."""
     config, (height, width) = setup.segmenter, setup.size
     size = network_size(
         height, width, config.min_short_edge, config.max_long_edge, vmos.config.coarse_stride

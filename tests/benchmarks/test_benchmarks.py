@@ -108,11 +108,11 @@ def test_the_floor_is_work_over_rate() -> None:
     stages = dict.fromkeys(Stage, spread([50.0]))
     cost = FrameCost(times, times, stages, times, None, None)
     phases = {name: Phase(0, 0, 10**9) for name in ("encode", "propagate", "memorize")}
-    found = roofline.shares(phases, cost, rate=1e11)
+    found = roofline.shares(phases, cost, throughput=1e11)
     assert found["propagate"] == (2 * 10**9, 20.0, 50.0)
     assert found["SAM-encode"].flop == 0
     assert found["frame"] == (3 * 10**9, 30.0, 200.0)
-    assert roofline.product_rate(torch.device("cpu"), torch.float32, rounds=2) > 1e6
+    assert roofline.product_throughput(torch.device("cpu"), torch.float32, rounds=2) > 1e6
 
 
 @pytest.mark.parametrize(

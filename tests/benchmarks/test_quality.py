@@ -59,7 +59,7 @@ def test_without_a_readme_nothing_is_measured(tmp_path, capsys):
 
 def test_a_record_that_is_none_is_refused(tmp_path):
     (tmp_path / "record.json").write_text('[{"suite": "2x2"}]')
-    with pytest.raises(InputError, match="is no record"):
+    with pytest.raises(InputError, match="is not a record"):
         read_record(tmp_path / "record.json")
 
 

@@ -1,4 +1,4 @@
-"""Images with masks of objects for HQ-SAM: HQSeg-44K as it is published, and plain stills."""
+"""Images with masks of objects for HQ-SAM: the published HQSeg-44K, and other stills."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from training.data.datasets import open_datasets
 from training.data.sources import Annotated, Dataset
 
 SMALLEST = 40
-"""Pixels of an object to learn from; smaller ones only where an image has no other."""
+"""Smallest object to learn from, in pixels; smaller ones only if an image has no other."""
 
 HQSEG_ROOTS = ("DIS5K", "thin_object_detection", "cascade_psp")
 """The folders of HQSeg-44K."""
@@ -48,7 +48,7 @@ _VALIDATION = {
 
 @dataclass(frozen=True)
 class Matte:
-    """An image and the grey mask of the one object in it: what is brighter than 127."""
+    """An image and the grey mask of its only object, brighter than 127."""
 
     image: Path
     mask: Path
@@ -59,17 +59,17 @@ class Matte:
         if labels.shape != image.shape[:2]:
             raise InputError(
                 f"{self.mask} is {labels.shape[1]}x{labels.shape[0]}, its image "
-                f"{image.shape[1]}x{image.shape[0]}: make masks of the size of their image"
+                f"{image.shape[1]}x{image.shape[0]}: masks need the size of their image"
             )
         return image, labels.astype(np.int32)
 
 
 def open_stills(places: Sequence[Path], validation: bool = False) -> tuple[Dataset, ...]:
-    """The datasets in folders of HQSeg-44K, its training or validation sets, and in any others.
+    """The training or validation sets in folders of HQSeg-44K, and the datasets in other folders.
 
-    `training.data.datasets.open_datasets` says what the others may hold. Raises its errors, and
-    InputError where a folder of HQSeg-44K has none of the sets, where one is empty and where an
-    image lacks its mask.
+    See `training.data.datasets.open_datasets` for the other folders. Raises its errors, and
+    InputError if a folder of HQSeg-44K has none of the sets, if a set is empty or if an image lacks
+    its mask.
     """
     found: list[Dataset] = []
     for place in places:
@@ -92,7 +92,7 @@ def _open_hqseg(folder: Path, sets: dict[str, tuple[str, str]]) -> list[Dataset]
 
 
 def _mattes(images: Path, masks: Path) -> tuple[Matte, ...]:
-    """The pairs of two folders, or of one where images are JPEG and masks PNG."""
+    """The pairs of two folders, or of one folder with JPEG images and PNG masks."""
     together = images == masks
     pictures = _files(images, (".jpg", ".jpeg") if together else IMAGE_SUFFIXES)
     by_stem = {path.stem: path for path in _files(masks, (".png",) if together else IMAGE_SUFFIXES)}
@@ -101,7 +101,7 @@ def _mattes(images: Path, masks: Path) -> tuple[Matte, ...]:
     if alone := [path.name for path in pictures if path.stem not in by_stem]:
         raise InputError(
             f"{masks} has no mask for {alone[0]}, as for {len(alone)} of {len(pictures)} images: "
-            "the dataset is half written; get it again or remove what is alone"
+            "the dataset is incomplete; get it again or remove the files without a partner"
         )
     return tuple(Matte(path, by_stem[path.stem]) for path in pictures)
 
@@ -115,7 +115,7 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 def read_objects(still: Annotated) -> tuple[Image, LabelMap, list[int]]:
     """An image, its label map and the labels of its objects, ascending; at least one.
 
-    Raises InputError as `Annotated.read` does, and where the mask has no object.
+    Raises InputError as `Annotated.read` does, and if the mask has no object.
     """
     image, labels = still.read()
     numbers = [int(number) for number in np.unique(labels) if number > 0]
@@ -128,7 +128,7 @@ class Examples(NamedTuple):
     """B images, each with the matte of one object, at the top left of a common rectangle.
 
     images: [B,3,H,W] uint8. mattes: [B,H,W] uint8, 0 or 255. sizes: [B,2] (height, width) of the
-    images; what lies outside means nothing.
+    images; pixels outside have no meaning.
     """
 
     images: Tensor
@@ -137,9 +137,9 @@ class Examples(NamedTuple):
 
 
 class Objects(data.Dataset[Examples]):
-    """Objects to learn from: in every epoch each image once, shuffled, with one of its objects.
+    """Objects to learn from: each epoch has each image once, shuffled, with one of its objects.
 
-    Sample number n is a function of the seed and n.
+    Sample number n depends only on the seed and n.
     """
 
     def __init__(self, stills: Sequence[Annotated], seed: int) -> None:
@@ -164,7 +164,7 @@ class Objects(data.Dataset[Examples]):
         )
 
     def __getitems__(self, numbers: list[int]) -> list[Examples]:
-        """Samples of a common size, ready to be stacked."""
+        """Samples padded to a common size, for stacking."""
         samples = [self[number] for number in numbers]
         height, width = torch.stack([sample.sizes for sample in samples]).amax(dim=0).tolist()
         return [

@@ -1,4 +1,4 @@
-"""What a high-quality mask should be penalised for: points where the network is in doubt."""
+"""Losses of masks at points, most of them where the network is uncertain."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 POINTS = 112 * 112
-"""Points of a mask at which the losses are taken."""
+"""Number of points of a mask at which the losses are computed."""
 
 _OVERSAMPLING = 3
 _RANDOM_SHARE = 0.25
 
 
 class MaskLoss(NamedTuple):
-    """Mean over the masks of binary cross entropy and of dice loss; scalars."""
+    """Means over the masks of binary cross entropy and of dice loss; scalars."""
 
     cross_entropy: Tensor
     dice: Tensor
@@ -23,8 +23,8 @@ class MaskLoss(NamedTuple):
 class Candidates(NamedTuple):
     """Random points (x, y) in [0, 1] of one mask [N,2] or of B masks [B,N,2].
 
-    pool: those to choose from, three times as many as are wanted. certain: those that are taken
-    whatever the network says.
+    pool: points to choose from, three times as many as needed. certain: points that are used in
+    any case.
     """
 
     pool: Tensor
@@ -38,12 +38,12 @@ def random_points(generator: torch.Generator, count: int = POINTS) -> Candidates
 
 
 def mask_loss(logits: Tensor, targets: Tensor, candidates: Candidates) -> MaskLoss:
-    """Cross entropy and dice at points, three quarters of them where the network is in doubt.
+    """Cross entropy and dice at points, three quarters of them where the network is uncertain.
 
     Args:
         logits: [B,1,h,w].
         targets: [B,1,H,W], the share of the object in each pixel, in [0, 1]; any size.
-        candidates: of B masks.
+        candidates: candidates of B masks.
     """
     points = choose_points(logits.detach(), candidates)
     predicted, wanted = sample(logits, points), sample(targets, points)
@@ -55,7 +55,7 @@ def mask_loss(logits: Tensor, targets: Tensor, candidates: Candidates) -> MaskLo
 
 
 def choose_points(logits: Tensor, candidates: Candidates) -> Tensor:
-    """The points [B,P,2]: of the pool those with logits nearest to 0, and the certain ones.
+    """The points [B,P,2]: those of the pool with logits nearest to 0, and the certain ones.
 
     As in PointRend (Kirillov et al., 2020, section 3.1).
     """

@@ -1,4 +1,4 @@
-"""How good the masks are: mean IoU and boundary IoU of SAM and of HQ-SAM, from true boxes."""
+"""Quality of masks: mean IoU and boundary IoU of SAM and of HQ-SAM, from true boxes."""
 
 import math
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ _BOXES_AT_ONCE = 10
 def boundary_iou(a: Masks, b: Masks, dilation: float = 0.02) -> Scores:
     """Boundary IoU (Cheng et al., 2021) of mask n of one stack and mask n of the other.
 
-    It is the IoU of what lies in the masks within a distance of their boundaries: `dilation` times
-    the diagonal of the frame, in whole pixels and at least 1, by chessboard steps. The sides of
-    the frame are boundaries. Both stacks are [N,H,W]; returns [N] in [0, 1]; two empty masks
-    count 1. Raises InputError where the shapes differ.
+    It is the IoU of the parts of the masks within a distance of their boundaries: `dilation` times
+    the diagonal of the frame, in whole pixels, at least 1, with the chessboard metric. The sides of
+    the frame are boundaries. Both stacks are [N,H,W]; returns [N] in [0, 1]. Two empty masks give
+    1. Raises InputError if the shapes differ.
     """
     distance = max(1, round(dilation * math.hypot(*a.shape[1:])))
     rims = (
@@ -41,7 +41,7 @@ def boundary_iou(a: Masks, b: Masks, dilation: float = 0.02) -> Scores:
 
 
 def _rim(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
-    """What a mask loses when everything within `distance` of the outside is taken off."""
+    """The pixels of a mask within `distance` of the outside."""
     core = cv2.erode(
         mask.view(np.uint8),
         np.ones((3, 3), np.uint8),
@@ -55,7 +55,7 @@ def _rim(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
 def measure(sam: HQSam, stills: Sequence[Annotated], title: str = "") -> NDArray[np.float64]:
     """Means over all objects: a row for each of `Outputs`, a column for each of `MEASURES`.
 
-    Raises InputError where an image or its masks cannot be used.
+    Raises InputError if an image or its masks cannot be used.
     """
     scores = [
         measure_image(sam, image, label_masks(labels, numbers))
@@ -79,7 +79,7 @@ def measure_image(sam: HQSam, image: Image, truth: Masks) -> NDArray[np.float64]
 
 @torch.inference_mode()
 def predict(sam: HQSam, image: Image, boxes: Boxes) -> list[Masks]:
-    """The three masks [3,H,W] of `Outputs` for each box, on the image."""
+    """The three masks [3,H,W] of `Outputs` for each box, at the size of the image."""
     embedding = sam.embed(torch.tensor(image))
     height, width = (
         resized / original
@@ -100,7 +100,7 @@ def predict(sam: HQSam, image: Image, boxes: Boxes) -> list[Masks]:
 
 
 def table(rows: dict[str, tuple[int, NDArray[np.float64]]]) -> Table:
-    """What `measure` gave, by name of the dataset and with its number of images, in percent."""
+    """The results of `measure` in percent, by name of the dataset, with its number of images."""
     shown = Table(title="boxes around the true masks, single-mask mode")
     for column in ("data", "images", "mask", *MEASURES):
         shown.add_column(column, justify="left" if column in ("data", "mask") else "right")

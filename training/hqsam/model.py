@@ -1,4 +1,4 @@
-"""HQ-SAM in training: the tensors that it adds to SAM learn, SAM itself stays as it is."""
+"""HQ-SAM in training: the tensors that it adds to SAM learn, and SAM itself is frozen."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -24,15 +24,14 @@ ADDED = (
     "embedding_encoder",
     "embedding_maskfeature",
 )
-"""The parts of the mask decoder that SAM does not have: 25 tensors."""
+"""The parts of the mask decoder that HQ-SAM adds to SAM: 25 tensors."""
 
 
 def load_start(variant: str, path: Path) -> HQSam:
-    """The model to start from: a checkpoint of SAM (vit_tiny: MobileSAM) or of HQ-SAM.
+    """The initial model, from a checkpoint of SAM (vit_tiny: MobileSAM) or of HQ-SAM.
 
-    With plain SAM the added tensors are new, initialised as torch does, from the global random
-    state. Raises InputError where the file is of another model or is no checkpoint, and
-    MissingFileError where there is none.
+    With SAM, torch initialises the added tensors from its global random state. Raises InputError if
+    the file belongs to another model or is not a checkpoint, and MissingFileError if there is none.
     """
     tensors = {key.removeprefix("module."): value for key, value in weights.load(path).items()}
     if not any(key.startswith(_PREFIXES) for key in tensors):
@@ -55,28 +54,28 @@ def _fresh(variant: str) -> dict[str, Tensor]:
 
 
 def added_tensors(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those of the tensors of an HQ-SAM, by their official keys, that SAM does not have."""
+    """The tensors of an HQ-SAM that SAM does not have, by their official keys."""
     return {key: value for key, value in state_dict.items() if key.startswith(_PREFIXES)}
 
 
 class AddedParts(nn.Module):
-    """The added tensors as a module of their own, 25 of them, with SAM beside it, frozen.
+    """A module of the 25 added tensors, with a reference to the frozen SAM.
 
-    What this module owns is what is optimised, averaged and kept in checkpoints. Moving it moves
-    SAM as well; `sam` is complete with the tensors as they learn.
+    The tensors of this module are optimised, averaged and saved in checkpoints. Moving the module
+    also moves SAM. `sam` is a complete HQ-SAM with the current tensors.
     """
 
     sam: HQSam
 
     def __init__(self, sam: HQSam) -> None:
         super().__init__()
-        # Past nn.Module, which would make SAM a part of this module.
+        # bypass nn.Module, which would make SAM a submodule
         object.__setattr__(self, "sam", sam.eval().requires_grad_(False))
         for part in ADDED:
             self.add_module(part, getattr(sam.mask_decoder, part).requires_grad_(True))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """A copy whose added tensors are its own; SAM's are shared."""
+        """A copy with its own added tensors; it shares SAM's tensors."""
         learning = {id(parameter) for parameter in self.parameters()}
         tensors = [*self.sam.parameters(), *self.sam.buffers()]
         memo.update({id(tensor): tensor for tensor in tensors if id(tensor) not in learning})
@@ -88,15 +87,15 @@ class AddedParts(nn.Module):
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> EncodedImage:
-        """Features of B images [B,3,S,S] in 0..255; they depend on nothing that learns."""
+        """Features of B images [B,3,S,S] in 0..255, which do not depend on the added tensors."""
         encoded: EncodedImage = self.sam.image_encoder(normalise(pixels))
         return encoded
 
     def forward(self, encoded: EncodedImage, prompts: Sequence[Prompt]) -> Tensor:
         """Logits [B,1,S/4,S/4] of the HQ token for B images with a prompt each.
 
-        In float32 even under autocast, as the tracker runs it: in bfloat16 the positions of
-        prompts would be off by about a pixel.
+        Computed in float32 even under autocast, as in the tracker: in bfloat16 the positions of
+        prompts would be wrong by about a pixel.
         """
         with torch.autocast(encoded.features.device.type, enabled=False):
             return self._decode(EncodedImage(*(part.float() for part in encoded)), prompts)
@@ -138,8 +137,8 @@ def encode_prompts(sam: HQSam, kind: Kind, values: Tensor) -> tuple[Tensor, Tens
 class Outputs(NamedTuple):
     """Logits [B,1,h,w] of B prompts in single-mask mode.
 
-    sam: of SAM as it was, without the HQ token. hq: of the HQ token alone. both: of the HQ token
-    added to the SAM mask beside it, which is what HQ-SAM reports.
+    sam: of the original SAM, without the HQ token. hq: of the HQ token alone. both: the sum of the
+    HQ token's and the SAM mask, which HQ-SAM reports.
     """
 
     sam: Tensor
@@ -151,7 +150,7 @@ class Outputs(NamedTuple):
 def compare(
     sam: HQSam, features: Tensor, hq_features: Tensor, sparse: Tensor, dense: Tensor
 ) -> Outputs:
-    """What SAM and HQ-SAM say; arguments as of `HQMaskDecoder.forward`."""
+    """The predictions of SAM and HQ-SAM; the arguments are those of `HQMaskDecoder.forward`."""
     positions = sam.prompt_encoder.get_dense_pe()
     decoder = sam.mask_decoder
     plain, _ = MaskDecoder.predict_masks(decoder, features, positions, sparse, dense)

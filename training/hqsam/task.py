@@ -1,4 +1,4 @@
-"""Learning HQ-SAM's added tensors, as a task of the training engine."""
+"""Training of HQ-SAM's added tensors, as a task of the training engine."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -33,9 +33,9 @@ _PICTURES = 4
 
 
 class HQSamTask:
-    """Masks of high quality from boxes, points and noised masks; see `training.engine.task.Task`.
+    """High-quality masks from boxes, points and noisy masks; see `training.engine.task.Task`.
 
-    held_out: images on which `evaluate` measures, at least one where it is called.
+    held_out: the images for `evaluate`, which needs at least one.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class HQSamTask:
         self.side: int = sam.prompt_encoder.input_image_size[0]
 
     def configuration(self) -> dict[str, Any]:
-        """The image encoder that the tensors belong to."""
+        """The image encoder of the tensors."""
         return {"network": "hqsam", "variant": self.variant}
 
     def learning_rate_scale(self, parameter: str) -> float:
-        """All learn at the same rate."""
+        """1: all tensors have the same learning rate."""
         return 1.0
 
     def loss(self, batch: Examples, generators: Generators) -> Losses:
-        """Cross entropy and dice, of the same weight, of the HQ token's mask alone."""
+        """Cross entropy and dice, with equal weights, of the HQ token's mask alone."""
         batch = Examples(*batch)
         views, prompts, points = [], [], []
         for n, generator in enumerate(generators.samples):
@@ -83,7 +83,7 @@ class HQSamTask:
 
     @torch.no_grad()
     def sample(self, model: nn.Module, batch: Examples) -> Image:
-        """Rows of an image with its true mask, SAM's and the HQ token's from a box around it."""
+        """A row per image: the true mask, SAM's mask and the HQ token's mask from its box."""
         batch = Examples(*batch)
         rows = []
         for n in range(min(_PICTURES, len(batch.images))):
@@ -104,7 +104,7 @@ class HQSamTask:
 
 
 def box_outputs(model: AddedParts, view: View) -> Outputs:
-    """What SAM and HQ-SAM make of a view [1,1,S/4,S/4] and the box around its object."""
+    """The predictions of SAM and HQ-SAM [1,1,S/4,S/4] for the box around the object of a view."""
     box = tight_box(object_pixels(view.target))
     encoded = model.encode(view.pixels[None])
     hq_features = model.sam.mask_decoder.hq_features(encoded)
@@ -124,7 +124,7 @@ def mean_iou(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _example(batch: Examples, n: int) -> tuple[Tensor, Tensor]:
-    """Image [3,H,W] and matte [H,W] number n, cut to their size."""
+    """Image [3,H,W] and matte [H,W] number n, cropped to their size."""
     height, width = batch.sizes[n].tolist()
     return batch.images[n, :, :height, :width], batch.mattes[n, :height, :width]
 

@@ -1,11 +1,11 @@
 """Train HQ-SAM: `python -m training.hqsam --variant vit_b --run FOLDER --weights FILE --data DATA`.
 
-SAM stays as it is; the 25 tensors that HQ-SAM adds to it learn.
+SAM is frozen; the 25 tensors that HQ-SAM adds to it learn.
 
-A run is a folder with the newest checkpoint, the log, TensorBoard events and a sample picture.
-Started again with the same arguments it goes on where it stopped, with the same samples and the
-same generators. Under `torchrun` several processes share the work. The defaults are the published
-recipe.
+A run is a folder with the newest checkpoint, the log, TensorBoard events and a sample picture. If
+started again with the same arguments, it resumes where it stopped, with the same samples and the
+same random generators. Under `torchrun` several processes share the work. The defaults are the
+published recipe.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from training.hqsam.model import load_start
 from training.hqsam.task import HQSamTask
 
 EPOCHS = 12
-"""Epochs of the published recipe; in the last sixth of them the learning rate is a tenth."""
+"""Epochs of the published recipe; in the last sixth the learning rate is a tenth."""
 
 PUBLISHED = Settings(
     steps=0,
@@ -57,16 +57,16 @@ PUBLISHED = Settings(
     save_every=500,
     log_every=50,
 )
-"""Adam without decay, clipping and average; 4 samples on each of 8 GPUs."""
+"""Adam without weight decay, clipping and moving average; 4 samples on each of 8 GPUs."""
 
 MOST_INSPECTED = 1000
 """Images of a dataset that a dry run reads."""
 
 HELP = {
     "batch": "samples per step, over all processes",
-    "learning_rate": "learning rate, a tenth of it in the end",
+    "learning_rate": "learning rate; at the end a tenth of it",
     "average": "decay of the moving average of the weights, 0 for none",
-    "seed": "of new tensors, samples and random generators",
+    "seed": "seed of new tensors, samples and random generators",
     "workers": "processes that read images, for each process of the training",
     "save_every": "steps between checkpoints",
     "log_every": "steps between lines of the log",
@@ -87,22 +87,28 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--data", type=Path, nargs="+", default=[], help="HQSeg-44K, or folders of stills"
     )
     parser.add_argument(
-        "--held-out", type=Path, nargs="+", default=[], help="like --data, to measure on meanwhile"
+        "--held-out",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="like --data, for evaluation during training",
     )
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="passes over the images")
-    parser.add_argument("--steps", type=int, help="steps of the whole run, instead of --epochs")
+    parser.add_argument("--steps", type=int, help="steps of the complete run, instead of --epochs")
     for name, text in HELP.items():
         default = getattr(PUBLISHED, name)
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=type(default), default=default, help=text)
-    parser.add_argument("--most", type=int, help="images of each dataset to measure on or look at")
+    parser.add_argument(
+        "--most", type=int, help="largest number of images of each dataset to evaluate or check"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", help="cpu, cuda (default: a GPU where there is one)")
+    parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
     parser.add_argument(
         "--bf16",
         choices=("auto", "on", "off"),
         default="auto",
-        help="compute in bfloat16 where it is safe (auto: on a GPU that has it)",
+        help="compute in bfloat16 where it is safe (auto: if the GPU supports it)",
     )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
@@ -111,21 +117,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const=2,
         metavar="STEPS",
-        help="check the data, take a few steps, print what they need and write nothing; without "
-        "--weights on random ones",
+        help="check the data, take a few steps and print their memory and time, but write "
+        "nothing; without --weights, use random weights",
     )
     instead.add_argument(
         "--evaluate",
         action="store_true",
-        help="measure --weights, or the run on top of them, on --data (of HQSeg-44K its "
-        "validation sets) and train nothing",
+        help="only evaluate --weights, or the run based on them, on --data (the validation sets "
+        "of HQSeg-44K)",
     )
     instead.add_argument(
         "--export",
         type=Path,
         metavar="FILE",
-        help="write the run on top of --weights as an HQ-SAM checkpoint with the official keys, "
-        ".pth or .safetensors, and train nothing",
+        help="only write --weights with the tensors of the run as an HQ-SAM checkpoint with the "
+        "official keys, .pth or .safetensors",
     )
     args = parser.parse_args(arguments)
     if not args.weights and not args.dry_run:
@@ -144,7 +150,7 @@ def drop_late(optimizer: Optimizer, settings: Settings) -> Scheduler:
 
 
 def make_sam(args: argparse.Namespace) -> HQSam:
-    """The model at its start; random where a dry run needs no other."""
+    """The initial model; in a dry run without --weights a random one."""
     torch.manual_seed(args.seed)
     if args.weights:
         return load_start(args.variant, args.weights)
@@ -152,7 +158,7 @@ def make_sam(args: argparse.Namespace) -> HQSam:
 
 
 def trained_sam(args: argparse.Namespace) -> HQSam:
-    """The model at its start, or with the averaged tensors of the run where one is given."""
+    """The initial model, or with --run the model with the averaged tensors of the run."""
     task = HQSamTask(args.variant, make_sam(args))
     if args.run:
         file = RunFolder(args.run).checkpoint
@@ -160,7 +166,7 @@ def trained_sam(args: argparse.Namespace) -> HQSam:
         if state.get("configuration") != task.configuration():
             raise InputError(
                 f"{file} belongs to {state.get('configuration')}, not to {task.configuration()}: "
-                "give the variant that the run was started with"
+                "give the variant with which the run was started"
             )
         task.model.load_state_dict(state["average"])
     return task.model.sam
@@ -169,7 +175,7 @@ def trained_sam(args: argparse.Namespace) -> HQSam:
 def prepare(
     args: argparse.Namespace, datasets: Sequence[Dataset], world: World
 ) -> tuple[Trainer[Examples], Objects]:
-    """The trainer, at its start, and what it learns from."""
+    """The trainer at its start, and its data."""
     stills = [still for dataset in datasets for still in dataset.images]
     held_out = [still for dataset in open_stills(args.held_out, True) for still in dataset.images]
     settings = replace(
@@ -179,7 +185,7 @@ def prepare(
         **{name: getattr(args, name) for name in HELP},
     )
     if settings.evaluate_every and not held_out:
-        raise InputError("--evaluate-every needs images to measure on: give --held-out")
+        raise InputError("--evaluate-every needs images for evaluation: give --held-out")
     task = HQSamTask(args.variant, make_sam(args), held_out)
     return Trainer(task, settings, world, drop_late), Objects(stills, args.seed)
 
@@ -196,13 +202,13 @@ def evaluate(args: argparse.Namespace, device: torch.device) -> None:
 
 
 def _spread(images: Sequence[Annotated], most: int | None) -> list[Annotated]:
-    """At most so many of the images, evenly spread."""
+    """At most ``most`` of the images, evenly spread."""
     count = min(most or len(images), len(images))
     return [images[n] for n in np.linspace(0, len(images) - 1, count).astype(int)]
 
 
 def try_out(args: argparse.Namespace, world: World) -> None:
-    """Look through the data and take a few steps; InputError where data cannot be used."""
+    """Check the data and take a few steps; raises InputError if data cannot be used."""
     datasets = open_stills(args.data)
     reports = [inspect_dataset(data, sys.maxsize, args.most or MOST_INSPECTED) for data in datasets]
     if world.is_main:
@@ -218,9 +224,9 @@ def try_out(args: argparse.Namespace, world: World) -> None:
 
 
 def write_checkpoint(sam: HQSam, file: Path) -> None:
-    """Write a whole HQ-SAM with the official keys, .pth or .safetensors, at once.
+    """Write a complete HQ-SAM with the official keys, .pth or .safetensors, atomically.
 
-    Raises InputError where it cannot be written.
+    Raises InputError if it cannot be written.
     """
     tensors = {key: value.contiguous() for key, value in sam.state_dict().items()}
     try:
@@ -247,7 +253,7 @@ def run(args: argparse.Namespace, world: World) -> None:
     trainer, objects = prepare(args, open_stills(args.data), world)
     folder = RunFolder(args.run)
     if resume(trainer, folder) and world.is_main:
-        print(f"{folder.checkpoint}: going on from step {trainer.step}")
+        print(f"{folder.checkpoint}: resuming from step {trainer.step}")
     train(trainer, objects, folder)
 
 

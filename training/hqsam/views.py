@@ -1,6 +1,6 @@
-"""What the network is shown in training: a jittered view of an image and a prompt for its object.
+"""The network's input in training: a jittered view of an image and a prompt for its object.
 
-All random numbers are drawn on the CPU, so a view is the same on every device.
+All random numbers come from the CPU, so a view is the same on every device.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from torchvision.ops import masks_to_boxes  # type: ignore[import-untyped]
 from torchvision.transforms.v2 import functional as v2  # type: ignore[import-untyped]
 
 PADDING = 128
-"""Value of the pixels beside the image."""
+"""Value of the pixels outside the image."""
 
 _CLICKS = 10
 _MASK_STRIDE = 4
@@ -27,9 +27,9 @@ class Jitter:
 
     Attributes:
         low: smallest scale of the longest side, as a share of the network input.
-        high: largest one.
+        high: largest scale of the longest side.
         mirrored: share of mirrored views.
-        tries: draws after which the whole image is taken, if the object was outside every time.
+        tries: after so many views without the object, the entire image is used.
     """
 
     low: float = 0.1
@@ -50,7 +50,7 @@ def jittered(
 ) -> View:
     """A random view of an image [3,H,W] with the matte of its object [H,W], both uint8.
 
-    The object is in it, at least in part. The view is on the device of the image.
+    The view shows at least a part of the object. It is on the device of the image.
     """
     if _uniform(generator) < jitter.mirrored:
         image, matte = image.flip(2), matte.flip(1)
@@ -64,7 +64,7 @@ def jittered(
 
 
 def whole(image: Tensor, matte: Tensor, side: int) -> View:
-    """The view of the whole image, its longest side resized to `side`; arguments as before."""
+    """The view of the entire image, with its longest side resized to `side`; see `jittered`."""
     pixels, target = (
         _window(part, side, 1.0, (0.0, 0.0), padding)
         for part, padding in ((image, PADDING), (matte[None], 0))
@@ -77,7 +77,7 @@ def _window(
 ) -> Tensor:
     """Resize an image [C,H,W] so that its longest side is scale * side, crop and pad to [C,S,S].
 
-    offset: share of what is cut off that lies above and to the left.
+    offset: share of the cropped pixels that are above and to the left.
     """
     factor = scale * side / max(image.shape[1:])
     size = [max(1, round(length * factor)) for length in image.shape[1:]]
@@ -95,7 +95,7 @@ def _uniform(generator: torch.Generator) -> float:
 
 
 class Kind(Enum):
-    """What a prompt is."""
+    """The kind of a prompt."""
 
     BOX = auto()
     POINTS = auto()
@@ -103,9 +103,9 @@ class Kind(Enum):
 
 
 class Prompt(NamedTuple):
-    """A prompt in the pixels of the network input, (x, y) from the centre of the top-left one.
+    """A prompt in pixels (x, y) of the network input, from the centre of the top-left pixel.
 
-    value: a box [4] left, top, right, bottom; points [10,2] in the object; a noised mask
+    value: a box [4] left, top, right, bottom; points [10,2] in the object; or a noisy mask
     [1,S/4,S/4], 0 or 255.
     """
 
@@ -114,9 +114,9 @@ class Prompt(NamedTuple):
 
 
 def draw_prompt(target: Tensor, generator: torch.Generator) -> Prompt:
-    """One of the three kinds of prompt, each as probable, for a target [1,S,S] in [0, 1].
+    """A prompt of one of the three kinds, equally probable, for a target [1,S,S] in [0, 1].
 
-    Points are not among them where the object has fewer than ten pixels.
+    If the object has fewer than ten pixels, points are excluded.
     """
     inside = object_pixels(target)
     kinds = list(Kind) if inside.sum() >= _CLICKS else [Kind.BOX, Kind.MASK]
@@ -131,7 +131,7 @@ def draw_prompt(target: Tensor, generator: torch.Generator) -> Prompt:
 
 
 def object_pixels(target: Tensor) -> Tensor:
-    """Pixels [1,S,S] of which more than half is object; where none is, those with the most."""
+    """Pixels [1,S,S] that are object by more than half; if there are none, those with the most."""
     return target > min(0.5, target.amax().item() * 0.99)
 
 
@@ -143,8 +143,8 @@ def tight_box(inside: Tensor) -> Tensor:
 def noised(target: Tensor, generator: torch.Generator) -> Tensor:
     """A mask prompt [1,S/4,S/4] of 0 and 255 whose boundary is blurred by noise.
 
-    The boundary is where the mask, made eight times as coarse, loses something, as in HQ-SAM's
-    training.
+    As in HQ-SAM's training, the boundary consists of the pixels that the mask loses when it is
+    made eight times as coarse.
     """
     side = target.shape[-1] // _MASK_STRIDE
     mask = F.interpolate(target[None], (side, side), mode="bilinear")

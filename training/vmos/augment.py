@@ -1,7 +1,7 @@
-"""The dense part of augmentation, batched, on the device that trains.
+"""The dense part of augmentation, in batches, on the device that trains.
 
-What happens to a clip was drawn with the clip, from its number: the result depends neither on the
-device nor on how clips are spread over processes.
+The clip itself contains the parameters, which depend on its number. So the result depends neither
+on the device nor on the distribution of clips over processes.
 """
 
 import torch

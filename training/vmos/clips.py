@@ -1,4 +1,4 @@
-"""Training clips, each a pure function of its number: real video, animated stills, generated."""
+"""Training clips, each a pure function of its number: from video, from stills, or generated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from training.data.sources import Dataset
 from training.vmos import warp
 
 SMALLEST = 40
-"""Pixels that an object has on the first frame; smaller ones become background."""
+"""Smallest object on the first frame, in pixels; smaller ones become background."""
 
 TRIES = 20
-"""Draws for a clip that has an object; so many in vain are an error."""
+"""After so many clips in a row without an object, an error is raised."""
 
 
 class Clip(NamedTuple):
@@ -32,7 +32,7 @@ class Clip(NamedTuple):
 
 
 class RawClip(NamedTuple):
-    """A clip as it is loaded, and what `training.vmos.augment` shall do to it; batched, [B,...].
+    """A loaded clip, and the parameters of `training.vmos.augment`; in batches [B,...].
 
     Attributes:
         frames: [F,h,w,3] uint8 RGB.
@@ -49,20 +49,20 @@ class RawClip(NamedTuple):
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """What the clips are made of.
+    """The composition of the clips.
 
     Attributes:
         size: height and width, a multiple of the network's coarse stride plus 1.
         frames: frames per clip.
-        video: share of clips from real video; of the rest, `generated` come from the generator.
+        video: share of clips from video; `generated` is the generator's share of the other clips.
         generated: see `video`.
-        hidden: share of clips in which something is painted over and comes back.
-        max_gap: most frames of the video between two frames of the clip.
-        widest: largest side of what a clip from video shows, relative to the frame's short side; at
-            more than 1 there is a black margin.
-        zoom: standard deviation of the logarithm of how much larger a clip from video shows its
-            last frame than its first, with as much turning as that many radians.
-        objects: identities to choose from.
+        hidden: share of clips in which something is painted over for a while.
+        max_gap: largest distance in frames of the video between two frames of the clip.
+        widest: largest side of a crop from video, relative to the frame's short side; above 1 there
+            is a black margin.
+        zoom: standard deviation of the logarithm of the zoom from the first to the last frame of a
+            clip from video, and of its rotation in radians.
+        objects: number of identities.
     """
 
     size: int = 97
@@ -77,10 +77,10 @@ class ClipConfig:
 
 
 class Clips(TorchDataset[RawClip]):
-    """An endless supply: clip number i is the same for the same seed, in any process.
+    """Endless clips; clip number i is the same for the same seed, in any process.
 
-    Raises InputError where a share of the clips has no dataset to come from, and, when a clip is
-    asked for, where a file is damaged or no object is found in `TRIES` draws.
+    Raises InputError if there is no dataset for a share of the clips. A clip raises InputError if a
+    file is damaged or no object is found in `TRIES` attempts.
     """
 
     def __init__(self, config: ClipConfig, datasets: Sequence[Dataset], seed: int) -> None:
@@ -102,7 +102,7 @@ class Clips(TorchDataset[RawClip]):
                 break
         else:
             raise InputError(
-                f"{TRIES} clips drawn in a row have no object of {SMALLEST} pixels: "
+                f"{TRIES} clips in a row have no object of {SMALLEST} pixels: "
                 "check the masks, or train on larger clips"
             )
         return RawClip(
@@ -113,7 +113,7 @@ class Clips(TorchDataset[RawClip]):
         )
 
     def _draw(self, rng: Generator, kind: float) -> tuple[Image, LabelMap]:
-        """Images [F,h,w,3] and label maps [F,h,w] of a clip; `kind` in [0, 1) says where from."""
+        """Images [F,h,w,3] and label maps [F,h,w] of a clip; `kind` in [0, 1) picks the source."""
         video = self.config.video
         if kind >= video + (1 - video) * self.config.generated:
             return self._from_stills(rng)
@@ -125,7 +125,7 @@ class Clips(TorchDataset[RawClip]):
         return images, labels
 
     def _from_video(self, rng: Generator) -> tuple[Image, LabelMap]:
-        """Frames of one video, some frames apart, cropped alike around the object."""
+        """Frames of one video, some frames apart, with the same crop around the object."""
         dataset = _choose(rng, self.videos)
         video = dataset.videos[rng.integers(len(dataset.videos))]
         longest = max(1, self.config.max_gap // video.spacing)
@@ -150,7 +150,7 @@ class Clips(TorchDataset[RawClip]):
         return _stack(seen)
 
     def _from_stills(self, rng: Generator) -> tuple[Image, LabelMap]:
-        """One image with its instances, moved as a whole, and cut-outs of others moved over it."""
+        """One moving image with its instances, and moving cut-outs of others over it."""
         image, labels = self._still(rng)
         labels = _keep(rng, labels, int(rng.integers(0, 3)))
         crop = self._crop(rng, labels, rng.uniform(0.4, 1.0))
@@ -178,7 +178,7 @@ class Clips(TorchDataset[RawClip]):
     def _add_cutout(
         self, rng: Generator, images: Image, labels: LabelMap
     ) -> tuple[Image, LabelMap]:
-        """Paste one instance of a still over all frames, moving and deforming."""
+        """Paste one moving and deforming instance of a still over all frames."""
         image, instances = self._still(rng)
         mask = _keep(rng, instances, 1)
         if not mask.any():
@@ -213,7 +213,7 @@ class Clips(TorchDataset[RawClip]):
         return images, labels
 
     def _generated(self, rng: Generator) -> tuple[Image, LabelMap]:
-        """Frames of a generated sequence, never one of the reserved seeds."""
+        """Frames of a generated sequence, never from a reserved seed."""
         sequence = synthetic.generate(
             int(rng.integers(synthetic.RESERVED_SEED)),
             frames=self.config.frames,
@@ -262,7 +262,7 @@ class Clips(TorchDataset[RawClip]):
 
 
 def _check(config: ClipConfig, videos: bool, stills: bool) -> None:
-    """Whether there is something to make every kind of clip of."""
+    """Raise InputError for invalid numbers, or if a kind of clip has no dataset."""
     if not 0 <= config.video <= 1 or not 0 <= config.generated <= 1:
         raise InputError(
             f"shares of {config.video} from video and {config.generated} generated: "
@@ -272,12 +272,12 @@ def _check(config: ClipConfig, videos: bool, stills: bool) -> None:
         raise InputError(f"clips with {config.objects} identities: give 1 to 255")
     if config.video and not videos:
         raise InputError(
-            f"a share of {config.video} of the clips comes from video, but no dataset has any: "
+            f"a share of {config.video} of the clips comes from video, but no dataset has video: "
             "give one, or a share of 0"
         )
     if config.video < 1 and config.generated < 1 and not stills:
         raise InputError(
-            "some of the clips come from stills, but no dataset has any: give one, or a share "
+            "some of the clips come from stills, but no dataset has stills: give one, or a share "
             "of 1 of generated clips"
         )
 
@@ -289,7 +289,7 @@ def _choose(rng: Generator, datasets: Sequence[Dataset]) -> Dataset:
 
 
 def _keep(rng: Generator, labels: LabelMap, most: int) -> LabelMap:
-    """Keep up to `most` objects of those that are neither specks nor nearly everything."""
+    """Keep up to `most` objects that are neither specks nor fill nearly everything."""
     counts = np.bincount(labels.ravel())
     fit = [k for k in range(1, len(counts)) if 0.004 < counts[k] / labels.size < 0.6]
     kept = rng.permutation(fit)[:most].astype(np.int64)

@@ -1,14 +1,14 @@
-"""What a tracker that drifts leaves in memory: training on it teaches to recover."""
+"""Simulates the labels that a drifting tracker leaves in memory, for learning to recover."""
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 COARSE = 4
-"""Side of the random grid that says where labels are damaged."""
+"""Side of the random grid that decides where labels are damaged."""
 
 LEAST = 0.8
-"""Damaged is what deviates by so many standard deviations: about a fifth of the picture."""
+"""Values above so many standard deviations are damaged: about a fifth of the picture."""
 
 REACH = 0.15
 """Labels spill over by up to this share of the sides."""
@@ -20,9 +20,9 @@ def stale(predicted: Tensor, before: Tensor) -> Tensor:
 
 
 def damaged(predicted: Tensor, frames: Tensor, generator: Generator) -> Tensor:
-    """Predicted labels [B,h,w] that lost regions alike in colour, or spilled into such regions.
+    """Predicted labels [B,h,w] that lose regions of similar colour, or spill into such regions.
 
-    Takes the frames [B,3,h,w], normalised. What happens is drawn once for all of them.
+    Takes the normalised frames [B,3,h,w]. The random decisions are the same for all of them.
     """
     size = predicted.shape[1:]
 

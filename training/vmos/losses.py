@@ -1,4 +1,4 @@
-"""What a segmentation should be penalised for."""
+"""Losses of a segmentation."""
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, share: float) -> 
 
 
 def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 - J with probabilities in place of masks: mean over the objects that are there, then B.
+    """1 - J with probabilities instead of masks: mean over the objects present, then over B.
 
     A frame without objects counts 0.
 
@@ -39,17 +39,17 @@ def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def transport_loss(carried: Tensor, truth: Tensor) -> Tensor:
-    """Cross entropy of labels carried over by attention weights alone against the true ones.
+    """Cross entropy of labels that attention weights alone carry, against the true labels.
 
     Args:
-        carried: [B,N,C], per token a distribution over labels.
+        carried: [B,N,C], for each token a distribution over labels.
         truth: [B,N,C], the share of each label in the token's area.
     """
     return -(truth * carried.clamp_min(1e-4).log()).sum(dim=2).mean()
 
 
 def mean_jaccard(labels: Tensor, truth: Tensor, objects: int) -> Tensor:
-    """Region similarity J of label maps [B,h,w]: mean over the objects that are there, then B.
+    """Region similarity J of label maps [B,h,w]: mean over the objects present, then over B.
 
     Labels are at most `objects`. A frame without objects counts 1.
     """

@@ -1,4 +1,4 @@
-"""What a clip looks like, for people."""
+"""Pictures of clips for people."""
 
 import numpy as np
 from torch import Tensor
@@ -10,10 +10,10 @@ from hqtrack.video.overlay import draw_masks
 
 
 def draw_clip(frames: Tensor, *labels: Tensor) -> Image:
-    """The frames of a clip in a row, under their masks, which keep their colours.
+    """The frames of a clip in a row, with their masks drawn on them in constant colours.
 
-    Takes normalised frames [F,3,h,w] and label maps [F,h,w], say true and predicted ones: each
-    makes a row of its own.
+    Takes normalised frames [F,3,h,w] and label maps [F,h,w], for example true and predicted ones;
+    there is a row for each.
     """
     pixels = frames.permute(0, 2, 3, 1).float().cpu().numpy() * DEVIATION + MEAN
     images = np.clip(255 * pixels + 0.5, 0, 255).astype(np.uint8)

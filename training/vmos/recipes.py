@@ -10,7 +10,7 @@ from hqtrack.segmenter import SegmenterConfig
 from vmos import VMOSConfig
 
 HELD_OUT = ("dance-jump", "rhino", "scooter-gray")
-"""Training sequences that are kept for choosing between models."""
+"""Training sequences that are held out to choose between models."""
 
 
 CONFIGS = {"light": LIGHT_VMOS, "full": VMOSConfig()}
@@ -61,17 +61,17 @@ LEAST = {"frames": 2} | dict.fromkeys(("steps", "batch", "max_gap", "save_every"
 
 
 HELP = {
-    "steps": "steps of the whole run",
+    "steps": "steps of the complete run",
     "batch": "clips per step, over all processes",
-    "optimizer": "how weights move, see Settings",
+    "optimizer": "adamw or muon, see docs/training.md",
     "learning_rate": "highest learning rate",
-    "last_learning_rate": "learning rate in the end",
+    "last_learning_rate": "learning rate at the end",
     "power": "exponent of the polynomial decay",
     "warm_up": "steps until the highest learning rate",
-    "weight_decay": "of matrices and kernels",
+    "weight_decay": "weight decay of matrices and kernels",
     "clip": "largest norm of the gradient",
     "average": "decay of the moving average of the weights",
-    "seed": "of clips and random generators",
+    "seed": "seed of clips and random generators",
     "workers": "processes that load clips",
     "save_every": "steps between checkpoints",
     "log_every": "steps between lines of the log",
@@ -80,26 +80,26 @@ HELP = {
     "size": "side of the clips, pixels",
     "frames": "frames per clip",
     "video": "share of clips from video",
-    "generated": "share of generated ones of the other clips",
-    "hidden": "share of clips in which something is painted over and comes back",
-    "max_gap": "most video frames between two of a clip",
+    "generated": "share of generated clips among the others",
+    "hidden": "share of clips in which something is painted over for a while",
+    "max_gap": "largest distance between two frames of a clip, in video frames",
     "widest": "largest side of a crop from video, relative to the frame's short side",
     "zoom": "how much clips from video change their scale",
-    "hardest": "share of the pixels that the cross entropy looks at",
-    "transport": "weight of the loss on what attention alone carries over",
+    "hardest": "share of the pixels that the cross entropy uses",
+    "transport": "weight of the loss on the labels that attention alone carries",
     "truth": "share of frames that enter memory with true labels",
     "stale": "share of frames that enter memory with stale labels",
     "damaged": "share of frames that enter memory with damaged labels",
-    "reference_only": "share of clips with the reference alone in long-term memory",
-    "memory_gap": "every so many frames one enters long-term memory",
+    "reference_only": "share of clips with only the reference frame in long-term memory",
+    "memory_gap": "one frame in so many enters long-term memory",
 }
 """Options that are fields of a configuration; their defaults are those of the fields."""
 
 
 def read_config(name: str) -> tuple[VMOSConfig, SegmenterConfig]:
-    """The network of this name or JSON file, and how its videos are tracked.
+    """The network of this name or JSON file, and the configuration of its segmenter.
 
-    A network of one's own is tracked as the light one is. Raises InputError.
+    A network from a file uses the segmenter of the light tracker. Raises InputError.
     """
     if name in CONFIGS:
         return CONFIGS[name], SegmenterConfig() if name == "full" else LIGHT_SEGMENTER

@@ -1,4 +1,4 @@
-"""One training step's forward pass: a clip through encoder, memory and head, and its loss."""
+"""The forward pass of a training step: a clip through encoder, memory and head, and its loss."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,18 +22,17 @@ from vmos.ops import Size, one_hot, resize, to_tokens
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the losses, and what memory holds.
+    """Weights of the losses, and the content of memory.
 
     Attributes:
-        hardest: share of the pixels that the cross entropy looks at.
-        transport: weight of the loss on what attention alone carries over.
-        truth: chance that a frame enters memory with its true labels, not the predicted ones.
-        stale: chance that it enters with the predicted labels and what was there before.
-        damaged: chance that it enters with predicted labels of which parts are lost or spill; for
+        hardest: share of the pixels that the cross entropy uses.
+        transport: weight of the loss on the labels that attention alone carries.
+        truth: probability that a frame enters memory with its true labels, not the predicted ones.
+        stale: probability that it enters with the predicted labels and those of the frame before.
+        damaged: probability that it enters with predicted labels whose parts are lost or spill; for
             both see `training.vmos.drift`.
-        reference_only: chance that long-term memory holds the reference alone.
-        memory_gap: every so many frames one enters long-term memory (HQTrack, Implementation
-            details).
+        reference_only: probability that long-term memory contains only the reference frame.
+        memory_gap: one frame in so many enters long-term memory (HQTrack, Implementation details).
     """
 
     hardest: float = 0.25
@@ -46,10 +45,10 @@ class LossConfig:
 
 
 class Transport:
-    """Watches the attention to memory and asks what it would have carried over.
+    """Records the attention to memory, and computes the labels that it would carry.
 
-    `watching` records every such attention; `loss` then lets its weights carry the labels of the
-    remembered frames over and compares them with the truth: an auxiliary task, free at inference.
+    `watching` records every such attention. `loss` then carries the labels of the frames in memory
+    with its weights and compares them with the truth: an auxiliary task that is free at inference.
     """
 
     def __init__(self, model: VMOS) -> None:
@@ -58,7 +57,7 @@ class Transport:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Record every attention to memory within the block."""
+        """Record every attention to memory in the block."""
         self.calls.clear()
         handles = [
             module.register_forward_pre_hook(self._note)
@@ -78,8 +77,8 @@ class Transport:
     def loss(self, long_term: list[Tensor], short_term: Tensor, truth: Tensor) -> Tensor:
         """Mean transport loss over the recorded calls.
 
-        Takes the label maps [B,h,w], at input size, of the frames in long-term memory, oldest
-        first, of the frame in short-term memory, and of the frame that read them.
+        Takes the label maps [B,h,w] at input size of the frames in long-term memory, oldest first,
+        of the frame in short-term memory, and of the frame that reads them.
         """
         terms = []
         for module, query, memory, size in self.calls:
@@ -96,11 +95,11 @@ class Transport:
 
 
 class Prediction(NamedTuple):
-    """What became of frames 1.. of clips.
+    """The prediction of frames 1.. of clips.
 
     Attributes:
-        labels: [B,F-1,h,w] int64, the predicted ones.
-        losses: to minimise, with their parts.
+        labels: [B,F-1,h,w] int64, the predicted labels.
+        losses: the losses to minimise, with their parts.
     """
 
     labels: Tensor
@@ -116,15 +115,15 @@ def roll_out(
 ) -> Prediction:
     """Segment frames 1.. of clips from memory and compare with the truth.
 
-    Frame t is read from frames 0, gap, 2 gap, ... before it in long-term memory, or the reference
-    alone, and from frame t-1 in short-term memory.
+    Frame t reads frames 0, gap, 2 gap, ... before it from long-term memory, or only the reference
+    frame, and frame t-1 from short-term memory.
 
     Args:
         model: in training mode.
         clip: frames [B,F,3,h,w], normalised, and labels [B,F,h,w] int64.
-        config: weights of the losses and shares of what memory holds.
-        generator: decides what memory holds, for the whole batch.
-        checkpointing: keep no activations of a frame but compute them again for the gradient.
+        config: weights of the losses, and probabilities for the content of memory.
+        generator: decides the content of memory, for the entire batch.
+        checkpointing: store no activations of a frame, but recompute them for the gradient.
     """
     frames, labels = clip
     count = frames.shape[1]
@@ -178,7 +177,7 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class _Frame(NamedTuple):
-    """What is known of frames [B,3,h,w] that enter memory; labels [B,h,w]."""
+    """Frames [B,3,h,w] that enter memory, with their labels [B,h,w]."""
 
     image: Tensor
     truth: Tensor

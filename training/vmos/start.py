@@ -1,4 +1,4 @@
-"""What a VMOS starts its training from."""
+"""The initial weights of a training of VMOS."""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from vmos.checkpoint import CheckpointError, official_name
 
 
 def initialise(model: VMOS) -> VMOS:
-    """Start every DCNv3 as a plain average of its nine neighbours, in place."""
+    """Initialise every DCNv3 as the average of its nine neighbours, in place."""
     for name, parameter in model.named_parameters():
         if ".dcn.offset." in name or ".dcn.mask." in name:
             nn.init.zeros_(parameter)
@@ -23,9 +23,9 @@ def initialise(model: VMOS) -> VMOS:
 
 
 def deepen(config: VMOSConfig, weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights of a VMOS whose encoder has fewer blocks, with those of this configuration added.
+    """Weights of a VMOS with fewer encoder blocks, extended to this configuration.
 
-    A block that is added passes its input on as it is until it has learnt something.
+    A new block passes its input on unchanged until it has learnt something.
     """
     deeper = initialise(build_vmos(config)).state_dict()
     added = dict(weights)
@@ -42,13 +42,13 @@ def deepen(config: VMOSConfig, weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Taken(NamedTuple):
-    """What an encoder got from a checkpoint, official names.
+    """The tensors of an encoder and of a checkpoint, by their official names.
 
     Attributes:
-        taken: tensors that the encoder now has from there.
-        misshapen: tensors that are there in another shape.
-        missing: tensors of the encoder that are not there.
-        unused: tensors that the encoder has no place for.
+        taken: tensors that the encoder now has from the checkpoint.
+        misshapen: tensors that have another shape in the checkpoint.
+        missing: tensors of the encoder that the checkpoint lacks.
+        unused: tensors of the checkpoint that the encoder does not have.
     """
 
     taken: list[str]
@@ -64,11 +64,11 @@ class Taken(NamedTuple):
 
 
 def take_encoder(model: VMOS, weights: Mapping[str, Tensor]) -> Taken:
-    """Start the encoder from weights of an image classifier, in place.
+    """Initialise the encoder from the weights of an image classifier, in place.
 
-    Taken is what matches in name and shape; names are those of the official InternImage, as in
-    `patch_embed.conv1.weight`, with or without `encoder.` or `backbone.` in front. Raises
-    InputError where nothing does.
+    This takes the tensors whose name and shape match. Names are those of the official InternImage,
+    such as `patch_embed.conv1.weight`, with or without the prefix `encoder.` or `backbone.`. Raises
+    InputError if nothing matches.
     """
     stored = {
         name.removeprefix("backbone.").removeprefix("encoder."): weights[name] for name in weights
@@ -103,9 +103,9 @@ Tell: TypeAlias = Callable[[str], None]
 
 
 def make_model(args: argparse.Namespace, config: VMOSConfig, tell: Tell) -> VMOS:
-    """The network with the weights it starts from: random, given, or a given encoder."""
+    """The network with its initial weights: random, given, or with a given encoder."""
     if args.start and args.encoder:
-        raise InputError("--start brings an encoder along: give either --start or --encoder")
+        raise InputError("--start includes an encoder: give either --start or --encoder")
     if args.start:
         weights = _starting_weights(args.start)
         if args.deepen:

@@ -1,4 +1,4 @@
-"""Training a VMOS: what it learns from a clip, how it is judged, what it may start from."""
+"""Training of VMOS, as a task of the training engine."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,13 +23,13 @@ from vmos import VMOS
 
 
 class VMOSTask:
-    """Following objects through clips; see `training.engine.task.Task`.
+    """Tracking objects through clips; see `training.engine.task.Task`.
 
     Args:
-        model: what learns.
-        loss: what is penalised, and what memory holds.
-        segmenter: how held-out videos are tracked.
-        held_out: videos with masks on every frame that `evaluate` tracks.
+        model: the model to train.
+        loss: the losses and the content of memory.
+        segmenter: the configuration for tracking held-out videos.
+        held_out: videos with masks on every frame, which `evaluate` tracks.
         encoder_ratio: learning rate of the encoder, relative to that of the rest.
         checkpointing: see `roll_out`.
     """
@@ -55,16 +55,16 @@ class VMOSTask:
         return {"network": "vmos", **asdict(self.model.config)}
 
     def learning_rate_scale(self, parameter: str) -> float:
-        """The encoder learns at `encoder_ratio` of the rate."""
+        """`encoder_ratio` for the encoder, else 1."""
         return self.encoder_ratio if parameter.startswith("encoder.") else 1.0
 
     def loss(self, batch: RawClip, generators: Generators) -> Losses:
-        """Loss of following the objects of the first frames, see `roll_out`."""
+        """Loss of tracking the objects of the first frames, see `roll_out`."""
         return self._roll_out(self.model, batch, generators.step).losses
 
     @torch.no_grad()
     def sample(self, model: nn.Module, batch: RawClip) -> Image:
-        """The frames of the first clip with their true labels, below with the predicted ones."""
+        """The frames of the first clip with the true labels, and below with the predicted ones."""
         first = RawClip(*(part[:1] for part in batch))
         clip = augment(first)
         predicted = self._roll_out(cast(VMOS, model), first, Generator().manual_seed(0)).labels
@@ -72,9 +72,9 @@ class VMOSTask:
         return draw_clip(clip.frames[0], truth, torch.cat([truth[:1], predicted[0].cpu()]))
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """J of tracking the held-out videos, by name, and its mean; nothing without any.
+        """J of tracking the held-out videos, by name, and its mean; empty without such videos.
 
-        As in DAVIS the first and the last frame are left out.
+        As in DAVIS, J leaves out the first and the last frame.
         """
         tracker = HQTracker(VideoObjectSegmenter(cast(VMOS, model), self.segmenter))
         scores = {f"held_out/{video.name}": _track(tracker, video) for video in self.held_out}

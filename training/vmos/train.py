@@ -1,8 +1,8 @@
 """Train a VMOS: `python -m training.vmos --run FOLDER --data DATA ...`.
 
-A run is a folder with the newest checkpoint, the log, TensorBoard events and a sample picture.
-Started again with the same arguments it goes on where it stopped, with the same clips and the same
-generators. Under `torchrun` several processes share the work.
+A run is a folder with the newest checkpoint, the log, TensorBoard events and a sample picture. If
+started again with the same arguments, it resumes where it stopped, with the same clips and the same
+random generators. Under `torchrun` several processes share the work.
 """
 
 import argparse
@@ -54,30 +54,36 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--deepen",
         action="store_true",
-        help="let encoder blocks that --start lacks begin as ones that change nothing",
+        help="add the encoder blocks that --start lacks, as blocks that change nothing at first",
     )
     parser.add_argument(
         "--encoder", type=Path, help="InternImage checkpoint to start the encoder from"
     )
     parser.add_argument(
-        "--encoder-ratio", type=float, default=1.0, help="learning rate of the encoder, relative"
+        "--encoder-ratio",
+        type=float,
+        default=1.0,
+        help="learning rate of the encoder, relative to the others",
     )
     parser.add_argument(
-        "--held-out", nargs="*", default=HELD_OUT, help="videos to measure on, never trained on"
+        "--held-out",
+        nargs="*",
+        default=HELD_OUT,
+        help="videos for evaluation, never used for training",
     )
     _add_fields(parser)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", help="cpu, cuda (default: a GPU where there is one)")
+    parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
     parser.add_argument(
         "--bf16",
         nargs="?",
         const="on",
         default="auto",
         choices=("auto", "on", "off"),
-        help="compute in bfloat16 where it is safe (auto: on a GPU that has it)",
+        help="compute in bfloat16 where it is safe (auto: if the GPU supports it)",
     )
     parser.add_argument(
-        "--checkpointing", action="store_true", help="less memory, a third more time"
+        "--checkpointing", action="store_true", help="use less memory, but a third more time"
     )
     parser.add_argument(
         "--dry-run",
@@ -85,7 +91,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const=3,
         metavar="STEPS",
-        help="check the data, take a few steps, print what they need and write nothing",
+        help="check the data, take a few steps and print their memory and time, but write nothing",
     )
     recipe = parser.parse_known_args(arguments)[0].recipe
     parser.set_defaults(**RECIPES.get(recipe, {}))
@@ -115,7 +121,7 @@ def _add_fields(parser: argparse.ArgumentParser) -> None:
 def prepare(
     args: argparse.Namespace, world: World, datasets: Sequence[Dataset], tell: Tell
 ) -> tuple[Trainer[RawClip], Clips]:
-    """The trainer, at its start, and its clips."""
+    """The trainer at its start, and its clips."""
     config, segmenter = read_config(args.config)
     _check(args, config)
     options = vars(args) | {
@@ -130,7 +136,7 @@ def prepare(
 
 
 def _check(args: argparse.Namespace, config: VMOSConfig) -> None:
-    """InputError for numbers that make no training."""
+    """Raise InputError for numbers out of range."""
     if args.size % config.coarse_stride != 1:
         raise InputError(f"--size {args.size}: give a multiple of {config.coarse_stride} plus 1")
     for name, least in LEAST.items():
@@ -149,7 +155,7 @@ def split(
 ) -> tuple[list[Dataset], list[AnnotatedVideo]]:
     """The datasets without the videos of these names, and those videos.
 
-    Raises InputError where there is none of a name, unless it is one of `HELD_OUT`.
+    Raises InputError if there is no video of a name that is not in `HELD_OUT`.
     """
     names = {video.name for data in datasets for video in data.videos}
     unknown = sorted(set(held_out) - names - set(HELD_OUT))
@@ -164,7 +170,7 @@ def split(
 
 
 def inspect(datasets: Sequence[Dataset], objects: int, tell: Tell) -> None:
-    """Look through the data; InputError where something cannot be used."""
+    """Check the data; raises InputError if something cannot be used."""
     reports = [inspect_dataset(data, objects, MOST_INSPECTED) for data in datasets]
     for report in reports:
         tell(str(report))
@@ -173,8 +179,8 @@ def inspect(datasets: Sequence[Dataset], objects: int, tell: Tell) -> None:
 
 
 def run(args: argparse.Namespace, world: World) -> None:
-    """Train, or only try to."""
-    tell: Tell = print if world.is_main else _tell_nobody
+    """Train, or take a few steps with --dry-run."""
+    tell: Tell = print if world.is_main else _tell_nothing
     datasets = open_datasets(args.data)
     trainer, clips = prepare(args, world, datasets, tell)
     if args.dry_run:
@@ -183,11 +189,11 @@ def run(args: argparse.Namespace, world: World) -> None:
         return
     folder = RunFolder(args.run)
     if resume(trainer, folder):
-        tell(f"{folder.checkpoint}: going on from step {trainer.step}")
+        tell(f"{folder.checkpoint}: resuming from step {trainer.step}")
     train(trainer, clips, folder)
 
 
-def _tell_nobody(text: str) -> None:
+def _tell_nothing(text: str) -> None:
     pass
 
 

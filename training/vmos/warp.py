@@ -1,4 +1,4 @@
-"""Random geometry and colour for training clips: affine motion, smooth deformation, jitter."""
+"""Random geometry and colours for training clips: affine motion, smooth deformation, jitter."""
 
 import cv2
 import numpy as np
@@ -18,16 +18,16 @@ def affine(
     scale: float,
     shear: float,
 ) -> Affine:
-    """Rotate by `angle` radians, scale, shear, and carry `centre` to `target`, both (x, y)."""
+    """Rotate by `angle` radians, scale, shear, and move `centre` to `target`, both (x, y)."""
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = scale * turn @ np.array([[1.0, shear], [0.0, 1.0]])
     return np.column_stack([linear, np.array(target) - linear @ np.array(centre)])
 
 
 def motion(rng: Generator, frames: int, extent: float, strength: float) -> list[tuple[float, ...]]:
-    """A random walk of poses: per frame (dx, dy, angle, log scale, shear), starting at zero.
+    """A random walk of poses from zero: per frame (dx, dy, angle, log scale, shear).
 
-    `extent` is the length in pixels that a shift is relative to.
+    Shifts are relative to `extent`, in pixels.
     """
     deviations = np.array((0.12 * extent, 0.12 * extent, 0.15, 0.10, 0.05)) * strength
     velocity = rng.normal(0, 1, 5) * deviations
@@ -51,9 +51,9 @@ def sample(
     field: NDArray[np.float32] | None = None,
     border: int = cv2.BORDER_CONSTANT,
 ) -> tuple[Image, LabelMap]:
-    """Image and labels seen through an affine map and then a displacement field, at `size`.
+    """Warp image and labels by an affine map and then a displacement field, to `size`.
 
-    Labels are sampled by nearest neighbour; beyond the image they are 0.
+    Labels are sampled by nearest neighbour; outside the image they are 0.
     """
     inverse = cv2.invertAffineTransform(forward).astype(np.float32)
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
@@ -68,7 +68,7 @@ def sample(
 
 
 def colour_map(rng: Generator, strength: float) -> NDArray[np.float32]:
-    """A random change of gain, offset, saturation and tint, now and then to grey.
+    """A random change of gain, offset, saturation and tint, sometimes to grey.
 
     [3,4] float32, an affine map of colours: `map @ (red, green, blue, 1)`, in 0..255.
     """
@@ -82,10 +82,10 @@ def colour_map(rng: Generator, strength: float) -> NDArray[np.float32]:
 
 
 def hide(rng: Generator, images: Image, labels: LabelMap) -> tuple[Image, LabelMap]:
-    """Paint one object of a clip over for a while, in a flat colour, or now and then the frame.
+    """Paint over one object of a clip for a while with a flat colour, or sometimes over the frame.
 
-    Takes images [F,h,w,3] and label maps [F,h,w]; the first and the last frame stay as they are,
-    so that what was hidden has to be found again. What is painted over has label 0.
+    Takes images [F,h,w,3] and label maps [F,h,w]. The first and the last frame do not change, so
+    the tracker has to find the hidden object again. Painted pixels have label 0.
     """
     present = np.unique(labels[labels > 0])
     if len(images) < 3 or not len(present):

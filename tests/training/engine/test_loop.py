@@ -187,7 +187,7 @@ def test_what_is_no_checkpoint(tmp_path):
     with pytest.raises(InputError, match="broken or something else"):
         read_checkpoint(file)
     torch.save({"model": {}}, file)
-    with pytest.raises(InputError, match="no checkpoint of a training run"):
+    with pytest.raises(InputError, match="not a checkpoint of a training run"):
         read_checkpoint(file)
 
 
