@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hqtrack.progress import pace_on_stderr
+from hqtrack.progress import pace_on_stderr, speed_text
 
 
 @pytest.fixture
@@ -35,7 +35,26 @@ def test_plain_lines_of_a_video_without_end(clock, capsys):
     with pace_on_stderr(None) as advance:
         clock[0] += 4
         advance()
-    assert capsys.readouterr().err == "frame 1, 0.2 fps\n"
+    assert capsys.readouterr().err == "frame 1, 4.0 s/frame\n"
+
+
+def test_a_slow_machine_sees_seconds_per_frame(clock, capsys):
+    with pace_on_stderr(3) as advance:
+        for _ in range(2):
+            clock[0] += 75
+            advance()
+    assert capsys.readouterr().err.splitlines() == [
+        "frame 1 of 3, 75.0 s/frame, 150 s left",
+        "frame 2 of 3, 75.0 s/frame, 75 s left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fps", "text"),
+    [(30, "30.0 fps"), (1, "1.0 fps"), (0.5, "2.0 s/frame"), (0.001, "1000.0 s/frame")],
+)
+def test_no_speed_is_rounded_to_nothing(fps, text):
+    assert speed_text(fps) == text
 
 
 def test_nothing_is_said_of_nothing(capsys):

@@ -33,6 +33,13 @@ def progress_on_stderr() -> Progress:
     return Progress(*columns, console=Console(stderr=True))
 
 
+def speed_text(fps: float, digits: int = 1) -> str:
+    """A speed as people read it: frames per second, or seconds per frame below one."""
+    if fps >= 1 or fps <= 0:
+        return f"{fps:.{digits}f} fps"
+    return f"{1 / fps:.{digits}f} s/frame"
+
+
 @contextmanager
 def pace_on_stderr(total: int | None) -> Iterator[Callable[[], None]]:
     """Show how many frames of ``total`` are done, frames per second and the time left.
@@ -78,7 +85,7 @@ class _Lines:
         line = f"frame {self._done}"
         if self._total:
             line += f" of {self._total}"
-        line += f", {fps:.1f} fps"
+        line += f", {speed_text(fps)}"
         if self._total and self._done < self._total:
             line += f", {(self._total - self._done) / fps:.0f} s left"
         print(line, file=sys.stderr)
@@ -94,4 +101,4 @@ class _CountColumn(ProgressColumn):
 class _SpeedColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("- fps" if speed is None else f"{speed:.1f} fps")
+        return Text("- fps" if speed is None else speed_text(speed))

@@ -1,6 +1,7 @@
 """``hqtrack doctor``: what it says about machines on which something is wrong."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import torch
 from hqtrack.cli import main
 from hqtrack.commands import doctor
 from hqtrack.commands import doctor_checks as checks
+from hqtrack.commands import doctor_machine as machine
 from hqtrack.commands.doctor_checks import CheckResult, Verdict
 from hqtrack.errors import InputError
+from tests.helpers.workspaces import small_workspace
 
 OK, WARNING, BROKEN = Verdict.OK, Verdict.WARNING, Verdict.BROKEN
 
@@ -252,5 +255,105 @@ def test_each_line_has_a_verdict_and_a_remedy_below(monkeypatch, capsys):
 
 
 def test_every_check_of_the_module_is_made():
-    functions = {value for name, value in vars(checks).items() if name.startswith("check_")}
-    assert set(doctor.CHECKS) == functions
+    modules = {**vars(checks), **vars(machine)}
+    functions = {value for name, value in modules.items() if name.startswith("check_")}
+    # this one is given the folder of the command line
+    assert set(doctor.CHECKS) == functions - {machine.check_workspace}
+
+
+def test_opencv_as_it_should_be():
+    [result] = machine.check_opencv()
+    assert result.verdict is OK
+
+
+def test_an_opencv_without_its_libraries_leaves_the_other_checks(tmp_path):
+    (tmp_path / "cv2.py").write_text(
+        "raise ImportError('libGL.so.1: cannot open shared object file: No such file')"
+    )
+    code = (
+        "from hqtrack.commands import doctor, doctor_machine, doctor_checks\n"
+        "doctor.CHECKS = (doctor_machine.check_opencv, doctor_checks.check_python)\n"
+        "import sys; from hqtrack.cli import main; sys.exit(main(['doctor']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
+    )
+    assert done.returncode == 1
+    assert "broken   OpenCV: it cannot be imported: ImportError: libGL.so.1" in done.stdout
+    assert "apt-get install libgl1" in done.stdout
+    assert "ok       Python" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_narrow_encoding_and_a_closed_stream_are_told(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(encoding="cp1252"))
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    found = {result.check: result for result in machine.check_encodings()}
+    assert {result.verdict for result in found.values()} == {WARNING}
+    assert "cp1252" in found["stdout"].found
+    assert found["stderr"].found == "closed"
+    assert "ascii" in found["file names"].found
+
+
+def test_a_working_folder_that_trax_cannot_carry(monkeypatch, tmp_path):
+    (tmp_path / "größe").mkdir()
+    monkeypatch.chdir(tmp_path / "größe")
+    told = [result for result in machine.check_encodings() if "TraX" in result.found]
+    assert [result.verdict for result in told] == [WARNING]
+    assert all(str(result).isascii() for result in told)
+
+
+@pytest.mark.parametrize(
+    ("machine_kib", "limit", "verdict", "what"),
+    [
+        (8e6, None, OK, "of the machine"),
+        (1.5e6, None, WARNING, "of the machine"),
+        (1e5, None, BROKEN, "of the machine"),
+        (8e6, "max", OK, "of the machine"),
+        (8e6, "1500000000", WARNING, "of the container"),
+        (8e6, "600000000", BROKEN, "of the container"),
+    ],
+)
+def test_memory(tmp_path, machine_kib, limit, verdict, what):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable: {machine_kib:.0f} kB\n")
+    group = tmp_path / "sys/fs/cgroup"
+    group.mkdir(parents=True)
+    if limit is not None:
+        (group / "memory.max").write_text(f"{limit}\n")
+        (group / "memory.current").write_text("100000000\n")
+    [result] = machine.check_memory(tmp_path)
+    assert (result.verdict, what in result.found) == (verdict, True)
+
+
+def test_memory_of_a_limited_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda what: (1_000_000_000, -1))
+    [result] = machine.check_memory(tmp_path)
+    assert (result.verdict, "ulimit" in result.found) == (WARNING, True)
+    monkeypatch.undo()
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda what: (-1, -1))
+    [result] = machine.check_memory(tmp_path)
+    assert result.verdict is OK
+
+
+def test_gaps_of_a_workspace_are_told(tmp_path, monkeypatch):
+    workspace = small_workspace(tmp_path, (4, 3))
+    monkeypatch.chdir(tmp_path)
+    assert list(machine.check_workspace(None)) == []
+    monkeypatch.chdir(workspace)
+    [result] = machine.check_workspace(None)
+    assert (result.verdict, result.found) == (OK, "2 of 2 sequences are whole")
+    (workspace / "sequences/s0/color/00000002.jpg").unlink()
+    gap, count = machine.check_workspace(workspace)
+    assert gap.verdict is BROKEN
+    assert gap.found.startswith("s0: color/00000002.jpg is missing and 2 images follow it")
+    assert count.found == "1 of 2 sequences are whole"
+    (workspace / "config.yaml").write_text("a: !!python/name:os.system\n")
+    [result] = machine.check_workspace(workspace)
+    assert result.verdict is BROKEN
+    assert "line 1" in result.found

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -199,6 +200,33 @@ class TestErrors:
     def test_a_path_that_trax_cannot_carry(self, tmp_path: Path) -> None:
         write(tmp_path / "in" / "größe", {1: labels(o1=ONE)})
         self.refused(tmp_path / "in", tmp_path / "out", "ASCII")
+
+    @pytest.mark.parametrize("name", ["..", ".", "", " a", "a ", "a\nb", "a\x1bb", "a\tb", "a/b"])
+    def test_a_name_that_is_no_line_of_a_list(self, tmp_path: Path, name: str) -> None:
+        source = find_sequences(write(tmp_path / "in", {1: labels(o1=ONE)}))
+        named = [replace(one, name=name) for one in source]
+        with pytest.raises(InputError, match="cannot be called"):
+            make_workspace(tmp_path / "out", named)
+        assert not (tmp_path / "out").exists()
+
+    def test_two_sequences_of_one_name(self, tmp_path: Path) -> None:
+        source = find_sequences(write(tmp_path / "in", {1: labels(o1=ONE)}))
+        with pytest.raises(InputError, match="two sequences are called in"):
+            make_workspace(tmp_path / "out", source * 2)
+
+    @pytest.mark.parametrize("name", ["100%", "%d", "take[2]"])
+    def test_a_name_that_the_toolkit_takes_for_a_pattern(self, tmp_path: Path, name: str) -> None:
+        write(tmp_path / "in" / name, {1: labels(o1=ONE)})
+        self.refused(tmp_path / "in", tmp_path / "out", "cannot read sequences from a folder with")
+        write(tmp_path / "other" / "some", {1: labels(o1=ONE)})
+        self.refused(tmp_path / "other", tmp_path / name / "out", "cannot read sequences from")
+
+    def test_dots_for_a_folder_are_not_a_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(write(tmp_path / "some", {1: labels(o1=ONE)}) / "masks")
+        assert main(["workspace", str(tmp_path / "out"), "--sequences", ".."]) == 0
+        assert (tmp_path / "out" / "sequences" / "list.txt").read_text() == "some\n"
 
     def test_a_registry_that_is_not_there(self, tmp_path: Path) -> None:
         write(tmp_path / "in" / "some", {1: labels(o1=ONE)})

@@ -17,6 +17,7 @@ from hqtrack.commands.options import (
     setup_of,
 )
 from hqtrack.errors import InputError
+from hqtrack.progress import speed_text
 
 if TYPE_CHECKING:  # brings torch
     from hqtrack.bench.measure import FrameCost, Spread
@@ -85,7 +86,7 @@ def _table(setup: Mapping[str, Any], cost: "FrameCost") -> Table:
     table.add_row("other", f"{other:.1f}", "", "", f"{other / whole:.1%}")
     table.add_section()
     table.add_row("frame, stage by stage", *_cells(cost.staged), "100.0%")
-    table.add_row("frame", *_cells(cost.frame), f"{1000 / cost.frame.median:.2f} fps")
+    table.add_row("frame", *_cells(cost.frame), speed_text(1000 / cost.frame.median, 2))
     table.add_row("CPU, all threads", *_cells(cost.cpu), "")
     return table
 

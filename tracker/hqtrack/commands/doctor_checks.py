@@ -12,11 +12,10 @@ from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
+from PIL import Image as PillowImage
 
 from hqtrack import weights
 from hqtrack.errors import InputError, one_line
-from hqtrack.video import write_labels
 
 _SECONDS = 60.0
 """A process that takes longer counts as hanging."""
@@ -102,7 +101,7 @@ def check_toolkit() -> Iterator[CheckResult]:
     remedy = "" if verdict is Verdict.OK else "pip install attributee==0.1.9"
     found = attributee or "not installed"
     yield CheckResult("attributee", verdict, f"{found} (0.1.10 breaks the toolkit)", remedy)
-    done = _python("-c", "import vot")
+    done = python("-c", "import vot")
     toolkit = f"{_version('vot-toolkit') or 'not installed'}"
     if done.returncode == 0:
         yield CheckResult("vot-toolkit", Verdict.OK, toolkit)
@@ -120,11 +119,11 @@ def check_trax() -> Iterator[CheckResult]:
     """The tracker process hqtrack.vot, with three frames in the toolkit's protocol."""
     with tempfile.TemporaryDirectory(prefix="hqtrack-") as folder:
         image = Path(folder, "frame.png")
-        write_labels(image, np.zeros((12, 20), np.int32))
+        PillowImage.new("L", (20, 12)).save(image)
         mask = '"mask:2,3,6,6,0,36"'
         frame = f'frame "file://{image}"'
         requests = [f"initialize {mask}", frame, frame, frame, "quit"]
-        done = _python(
+        done = python(
             "-m",
             "hqtrack.vot",
             "--preset",
@@ -265,7 +264,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _python(
+def python(
     *arguments: str, text: str = "", environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run this interpreter; if it hangs, the result has status -1 and an error message."""

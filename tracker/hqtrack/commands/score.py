@@ -12,6 +12,7 @@ from rich.table import Table
 
 from hqtrack.commands.options import add_mask_shift, add_tracker_options, parse_grid, parse_size
 from hqtrack.errors import InputError
+from hqtrack.progress import speed_text
 from hqtrack.records.record import Heading, Recorder
 from hqtrack.scoring.annotated import Annotated, reserved_sequences
 from hqtrack.scoring.mosaic import SIZE, make_mosaics
@@ -153,4 +154,4 @@ def _tables(title: str, scores: dict[str, Score], mean: Score) -> Iterator[Table
 def _cell(measure: str, value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.2f}" if measure == "fps" else f"{value:.3f}"
+    return speed_text(value, 2).removesuffix(" fps") if measure == "fps" else f"{value:.3f}"

@@ -75,18 +75,43 @@ def add_sequences(workspace: Path, sequences: Iterable[Sequence], copy: bool = F
     """Write frames, ground truth and list.txt into the folder ``sequences`` of a workspace.
 
     This links frames, or copies them with ``copy``. Raises InputError for a sequence that has no
-    object on its first frame, whose masks and frames differ in size, or whose path is not ASCII.
+    object on its first frame, whose masks and frames differ in size, or whose name or path the
+    toolkit or TraX does not support.
     """
-    names = []
+    names: list[str] = []
     for sequence in sequences:
+        check_name(sequence.name, names)
         _write_sequence(workspace / "sequences" / sequence.name, sequence, copy)
         names.append(sequence.name)
     (workspace / "sequences" / "list.txt").write_text("".join(f"{name}\n" for name in names))
 
 
+def check_name(name: str, others: list[str]) -> None:
+    """Raise InputError for a name that cannot be a line of list.txt and a folder of its own."""
+    if name in ("", ".", "..") or "/" in name or name != name.strip() or not name.isprintable():
+        raise InputError(
+            f"a sequence cannot be called {name!a}: rename its folder to printable characters, "
+            "without spaces around them"
+        )
+    if name in others:
+        raise InputError(f"two sequences are called {name}: rename one of the folders")
+
+
+def _check_path(folder: Path) -> None:
+    """Raise InputError for a path that TraX or the toolkit does not support."""
+    path = str(folder.resolve())
+    if not path.isascii() or not path.isprintable():
+        raise InputError(f"{path!a}: TraX supports only ASCII paths; rename the folder")
+    # the toolkit puts the path into a pattern of file names, and looks for files with wildcards
+    if unfit := [sign for sign in "%[" if sign in path]:
+        raise InputError(
+            f"{path}: the VOT toolkit cannot read sequences from a folder with {unfit[0]} in its "
+            "path; rename the folder"
+        )
+
+
 def _write_sequence(folder: Path, sequence: Sequence, copy: bool) -> None:
-    if not str(folder.resolve()).isascii():
-        raise InputError(f"{folder}: TraX supports only ASCII paths; rename the folder")
+    _check_path(folder)
     height, width = read_image(sequence.frames[0]).shape[:2]
     trajectories = dict(_trajectories(sequence, height, width))
     shutil.rmtree(folder, ignore_errors=True)

@@ -106,7 +106,7 @@ def _track(plan: RunPlan, results: Results, recorder: Recorder | None) -> None:
     with contextlib.ExitStack() as stack:
         overlay = None
         if plan.overlay:
-            video = OverlayVideo(results.folder / _OVERLAY, plan.source.rate)
+            video = OverlayVideo(results.folder / _OVERLAY, plan.source.rate, plan.heading.objects)
             overlay = stack.enter_context(video)
         advance = stack.enter_context(pace_on_stderr(plan.total))
         frames = plan.source.read(plan.start, plan.every)

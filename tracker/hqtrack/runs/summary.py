@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from hqtrack.progress import speed_text
 from hqtrack.runs.results import FrameRecord, ObjectRecord
 from hqtrack.runs.targets import Target
 
@@ -59,11 +60,11 @@ class Summary:
             }
             for summary in self.objects
         ]
-        return {"frames": self.frames, "fps": round(self.fps, 3), "objects": objects}
+        return {"frames": self.frames, "fps": float(f"{self.fps:.4g}"), "objects": objects}
 
     def table(self) -> Table:
         """The table to print."""
-        table = Table("object", title=f"{self.fps:.1f} frames per second", min_width=30)
+        table = Table("object", title=speed_text(self.fps), min_width=30)
         for name in ("seen", "area", "confidence"):
             table.add_column(name, justify="right")
         for summary in self.objects:

@@ -156,6 +156,8 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise MissingFileError(f"there is no file {path}; check the path") from None
+    except ValueError as error:
+        raise InputError(f"{str(path)!a} cannot be the path of a file: {error}") from error
     except OSError as error:
         raise InputError(
             f"cannot read {path} ({error.strerror}): give a file that you may read"

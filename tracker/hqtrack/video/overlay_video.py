@@ -1,6 +1,6 @@
 """A video with masks and object numbers drawn on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hqtrack.errors import InputError
 from hqtrack.types import Image, Masks
+from hqtrack.video.legend import draw_legend
 from hqtrack.video.overlay import draw_masks, object_colours
 from hqtrack.video.streams import Frame
 
@@ -28,9 +29,10 @@ class OverlayVideo:
     A context manager; after closing, the file is playable with all frames written so far.
     """
 
-    def __init__(self, path: Path, rate: Fraction) -> None:
-        """``rate``: frames per second of the original."""
+    def __init__(self, path: Path, rate: Fraction, names: Mapping[int, str] | None = None) -> None:
+        """``rate``: frames per second of the original. ``names``: of objects, for the legend."""
         self._path = path
+        self._names = names or {}
         self._rate = rate
         self._container = av.open(path, "w")
         self._stream: VideoStream | None = None
@@ -43,6 +45,7 @@ class OverlayVideo:
         """
         drawn = draw_masks(frame.image, masks, numbers)
         _draw_numbers(drawn, masks, numbers)
+        draw_legend(drawn, {n: name for n, name in self._names.items() if n in numbers})
         picture = _even(drawn)
         if self._stream is None:
             self._first = frame.number
