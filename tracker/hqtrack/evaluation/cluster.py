@@ -93,7 +93,7 @@ def connected(address: str | None, workers: int) -> Iterator[Any]:
         import ray
     except ImportError:
         raise InputError(
-            "hqtrack evaluate needs Ray, which is not installed: pip install 'hqtrack[cluster]'"
+            "hqtrack evaluate needs Ray, which is not installed: pip install 'ray>=2.50'"
         ) from None
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
