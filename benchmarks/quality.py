@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hqtrack.commands.score import TRACKERS
 from hqtrack.errors import InputError
 from hqtrack.files import replacing
+from hqtrack.presets import FIRST_MASK, LIGHT, TRACKERS
 from hqtrack.scoring.annotated import Annotated, reserved_sequences
 from hqtrack.scoring.mosaic import Grid, make_mosaics
 from hqtrack.scoring.score import Score, mean_score, numbers, scorable, score_sequences
@@ -96,7 +96,7 @@ def render(rows: Iterable[Row]) -> str:
     """The table in Markdown, without the speed of the tracker that computes nothing."""
     titles = {suite.name: suite.title for suite in SUITES}
     rows = in_order(rows)
-    timed = [row for row in rows if row.tracker != "FirstMask"]
+    timed = [row for row in rows if row.tracker != FIRST_MASK.tracker]
     where = {f" ({row.made_by['device']}, threads: {row.threads})" for row in timed}
     speed = f"fps{where.pop() if len(where) == 1 else ''}"
     heading = ("sequences", "number", "tracker", *COLUMNS, speed)
@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of annotated sequences")
     parser.add_argument("--suites", nargs="+", choices=names, default=names)
     parser.add_argument(
-        "--trackers", nargs="+", choices=TRACKERS, default=["HQTrackLight", "FirstMask"]
+        "--trackers", nargs="+", choices=TRACKERS, default=[LIGHT.tracker, FIRST_MASK.tracker]
     )
     parser.add_argument(
         "--limit", type=int, help="largest number of sequences of each suite, for a quick test"

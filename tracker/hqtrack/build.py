@@ -1,6 +1,5 @@
 """Builds a tracker from weights, for a device."""
 
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from hqsam import VARIANTS, HQSam, build_hqsam
+from hqtrack import environment
 from hqtrack import weights as known
 from hqtrack.baseline import FirstMask
 from hqtrack.compute.acceleration import Acceleration, accelerate, choose_acceleration
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
+from hqtrack.presets import FULL, LIGHT, PUBLISHED_REFINER, find_preset, find_tracker
 from hqtrack.refiner import MaskRefiner
 from hqtrack.segmenter import SegmenterConfig, VideoObjectSegmenter
 from hqtrack.tracker import HQTracker, Tracker
@@ -22,14 +23,18 @@ from vmos import VMOS, VMOSConfig, build_vmos
 
 Network = TypeVar("Network", bound=nn.Module)
 
-PRESETS = ("full", "light")
+CONFIGS = {
+    FULL.name: (VMOSConfig(), SegmenterConfig()),
+    LIGHT.name: (LIGHT_VMOS, LIGHT_SEGMENTER),
+}
+"""The configuration of the network and that of the segmenter, by the name of the preset."""
 
 
 def build_tracker(
-    preset: str = "full",
+    preset: str = FULL.name,
     device: str | torch.device | None = None,
     weights: Path | str | None = None,
-    refiner: str = "vit_h",
+    refiner: str = PUBLISHED_REFINER,
     exact: bool = False,
 ) -> HQTracker:
     """Load a tracker.
@@ -49,23 +54,17 @@ def build_tracker(
             network.
         MissingFileError: a checkpoint is missing; the message says how to get it.
     """
-    if preset not in PRESETS:
-        raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
+    chosen = find_preset(preset)
     if refiner not in VARIANTS:
         raise InputError(f"there is no refiner {refiner!r}: choose one of {', '.join(VARIANTS)}")
     target = choose_device(device)
     acceleration = choose_acceleration(target, exact)
-    if preset == "light":
-        light = _load(partial(build_vmos, LIGHT_VMOS), known.find("light", weights), target)
-        acceleration = accelerate(acceleration, light)
-        return assemble(light, None, LIGHT_SEGMENTER, acceleration)
-    # find both files before reading either, because reading takes a while
-    vmos_file = known.find("vmos", weights)
-    hqsam_file = known.find(f"hqsam_{refiner}", weights)
-    vmos = _load(partial(build_vmos, VMOSConfig()), vmos_file, target)
-    hqsam = _load(partial(build_hqsam, refiner), hqsam_file, target)
-    acceleration = accelerate(acceleration, vmos, hqsam)
-    return assemble(vmos, hqsam, SegmenterConfig(), acceleration)
+    vmos_config, config = CONFIGS[preset]
+    # find all files before reading one, because reading takes a while
+    vmos_file, *others = [known.find(name, weights) for name in chosen.checkpoints(refiner)]
+    vmos = _load(partial(build_vmos, vmos_config), vmos_file, target)
+    hqsam = _load(partial(build_hqsam, refiner), others[0], target) if others else None
+    return assemble(vmos, hqsam, config, accelerate(acceleration, vmos, hqsam))
 
 
 def assemble(
@@ -96,20 +95,16 @@ def build_named(
     weights: Path | str | None = None,
     exact: bool = False,
 ) -> Tracker:
-    """Load a tracker by its name in trackers.ini: HQTrack, HQTrackLight or FirstMask.
+    """Load a tracker by its name in trackers.ini, see `hqtrack.presets`.
 
     The environment variable HQTRACK_REFINER selects a smaller HQ-SAM if the published one does not
     fit in memory. See `build_tracker` for the other arguments and the errors.
     """
-    if name == "FirstMask":
+    chosen = find_tracker(name)
+    if chosen.vmos is None:
         return FirstMask()
-    presets = {"HQTrack": "full", "HQTrackLight": "light"}
-    if name not in presets:
-        raise InputError(
-            f"there is no tracker {name!r}: choose one of {', '.join([*presets, 'FirstMask'])}"
-        )
-    refiner = os.environ.get("HQTRACK_REFINER", "vit_h")
-    return build_tracker(presets[name], device, weights, refiner, exact)
+    refiner = environment.read().refiner or PUBLISHED_REFINER
+    return build_tracker(chosen.name, device, weights, refiner, exact)
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:

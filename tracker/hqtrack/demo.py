@@ -20,6 +20,7 @@ from vot.workspace import Workspace  # type: ignore[import-untyped]
 
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.evaluation.make_workspace import REGISTRY, add_sequences
+from hqtrack.presets import FIRST_MASK, LIGHT
 from hqtrack.regions import from_toolkit, to_masks
 from hqtrack.synthetic import DEMO_SEEDS, generate
 from hqtrack.types import Image
@@ -27,7 +28,7 @@ from hqtrack.video import find_sequences, write_sequence
 from hqtrack.video.images import write_image
 from hqtrack.video.overlay import draw_masks
 
-TRACKERS = ("HQTrackLight", "FirstMask")
+TRACKERS = (LIGHT.tracker, FIRST_MASK.tracker)
 
 _NAME = "demo"
 _WORKSPACE = REGISTRY.parent / "vot_workspace" / _NAME

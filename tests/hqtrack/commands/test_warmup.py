@@ -23,7 +23,7 @@ def test_every_tracker_that_is_there_is_built(
     monkeypatch.setattr("hqtrack.build.build_named", build_named)
     monkeypatch.setattr("hqtrack.build.choose_device", lambda name: torch.device("cuda"))
     assert main(["warmup"]) == 0
-    assert asked == [("HQTrackLight", "cuda"), ("HQTrack", "cuda")]
+    assert asked == [("HQTrack", "cuda"), ("HQTrackLight", "cuda")]
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("HQTrackLight: ready after")
-    assert lines[1] == "HQTrack: skipped: no weights: fetch them"
+    assert lines[0] == "HQTrack: skipped: no weights: fetch them"
+    assert lines[1].startswith("HQTrackLight: ready after")

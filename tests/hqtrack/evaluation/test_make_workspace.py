@@ -13,6 +13,7 @@ from hqtrack.cli import main
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.evaluation.make_workspace import REGISTRY, make_workspace
 from hqtrack.files import shipped
+from hqtrack.presets import TRACKERS
 from hqtrack.synthetic import generate
 from hqtrack.video import find_sequences, write_labels, write_sequence
 
@@ -234,15 +235,12 @@ class TestErrors:
             make_workspace(tmp_path / "out", find_sequences(tmp_path / "in"), tmp_path / "none.ini")
 
 
-def test_the_registry_describes_our_trackers() -> None:
+def test_the_registry_describes_all_our_trackers_and_no_other() -> None:
     registry = Registry([str(REGISTRY)])
-    for name, preset in (
-        ("HQTrack", "full"),
-        ("HQTrackLight", "light"),
-        ("FirstMask", "first-mask"),
-    ):
+    assert set(registry.identifiers()) == set(TRACKERS)
+    for name, preset in TRACKERS.items():
         description = registry[name].describe()
-        assert description["env"] == {"HQTRACK_PRESET": preset}
+        assert description["env"] == {"HQTRACK_PRESET": preset.name}
         assert description["paths"] == "tracker:models"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from hqtrack.files import shipped
 from hqtrack.vot import handover, process
-from hqtrack.vot.handover import Message, Unavailable, idle_seconds, private_folder, receive, send
+from hqtrack.vot.handover import Message, Unavailable, private_folder, receive, send
 from tests.helpers.residents import RESIDENT, all_gone, processes
 from tests.helpers.workspaces import evaluate, registry, small_workspace
 
@@ -24,12 +24,6 @@ def test_messages() -> None:
         assert receive(other) == Message("taken", 77)
         assert receive(other) == Message("done", 0)
         assert receive(other) is None
-
-
-@pytest.mark.parametrize(("value", "seconds"), [("0", 0), ("7.5", 7.5), ("x", 60), (None, 60)])
-def test_how_long_it_stays(value: str | None, seconds: float) -> None:
-    environment = {} if value is None else {"HQTRACK_RESIDENT": value}
-    assert idle_seconds(environment, 60) == seconds
 
 
 @pytest.mark.parametrize("fault", ["open", "file", "link"])
@@ -148,8 +142,8 @@ def test_the_resident_is_that_of_the_weights_of_its_tracker(
 
 LIGHT = """
 import os, sys, hqtrack.vot.process
-from hqtrack import weights
-hqtrack.vot.handover._key("light", os.environ, weights.used_by("HQTrackLight"))
+from hqtrack import environment, presets
+hqtrack.vot.handover._key("light", os.environ, presets.LIGHT.files(environment.read()))
 print(*{"numpy", "torch", "trax", "cv2"} & set(sys.modules))
 """
 

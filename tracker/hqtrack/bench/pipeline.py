@@ -16,10 +16,10 @@ from torch import nn
 
 from hqsam import VARIANTS, HQSam, build_hqsam
 from hqtrack import weights as known
-from hqtrack.build import PRESETS, choose_device
+from hqtrack.build import CONFIGS, choose_device
 from hqtrack.compute.acceleration import PLAIN, Acceleration, accelerate, choose_acceleration
 from hqtrack.errors import InputError, MissingFileError
-from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
+from hqtrack.presets import FULL, PUBLISHED_REFINER, WITH_NETWORKS, find_preset
 from hqtrack.refiner import MaskRefiner
 from hqtrack.regions import to_region
 from hqtrack.segmenter import Segmented, SegmenterConfig, VideoObjectSegmenter
@@ -62,8 +62,8 @@ class Setup:
         exact: use the reference path, without kernels and concurrency.
     """
 
-    preset: str = "full"
-    variant: str = "vit_h"
+    preset: str = FULL.name
+    variant: str = PUBLISHED_REFINER
     size: tuple[int, int] = (480, 854)
     objects: int = 5
     memory: int | None = None
@@ -76,7 +76,7 @@ class Setup:
         variants = (*VARIANTS, NO_REFINER)
         types = (*DTYPES, None)
         for name, offered in (
-            (self.preset, PRESETS),
+            (self.preset, WITH_NETWORKS),
             (self.variant, variants),
             (self.dtype, types),
         ):
@@ -98,12 +98,18 @@ class Setup:
     @property
     def refined(self) -> bool:
         """Whether there is a refiner."""
-        return self.preset == "full" and self.variant != NO_REFINER
+        return find_preset(self.preset).refiner is not None and self.variant != NO_REFINER
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """The names of the weights: those of VMOS, then those of HQ-SAM if there is a refiner."""
+        vmos, *hqsam = find_preset(self.preset).checkpoints(self.variant)
+        return (vmos, *hqsam) if self.refined else (vmos,)
 
     @property
     def segmenter(self) -> SegmenterConfig:
         """The preset's segmenter."""
-        return LIGHT_SEGMENTER if self.preset == "light" else SegmenterConfig()
+        return CONFIGS[self.preset][1]
 
     @property
     def memory_frames(self) -> int:
@@ -145,12 +151,10 @@ def load_networks(setup: Setup, weights: Path | None = None) -> Networks:
             return build(state_dict=tensors).to(device)
 
     with fitting(setup):
-        if setup.preset == "light":
-            vmos = load("light", partial(build_vmos, LIGHT_VMOS))
-        else:
-            vmos = load("vmos", build_vmos)
-        variant = setup.variant
-        hqsam = load(f"hqsam_{variant}", partial(build_hqsam, variant)) if setup.refined else None
+        vmos_name, *hqsam_names = setup.checkpoints
+        vmos = load(vmos_name, partial(build_vmos, CONFIGS[setup.preset][0]))
+        build = partial(build_hqsam, setup.variant)
+        hqsam = load(hqsam_names[0], build) if hqsam_names else None
         acceleration = choose_acceleration(device, setup.exact)
         if setup.dtype is not None:
             acceleration = replace(acceleration, dtype=getattr(torch, setup.dtype))
@@ -160,10 +164,8 @@ def load_networks(setup: Setup, weights: Path | None = None) -> Networks:
 
 def save_networks(setup: Setup, networks: Networks, folder: Path) -> None:
     """Put the checkpoint files into a folder, also for networks with random weights."""
-    modules: dict[str, nn.Module] = {"light" if setup.preset == "light" else "vmos": networks.vmos}
-    if networks.hqsam is not None:
-        modules[f"hqsam_{setup.variant}"] = networks.hqsam
-    for name, module in modules.items():
+    modules = [network for network in (networks.vmos, networks.hqsam) if network is not None]
+    for name, module in zip(setup.checkpoints, modules, strict=True):
         file = folder / known.known(name).file
         if name in networks.stand_ins:
             state = module.state_dict()

@@ -9,6 +9,7 @@ from typing import TextIO
 
 import numpy as np
 
+from hqtrack.environment import Variable
 from hqtrack.evaluation.client import (
     Answer,
     Client,
@@ -20,12 +21,12 @@ from hqtrack.evaluation.client import (
 )
 from hqtrack.evaluation.make_workspace import find_registry
 from hqtrack.evaluation.starts import Start, read_starts
+from hqtrack.presets import LIGHT, PRESETS
 from hqtrack.records.record import Heading, Observed, Recorder
 from hqtrack.stages import Stage
 from hqtrack.video import read_image
 from hqtrack.video.images import write_image
 from hqtrack.video.overlay import draw_masks
-from hqtrack.vot.process import PRESETS
 from hqtrack.vot.trace import TracedFrame, TraceReader
 
 _TRACE_SECONDS = 5.0
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SEQUENCE",
         help="sequence folder of a VOT workspace, or a folder with color/ and masks/",
     )
-    parser.add_argument("--preset", choices=PRESETS, default="light", help="(default: light)")
+    parser.add_argument("--preset", choices=PRESETS, default=LIGHT.name, help="(default: light)")
     parser.add_argument(
         "--objects", metavar="NAMES", help="only these objects, for example 1,3 (default: all)"
     )
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         recorder = None
         if args.record is not None:
             title = args.sequence.absolute().name
-            heading = Heading(title, PRESETS[args.preset], dict(enumerate(names, start=1)))
+            heading = Heading(title, PRESETS[args.preset].tracker, dict(enumerate(names, start=1)))
             recorder = stack.enter_context(Recorder(args.record, heading))
         try:
             with _session(args.preset, args.listen, trace, log) as client:
@@ -90,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
 def _session(
     preset: str, port: int | None, trace: Path, log: TextIO
 ) -> AbstractContextManager[Client]:
-    launch = find_launch(find_registry(), PRESETS[preset])
-    watched = {"HQTRACK_TRACE": str(trace.absolute())}
+    launch = find_launch(find_registry(), PRESETS[preset].tracker)
+    watched: dict[str, str] = {Variable.TRACE: str(trace.absolute())}
     if port is None:
         return started(
             Launch(launch.command, {**launch.environment, **watched}), lambda text: _log(log, text)
@@ -146,7 +147,7 @@ def _observed(number: int, path: Path, answer: Answer, traced: TracedFrame | Non
 
 
 def _print(number: int, names: Sequence[str], answer: Answer, traced: TracedFrame | None) -> None:
-    stages = "(no times: HQTRACK_TRACE was not set)"
+    stages = f"(no times: {Variable.TRACE} was not set)"
     if traced is not None:
         spent = [f"{stage} {1000 * traced.seconds[stage]:.1f}" for stage in Stage]
         stages = " ".join([*spent, f"on the way {1000 * _rest(answer, traced):.1f}"])

@@ -15,7 +15,9 @@ from pathlib import Path
 from PIL import Image as PillowImage
 
 from hqtrack import weights
+from hqtrack.environment import Variable
 from hqtrack.errors import InputError, one_line
+from hqtrack.presets import FIRST_MASK, FULL
 
 _SECONDS = 60.0
 """A process that takes longer counts as hanging."""
@@ -127,7 +129,7 @@ def check_trax() -> Iterator[CheckResult]:
             "-m",
             "hqtrack.vot",
             "--preset",
-            "first-mask",
+            FIRST_MASK.name,
             text="".join(f"@@TRAX:{request}\n" for request in requests),
             environment={"TRAX": "1"},
         )
@@ -155,7 +157,7 @@ def check_weights() -> Iterator[CheckResult]:
             if checkpoint.source is None:
                 remedy = "they are part of hqtrack: install it again"
                 yield CheckResult(label, Verdict.BROKEN, f"{path} is missing", remedy)
-            elif name in weights.PUBLISHED:
+            elif name in FULL.checkpoints():
                 remedy = f"for the full tracker: hqtrack weights download {name}"
                 yield CheckResult(label, Verdict.WARNING, f"not in {path.parent}", remedy)
             else:
@@ -200,7 +202,7 @@ def check_disk() -> Iterator[CheckResult]:
     """Free space and write access; only temporary files are indispensable."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     set_to = "set {} to a writable folder with free space"
-    yield examine_folder("weights folder", weights.folder(), set_to.format("HQTRACK_WEIGHTS"))
+    yield examine_folder("weights folder", weights.folder(), set_to.format(Variable.WEIGHTS))
     yield examine_folder("cache", cache, set_to.format("XDG_CACHE_HOME"))
     yield examine_folder("working folder", Path.cwd(), "give hqtrack run an --output")
     temporary = Path(tempfile.gettempdir())

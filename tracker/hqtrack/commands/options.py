@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hqtrack.errors import InputError
+from hqtrack.presets import LIGHT, PUBLISHED_REFINER, WITH_NETWORKS
 
 if TYPE_CHECKING:  # slow to import, and most commands use a few of these options only
     from rich.console import Console
@@ -62,10 +63,13 @@ def parse_grid(text: str) -> "Grid":
 
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "preset": {"default": "light", "help": "light or full (default: light)"},
+    "preset": {
+        "default": LIGHT.name,
+        "help": f"{' or '.join(WITH_NETWORKS)} (default: {LIGHT.name})",
+    },
     "variant": {
-        "default": "vit_h",
-        "help": "the HQ-SAM of the full preset, or none (default: vit_h)",
+        "default": PUBLISHED_REFINER,
+        "help": f"the HQ-SAM of the full preset, or none (default: {PUBLISHED_REFINER})",
     },
     "size": {
         "type": parse_size,

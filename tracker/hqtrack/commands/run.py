@@ -7,7 +7,8 @@ from rich.console import Console
 
 from hqtrack.commands.options import add_tracker_options
 from hqtrack.errors import InputError
-from hqtrack.runs.choice import PRESETS, choose_prompted, choose_tracker
+from hqtrack.presets import WITH_NETWORKS
+from hqtrack.runs.choice import choose_prompted, choose_tracker
 from hqtrack.runs.follower import check_starts
 from hqtrack.runs.plan import RunPlan
 from hqtrack.runs.run import carry_out
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th frame")
     parser.add_argument(
         "--preset",
-        choices=PRESETS,
+        choices=WITH_NETWORKS,
         help="the small tracker or the released one (default: full where its weights are here)",
     )
     add_tracker_options(parser)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from hqtrack.commands.options import add_mask_shift, add_tracker_options, parse_grid, parse_size
 from hqtrack.errors import InputError
+from hqtrack.presets import TRACKERS
 from hqtrack.progress import speed_text
 from hqtrack.records.record import Heading, Recorder
 from hqtrack.scoring.annotated import Annotated, reserved_sequences
@@ -26,9 +27,6 @@ from hqtrack.scoring.score import (
 )
 from hqtrack.synthetic import MAX_OBJECTS, OBJECTS
 from hqtrack.video import find_sequences
-
-TRACKERS = ("HQTrackLight", "HQTrack", "FirstMask")
-"""The trackers that the command scores; see ``hqtrack.build.build_named``."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,7 @@ import time
 from pathlib import Path
 
 from hqtrack.errors import MissingFileError
-
-_TRACKERS = ("HQTrackLight", "HQTrack")
+from hqtrack.presets import WITH_NETWORKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if device.type != "cuda":
         print(f"there is nothing to compile for the device {device}")
         return 0
-    for name in _TRACKERS:
+    for name in [preset.tracker for preset in WITH_NETWORKS.values()]:
         begin = time.perf_counter()
         try:
             build_named(name, device, args.weights)

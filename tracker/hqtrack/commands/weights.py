@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from hqtrack.presets import FULL
 from hqtrack.weights import checkpoints
 
 
@@ -20,8 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verification.add_argument("names", metavar="NAME", nargs="*")
     fetching = actions.add_parser(
         "download",
-        help="download files; without NAME, those of HQTrack: "
-        + " and ".join(checkpoints.PUBLISHED),
+        help=f"download files; without NAME, those of HQTrack: {' and '.join(FULL.checkpoints())}",
     )
     fetching.add_argument("names", metavar="NAME", nargs="*")
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
             ]:
                 print(f"{name}: {checkpoints.verify(name)} is intact")
         case "download":
-            for name in args.names or checkpoints.PUBLISHED:
+            for name in args.names or FULL.checkpoints():
                 print(f"{name}: licence {checkpoints.known(name).licence}", file=sys.stderr)
                 print(checkpoints.fetch(name))
     return 0

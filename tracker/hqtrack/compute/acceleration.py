@@ -1,6 +1,5 @@
 """Faster computation (bfloat16, Triton, CUDA graphs) and how to disable it."""
 
-import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +12,7 @@ from torch import nn
 
 from hqsam import HQSam
 from hqsam.encoder import ViTEncoder
+from hqtrack import environment
 from hqtrack.compute.graphs import Replayed
 from vmos import VMOS
 
@@ -58,7 +58,7 @@ def choose_acceleration(device: torch.device, exact: bool = False) -> Accelerati
         torch.bfloat16,
         kernels=kernels,
         ahead=True,
-        graphs=kernels and os.environ.get("HQTRACK_GRAPHS") == "1",
+        graphs=kernels and environment.read().graphs,
     )
 
 

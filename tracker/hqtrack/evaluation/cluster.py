@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hqtrack.compute.threads import threads_for
+from hqtrack.environment import Variable
 from hqtrack.errors import InputError
 from hqtrack.evaluation.worker import Job, Outcome, Worker
 
@@ -70,7 +71,7 @@ class RayPool:
         options = {"num_cpus": spec.cpus, "num_gpus": spec.gpus, "scheduling_strategy": "SPREAD"}
         actor = self._ray.remote(Worker).options(**options)
         # each worker has its own resident process
-        environment = {**spec.environment, "HQTRACK_WORKER": str(number)}
+        environment = {**spec.environment, Variable.WORKER: str(number)}
         return actor.remote(*self._arguments, environment)
 
 
@@ -142,9 +143,7 @@ def local_workers(devices: str | None, tasks: int) -> list[WorkerSpec]:
             choose_device(name)
     names = names[:tasks]
     threads = str(threads_for(len(names)))
-    return [
-        WorkerSpec(1, 0, {"HQTRACK_DEVICE": name, "OMP_NUM_THREADS": threads}) for name in names
-    ]
+    return [WorkerSpec(1, 0, {Variable.DEVICE: name, "OMP_NUM_THREADS": threads}) for name in names]
 
 
 def _all_devices() -> list[str]:
@@ -175,4 +174,4 @@ def cluster_workers(
             f"--devices asks for {names.count('cuda')} GPUs and {len(names)} CPU cores, and the "
             f"cluster has {gpus} and {cpus}: give fewer"
         )
-    return [WorkerSpec(1, name == "cuda", {"HQTRACK_DEVICE": name}) for name in names[:tasks]]
+    return [WorkerSpec(1, name == "cuda", {Variable.DEVICE: name}) for name in names[:tasks]]

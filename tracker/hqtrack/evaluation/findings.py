@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from vot.region import Special  # type: ignore[import-untyped]
 from vot.tracker import Trajectory  # type: ignore[import-untyped]
 
+from hqtrack import environment
 from hqtrack.errors import MissingFileError
 from hqtrack.evaluation.trajectory_files import examine_binary, examine_text
 from hqtrack.evaluation.workspace import Broken, Task
-from hqtrack.vot.process import PRESETS
+from hqtrack.presets import PRESETS
 from hqtrack.vot.provenance import Made, Provenance, identity, image_key, read_made
 
 _CLOCK_SECONDS = 2.0
@@ -130,10 +131,12 @@ def _written(results: Any, name: str) -> float:
 def _identity(tracker: Any) -> Provenance | None:
     """The present provenance of the tracker; None if it is not ours or lacks a file."""
     description = tracker.describe()
-    preset = description["env"].get("HQTRACK_PRESET")
+    # only what the registry says: the preset of this process is not that of the tracker
+    preset = environment.read(description["env"]).preset
     if description["command"] != "hqtrack.vot" or preset not in PRESETS:
         return None
+    settings = environment.read({**os.environ, **description["env"]})
     try:
-        return identity(PRESETS[preset], environment={**os.environ, **description["env"]})
+        return identity(PRESETS[preset].tracker, settings=settings)
     except MissingFileError:
         return None

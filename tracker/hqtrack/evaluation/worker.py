@@ -15,6 +15,7 @@ from vot.tracker import (  # type: ignore[import-untyped]
 )
 from vot.workspace import LocalStorage  # type: ignore[import-untyped]
 
+from hqtrack.environment import Variable
 from hqtrack.evaluation.workspace import Broken, Task, find_tasks, find_trackers, open_workspace
 
 
@@ -63,7 +64,7 @@ class Worker:
         if isinstance(task.sequence, Broken):  # on the machine of this worker
             return Outcome({}, {}, task.sequence.trouble)
         with tempfile.TemporaryDirectory(prefix="hqtrack-") as folder:
-            os.environ["HQTRACK_WORKSPACE"] = folder
+            os.environ[Variable.WORKSPACE] = folder
             tracker = copy.copy(task.tracker)
             # the experiment writes and looks for the results of this tracker here
             tracker._storage = LocalStorage(folder)

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from hqtrack import weights
 from hqtrack.errors import MissingFileError
+from hqtrack.presets import FULL, LIGHT, PUBLISHED_REFINER
 from hqtrack.runs.first_masks import GrabCut, HQSamMasks, Prompted, best_variant, boxes_only
 from hqtrack.runs.targets import MaskFile, Target
-
-PRESETS = ("light", "full")
 
 
 class TrackerChoice(NamedTuple):
@@ -31,16 +30,16 @@ def choose_tracker(preset: str | None, directory: Path | None) -> TrackerChoice:
     stderr says which preset is used and why.
     """
     variant = best_variant(directory)
-    if preset == "full":
-        return TrackerChoice("full", variant or "vit_h")
-    if preset == "light":
-        return TrackerChoice("light", None)
+    if preset == FULL.name:
+        return TrackerChoice(FULL.name, variant or PUBLISHED_REFINER)
+    if preset == LIGHT.name:
+        return TrackerChoice(LIGHT.name, None)
     missing = [] if variant else ["HQ-SAM"]
     try:
-        weights.find("vmos", directory)
+        weights.find(FULL.checkpoints()[0], directory)
     except MissingFileError:
         missing.insert(0, "VMOS")
-    choice = TrackerChoice("light", None) if missing else TrackerChoice("full", variant)
+    choice = TrackerChoice(LIGHT.name, None) if missing else TrackerChoice(FULL.name, variant)
     reason = (
         f"the weights of {' and '.join(missing)} are missing (hqtrack weights download)"
         if missing

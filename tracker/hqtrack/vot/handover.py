@@ -27,13 +27,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-IDLE_SECONDS = 60.0
-"""How long a resident process waits for the next client."""
+from hqtrack.environment import OF_A_SESSION
 
 BUSY, TAKEN, DONE = "busy", "taken", "done"
 
 _SETTINGS = ("HQTRACK_", "CUDA", "NVIDIA", "TORCH", "PYTORCH", "PYTHON", "OMP_", "MKL_", "LD_")
-_OF_A_SESSION = ("HQTRACK_WORKSPACE",)
 _PACKAGES = ("hqtrack", "hqsam", "vmos")
 _PATIENCE_SECONDS = 3.0
 _GRACE_SECONDS = 5.0
@@ -53,14 +51,6 @@ class Message(NamedTuple):
     number: int
 
 
-def idle_seconds(environment: Mapping[str, str], default: float) -> float:
-    """How long a resident process should wait, from HQTRACK_RESIDENT; 0 means to start none."""
-    try:
-        return float(environment.get("HQTRACK_RESIDENT", default))
-    except ValueError:
-        return default
-
-
 def hand_over(preset: str, idle: float, weights: Sequence[Path] = ()) -> int:
     """Let a resident process of this preset serve our client; return its exit status.
 
@@ -68,7 +58,7 @@ def hand_over(preset: str, idle: float, weights: Sequence[Path] = ()) -> int:
     Unavailable if there is none; the client has then received nothing.
     """
     _let_watchdog_wake()
-    session = {name: os.environ.get(name) for name in _OF_A_SESSION}
+    session = {name: os.environ.get(name) for name in OF_A_SESSION}
     deadline = time.monotonic() + _PATIENCE_SECONDS
     attempts = 0
     while True:
@@ -219,7 +209,7 @@ def _key(preset: str, environment: Mapping[str, str], weights: Iterable[Path] = 
         # the toolkit adds a colon to library paths each time
         (name, list(filter(None, value.split(os.pathsep))))
         for name, value in environment.items()
-        if name.startswith(_SETTINGS) and name not in _OF_A_SESSION
+        if name.startswith(_SETTINGS) and name not in OF_A_SESSION
     )
     code = [_state(file) for package in _PACKAGES for file in _source_files(package)]
     text = json.dumps([preset, sys.executable, settings, code, list(map(_state, weights))])

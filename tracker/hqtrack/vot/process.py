@@ -9,28 +9,23 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from hqtrack import weights
+from hqtrack import environment
+from hqtrack.environment import Settings, Variable
 from hqtrack.errors import InputError
-from hqtrack.vot.handover import IDLE_SECONDS, Unavailable, hand_over, idle_seconds
+from hqtrack.presets import FULL, PRESETS, find_tracker
+from hqtrack.vot.handover import Unavailable, hand_over
 from hqtrack.vot.isolation import Channel, Direct, can_have_client, isolate
 
 if TYPE_CHECKING:
     from hqtrack.tracker import Tracker
 
-PRESETS = {"full": "HQTrack", "light": "HQTrackLight", "first-mask": "FirstMask"}
-"""The tracker behind each preset."""
-
-
-_IDLE_SECONDS = {"full": IDLE_SECONDS, "light": IDLE_SECONDS, "first-mask": 0.0}
-"""How long a resident tracker stays by default; 0 where there is nothing to load."""
-
 
 def load(name: str) -> "Tracker":
     """Load the tracker of this name."""
-    if name == PRESETS["first-mask"]:
+    if find_tracker(name).vmos is None:
         # saves the seconds of importing torch
         from hqtrack.baseline import FirstMask
 
@@ -39,28 +34,29 @@ def load(name: str) -> "Tracker":
     from hqtrack.compute.threads import limit_threads
 
     limit_threads()
-    exact = os.environ.get("HQTRACK_EXACT", "0") not in ("", "0")
-    return build_named(name, os.environ.get("HQTRACK_DEVICE"), exact=exact)
+    settings = environment.read()
+    return build_named(name, settings.device, exact=settings.exact)
 
 
 def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker"] = load) -> int:
     """Serve one client with the tracker of the preset, which ``build`` makes from its name.
 
-    The environment variables HQTRACK_PRESET, HQTRACK_DEVICE, HQTRACK_EXACT (1 for the reference
-    float32 path), HQTRACK_RESIDENT (seconds that a resident process waits for the next client, 0
-    for none), TRAX_SOCKET and HQTRACK_TRACE control it. Returns the exit status: 0 if the client
-    ended the session or disconnected, 1 after an error, 2 if there is no client.
+    The environment variables of `hqtrack.environment`, TRAX and TRAX_SOCKET control it. Returns the
+    exit status: 0 if the client ended the session or disconnected, 1 after an error, 2 if there is
+    no client.
     """
-    preset = _preset(arguments, os.environ)
-    if preset not in PRESETS:  # told through TraX, or the toolkit would show nothing of it
-        return serve_on(isolate(), preset, _no_such_preset)
-    name = PRESETS[preset]
+    settings = environment.read()
+    asked = _preset(arguments, settings)
+    if asked not in PRESETS:  # told through TraX, or the toolkit would show nothing of it
+        return serve_on(isolate(), asked, _no_such_preset)
+    preset = PRESETS[asked]
+    name = preset.tracker
     if "TRAX_SOCKET" in os.environ:
         return serve_on(Direct(), name, build)
-    idle = idle_seconds(os.environ, _IDLE_SECONDS[preset]) if build is load else 0.0
-    if idle > 0 and can_have_client() and _started_by_toolkit(os.environ):
+    idle = preset.idle_seconds if settings.resident is None else settings.resident
+    if build is load and idle > 0 and can_have_client() and _started_by_toolkit(settings):
         try:
-            return hand_over(preset, idle, weights.used_by(name))
+            return hand_over(preset.name, idle, preset.files(settings))
         except (Unavailable, InputError) as reason:
             print(
                 f"hqtrack.vot: no resident process: {reason}; loading the tracker here",
@@ -77,9 +73,9 @@ def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker
     return serve_on(streams, name, build)
 
 
-def _started_by_toolkit(environment: Mapping[str, str]) -> bool:
+def _started_by_toolkit(settings: Settings) -> bool:
     """Whether this is an evaluation: the toolkit started us, and nobody is debugging."""
-    return "TRAX" in environment and "HQTRACK_TRACE" not in environment
+    return "TRAX" in os.environ and settings.trace is None
 
 
 def serve_on(channel: Channel, name: str, build: Callable[[str], "Tracker"]) -> int:
@@ -97,22 +93,22 @@ def serve_on(channel: Channel, name: str, build: Callable[[str], "Tracker"]) -> 
             channel.forward()
 
 
-def _preset(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> str:
+def _preset(arguments: Sequence[str] | None, settings: Settings) -> str:
     parser = argparse.ArgumentParser(prog="hqtrack.vot", description="The TraX tracker process.")
     parser.add_argument(
         "--preset",
         choices=PRESETS,
-        default=environment.get("HQTRACK_PRESET") or "full",
-        help="the tracker (default: the environment variable HQTRACK_PRESET, or full)",
+        default=settings.preset or FULL.name,
+        help=f"the tracker (default: the environment variable {Variable.PRESET}, or {FULL.name})",
     )
     preset: str = parser.parse_args(arguments).preset
-    if preset not in PRESETS and "TRAX" not in environment:
+    if preset not in PRESETS and "TRAX" not in os.environ:
         parser.error(_wrong_preset(preset))
     return preset
 
 
 def _wrong_preset(preset: str) -> str:
-    return f"HQTRACK_PRESET is {preset!r}: give one of {', '.join(PRESETS)}"
+    return f"{Variable.PRESET} is {preset!r}: give one of {', '.join(PRESETS)}"
 
 
 def _no_such_preset(preset: str) -> NoReturn:

@@ -5,16 +5,17 @@ version and the checksums of its weights one can tell whether a result is up to 
 """
 
 import hashlib
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from hqtrack import version, weights
+from hqtrack import environment, version
+from hqtrack.environment import Settings
 from hqtrack.errors import MissingFileError
 from hqtrack.files import append_line, journal_lines
+from hqtrack.presets import find_tracker
 from hqtrack.tracker import HQTracker, Tracker
 
 _SUFFIX = ".made.jsonl"
@@ -55,13 +56,15 @@ class Made(NamedTuple):
 
 
 def identity(
-    name: str, device: str = "", dtype: str = "", environment: Mapping[str, str] = os.environ
+    name: str, device: str = "", dtype: str = "", settings: Settings | None = None
 ) -> Provenance:
-    """The present provenance of a tracker of this name; ``environment`` says where weights are.
+    """The present provenance of a tracker of this name.
 
-    Raises MissingFileError if weights are missing.
+    ``settings`` are those of the environment in which it would be started, by default of this
+    process. Raises InputError for a name that is none of ours and MissingFileError if weights are
+    missing.
     """
-    files = weights.used_by(name, environment)
+    files = find_tracker(name).files(settings or environment.read())
     for path in files:
         if not path.is_file():
             raise MissingFileError(
@@ -118,7 +121,7 @@ def _checksum(path: Path) -> str:
 
 
 def _workspace_of(image: Path) -> Path | None:
-    if given := os.environ.get("HQTRACK_WORKSPACE"):
-        return Path(given)
+    if given := environment.read().workspace:
+        return given
     folders = (folder for folder in image.parents if (folder / "config.yaml").is_file())
     return next(folders, None)

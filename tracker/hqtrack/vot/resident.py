@@ -19,9 +19,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from hqtrack.presets import PRESETS
 from hqtrack.vot.handover import BUSY, DONE, TAKEN, locked, send
 from hqtrack.vot.isolation import adopt, collect_output
-from hqtrack.vot.process import PRESETS, load, serve_on
+from hqtrack.vot.process import load, serve_on
 
 if TYPE_CHECKING:
     from hqtrack.tracker import Tracker
@@ -101,7 +102,7 @@ def stay(preset: str, listener: socket.socket, idle: float) -> None:
     path = Path(listener.getsockname())
     tracker = cache(load)
     while (client := reception.next(idle)) is not None:
-        if _serve(client, PRESETS[preset], tracker, printed) != 0:
+        if _serve(client, PRESETS[preset].tracker, tracker, printed) != 0:
             break
         reception.finished()
     with locked(path.parent):
@@ -110,7 +111,7 @@ def stay(preset: str, listener: socket.socket, idle: float) -> None:
             path.with_suffix(".log").unlink(missing_ok=True)
     # serve a client that came before the socket was deleted
     while (client := reception.next(_LAST_CALL_SECONDS)) is not None:
-        _serve(client, PRESETS[preset], tracker, printed)
+        _serve(client, PRESETS[preset].tracker, tracker, printed)
 
 
 def _serve(

@@ -16,6 +16,7 @@ import numpy as np
 import trax  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from hqtrack import environment
 from hqtrack.errors import InputError, one_line
 from hqtrack.files import Journal
 from hqtrack.masks import check_next_image
@@ -264,12 +265,12 @@ def _sign(made_by: Provenance, image: Path) -> None:
 @contextlib.contextmanager
 def _tracing(tracker: Tracker) -> Iterator[Answered]:
     """Time what happens inside for a trace, if the variable HQTRACK_TRACE names a file for one."""
-    path = os.environ.get("HQTRACK_TRACE")
+    path = environment.read().trace
     if path is None:
         yield lambda tracked: None
         return
     clock = StageClock(_wait_for_device)
-    with Journal(Path(path)) as journal, timing(clock):
+    with Journal(path) as journal, timing(clock):
         yield Trace(journal, tracker, clock).answered
 
 

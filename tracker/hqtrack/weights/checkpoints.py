@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hqtrack import environment
+from hqtrack.environment import Variable
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.files import shipped
 from hqtrack.weights.download import DriveFile, HubFile, Remote, download
@@ -86,14 +88,11 @@ KNOWN = {
     )
 }
 
-PUBLISHED = ("vmos", "hqsam_vit_h")
-"""The checkpoints of the published tracker."""
-
 
 def folder() -> Path:
     """The folder of checkpoints: HQTRACK_WEIGHTS, else `hqtrack` in the user's cache."""
-    if chosen := os.environ.get("HQTRACK_WEIGHTS"):
-        return Path(chosen).expanduser()
+    if chosen := environment.read().weights:
+        return chosen
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "hqtrack"
 
@@ -118,30 +117,8 @@ def find(name: str, directory: Path | str | None = None) -> Path:
     if directory and checkpoint.source is None:
         remedy = "without a folder, hqtrack uses those that are part of it"
     else:
-        remedy = _remedy(checkpoint, f"HQTRACK_WEIGHTS={path.parent} " if directory else "")
+        remedy = _remedy(checkpoint, f"{Variable.WEIGHTS}={path.parent} " if directory else "")
     raise MissingFileError(f"the weights {path.name} are not in {path.parent}: {remedy}")
-
-
-def used_by(tracker: str, environment: Mapping[str, str] = os.environ) -> list[Path]:
-    """Where the weights of a tracker belong, by its name in trackers.ini.
-
-    HQTRACK_WEIGHTS and HQTRACK_REFINER of ``environment`` count. The files need not be there; a
-    tracker without weights has none. Raises InputError for a refiner that does not exist.
-    """
-    chosen = environment.get("HQTRACK_WEIGHTS")
-    directory = Path(chosen).expanduser() if chosen else None
-    checkpoints = [known(name) for name in _checkpoints(tracker, environment)]
-    return [one.path(directory if one.source else None) for one in checkpoints]
-
-
-def _checkpoints(tracker: str, environment: Mapping[str, str]) -> list[str]:
-    if tracker == "HQTrackLight":
-        return ["light"]
-    if tracker == "HQTrack":
-        vmos, hqsam = PUBLISHED
-        refiner = environment.get("HQTRACK_REFINER")
-        return [vmos, f"hqsam_{refiner}" if refiner else hqsam]
-    return []
 
 
 def _remedy(checkpoint: Checkpoint, place: str = "") -> str:

@@ -1,0 +1,76 @@
+"""The trackers there are, in one table. Light: no torch and no numpy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hqtrack import weights
+from hqtrack.environment import Settings
+from hqtrack.errors import InputError
+
+IDLE_SECONDS = 60.0
+"""How long a resident tracker waits for the next session, unless HQTRACK_RESIDENT says so."""
+
+PUBLISHED_REFINER = "vit_h"
+"""The HQ-SAM of the published tracker."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A tracker that can be asked for by name.
+
+    Attributes:
+        name: what ``--preset``, HQTRACK_PRESET and ``hqtrack.build_tracker`` call it.
+        tracker: what trackers.ini, results and ``hqtrack score`` call it.
+        vmos: the checkpoint of its VMOS; None for a tracker without networks, which does not need
+            torch.
+        refiner: the variant of its HQ-SAM unless another is asked for; None without a refiner.
+        idle_seconds: how long a resident process of it stays without a session; 0 where there is
+            nothing to load and so no resident.
+    """
+
+    name: str
+    tracker: str
+    vmos: str | None
+    refiner: str | None
+    idle_seconds: float
+
+    def checkpoints(self, refiner: str | None = None) -> tuple[str, ...]:
+        """The names of its checkpoints, see ``hqtrack.weights``, with this refiner or its own."""
+        hqsam = f"hqsam_{refiner or self.refiner}" if self.refiner else None
+        return tuple(name for name in (self.vmos, hqsam) if name)
+
+    def files(self, settings: Settings) -> list[Path]:
+        """Where its weights belong, with the refiner and in the folder that the settings name.
+
+        They need not be there. Raises InputError for a refiner that does not exist.
+        """
+        known = [weights.known(name) for name in self.checkpoints(settings.refiner)]
+        return [one.path(settings.weights if one.source else None) for one in known]
+
+
+FULL = Preset("full", "HQTrack", "vmos", PUBLISHED_REFINER, IDLE_SECONDS)
+LIGHT = Preset("light", "HQTrackLight", "light", None, IDLE_SECONDS)
+FIRST_MASK = Preset("first-mask", "FirstMask", None, None, 0.0)
+
+PRESETS = {preset.name: preset for preset in (FULL, LIGHT, FIRST_MASK)}
+"""All presets, by their names."""
+
+TRACKERS = {preset.tracker: preset for preset in PRESETS.values()}
+"""All presets, by the names of their trackers."""
+
+WITH_NETWORKS = {name: preset for name, preset in PRESETS.items() if preset.vmos is not None}
+"""The presets that have networks, by their names."""
+
+
+def find_preset(name: str) -> Preset:
+    """The preset with networks of this name; raises InputError where there is none."""
+    if name not in WITH_NETWORKS:
+        raise InputError(f"there is no preset {name!r}: choose one of {', '.join(WITH_NETWORKS)}")
+    return WITH_NETWORKS[name]
+
+
+def find_tracker(name: str) -> Preset:
+    """The preset whose tracker has this name; raises InputError where there is none."""
+    if name not in TRACKERS:
+        raise InputError(f"there is no tracker {name!r}: choose one of {', '.join(TRACKERS)}")
+    return TRACKERS[name]
