@@ -16,15 +16,13 @@ from trax.client import Client
 from trax.image import FileImage
 
 from hqtrack.baseline import FirstMask
-from hqtrack.errors import InputError
 from hqtrack.tracker import Tracked
-from hqtrack.types import Image, Masks
-from hqtrack.vot.session import JoinedVideo, serve
+from hqtrack.types import Image
+from hqtrack.vot.session import serve
 from tests.helpers.fake_server import (
     EMPTY,
     IMAGE,
     ONE,
-    SIZE,
     THREE,
     TWO,
     FakeServer,
@@ -33,61 +31,6 @@ from tests.helpers.fake_server import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-class Recorder(FirstMask):
-    """Remembers what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[str, int]] = []
-
-    def initialize(self, image: Image, masks: Masks) -> None:
-        self.calls.append(("initialize", len(masks)))
-        super().initialize(image, masks)
-
-    def add_objects(self, image: Image, masks: Masks) -> None:
-        self.calls.append(("add_objects", len(masks)))
-        super().add_objects(image, masks)
-
-    def track(self, image: Image) -> Tracked:
-        self.calls.append(("track", 0))
-        return super().track(image)
-
-
-class TestVideo:
-    def test_objects_keep_their_order_and_empty_ones_stay(self) -> None:
-        tracker = Recorder()
-        video = JoinedVideo(tracker, IMAGE, np.array([ONE, EMPTY, TWO]))
-        masks, confidence = video.track(IMAGE, np.zeros((0, *SIZE), np.bool_))
-        assert np.array_equal(masks, [ONE, EMPTY, TWO])
-        assert confidence.tolist() == [1, 0, 1]
-        assert tracker.calls == [("initialize", 2), ("track", 0)]
-
-    def test_later_objects_join_on_the_image_just_tracked(self) -> None:
-        tracker = Recorder()
-        video = JoinedVideo(tracker, IMAGE, np.array([ONE, TWO]))
-        masks, confidence = video.track(IMAGE, np.array([EMPTY, THREE]))
-        assert np.array_equal(masks, [ONE, TWO & ~THREE, EMPTY, THREE])
-        assert confidence.tolist() == [1, 1, 0, 1]
-        assert tracker.calls == [("initialize", 2), ("track", 0), ("add_objects", 1)]
-        assert np.array_equal(
-            video.track(IMAGE, np.zeros((0, *SIZE), np.bool_)).masks,
-            [ONE, TWO & ~THREE, EMPTY, THREE],
-        )
-
-    def test_the_tracker_starts_with_the_first_object_that_is_seen(self) -> None:
-        tracker = Recorder()
-        video = JoinedVideo(tracker, IMAGE, np.array([EMPTY]))
-        assert not video.track(IMAGE, np.zeros((0, *SIZE), np.bool_)).masks.any()
-        masks, _ = video.track(IMAGE, np.array([ONE]))
-        assert np.array_equal(masks, [EMPTY, ONE])
-        assert tracker.calls == [("initialize", 1)]
-
-    def test_an_image_of_another_size_is_refused_even_without_objects(self) -> None:
-        video = JoinedVideo(Recorder(), IMAGE, np.array([EMPTY]))
-        with pytest.raises(InputError, match="30x20"):
-            video.track(IMAGE[:-1], np.zeros((0, *SIZE), np.bool_))
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from hqtrack.errors import InputError
+from hqtrack.joining import JoinedVideo
 from hqtrack.runs.first_masks import Prompted, first_masks
 from hqtrack.runs.targets import Target
-from hqtrack.tracker import HQTracker, Step, Tracked, Tracker, last_step
+from hqtrack.tracker import HQTracker, Step, Tracker, last_step
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video.streams import Frame
 
@@ -35,6 +36,7 @@ class Follower:
         self._targets = list(targets)
         self._prompted = prompted
         self._known: tuple[Target, ...] = ()
+        self._video = JoinedVideo()
 
     @property
     def pending(self) -> list[Target]:
@@ -60,17 +62,10 @@ class Follower:
         return self._advance(coarse, frame)
 
     def _advance(self, tracker: Tracker, frame: Frame) -> Followed:
-        masks, confidence = _nothing(frame.image)
-        if self._known:
-            masks, confidence = tracker.track(frame.image)
         new = tuple(target for target in self.pending if target.frame in (None, frame.number))
-        if new:
-            given = first_masks(frame.image, new, self._prompted)
-            add = tracker.add_objects if self._known else tracker.initialize
-            add(frame.image, given)
-            masks = np.concatenate([masks & ~given.any(axis=0), given])
-            confidence = np.concatenate([confidence, np.ones(len(new), np.float32)])
-            self._known += new
+        given = first_masks(frame.image, new, self._prompted) if new else _none(frame.image)
+        masks, confidence = self._video.track(tracker, frame.image, given)
+        self._known += new
         return Followed(frame, self._known, masks, confidence, last_step(tracker))
 
 
@@ -98,5 +93,6 @@ def check_starts(
             )
 
 
-def _nothing(image: Image) -> Tracked:
-    return Tracked(np.zeros((0, *image.shape[:2]), np.bool_), np.zeros(0, np.float32))
+def _none(image: Image) -> Masks:
+    """The masks [0,H,W] of no objects."""
+    return np.zeros((0, *image.shape[:2]), np.bool_)

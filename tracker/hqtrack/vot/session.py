@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from hqtrack import environment
 from hqtrack.errors import InputError, one_line
 from hqtrack.files import Journal
-from hqtrack.masks import check_next_image
+from hqtrack.joining import JoinedVideo
 from hqtrack.regions import MAX_RUNS, Region, from_trax, to_masks, to_region
 from hqtrack.stages import Stage, StageClock, stage, timing
 from hqtrack.tracker import Tracked, Tracker
-from hqtrack.types import Image, Masks, Scores
+from hqtrack.types import Image, Masks
 from hqtrack.video import read_image
 from hqtrack.vot.isolation import Channel
 from hqtrack.vot.provenance import Provenance, provenance, sign
@@ -42,63 +42,6 @@ Answered: TypeAlias = Callable[[NDArray[np.bool_]], None]
 
 _SILENCE_SECONDS = 60.0
 _REFUSAL_SECONDS = 5.0
-
-
-class JoinedVideo:
-    """One video of a session: the objects of the client, and which of them the tracker knows.
-
-    The tracker takes no empty first mask; such an object stays in the session, reported empty.
-    """
-
-    def __init__(self, tracker: Tracker, image: Image, masks: Masks) -> None:
-        """Start with the masks [N,H,W] of the first image."""
-        self._tracker = tracker
-        self._size = image.shape[:2]
-        self._known = np.zeros(0, np.bool_)
-        self._tracked = self._known
-        self._take_in(image, masks)
-
-    def track(self, image: Image, new: Masks) -> Tracked:
-        """Follow the objects to the next image, and take in new ones [M,H,W] on it.
-
-        Where a new object lies over an old one, the new one wins. Raises InputError for an image
-        of another size.
-        """
-        check_next_image(image, self._size)
-        self._tracked = self._known
-        masks, confidence = self._follow(image)
-        if len(new):
-            given = self._take_in(image, new)
-            masks = np.concatenate([masks & ~new.any(axis=0), new])
-            confidence = np.concatenate([confidence, given])
-        return Tracked(masks, confidence)
-
-    def _follow(self, image: Image) -> Tracked:
-        """All objects so far on the next image."""
-        if self._known.size and self._known.all():
-            return self._tracker.track(image)
-        masks = np.zeros((len(self._known), *self._size), np.bool_)
-        confidence = np.zeros(len(self._known), np.float32)
-        if self._known.any():
-            masks[self._known], confidence[self._known] = self._tracker.track(image)
-        return Tracked(masks, confidence)
-
-    @property
-    def tracked(self) -> NDArray[np.bool_]:
-        """[N]: the objects that the tracker followed to the last image, in their order."""
-        return self._tracked
-
-    def first_answer(self, masks: Masks) -> Tracked:
-        """What is answered to the first image: the masks as they came."""
-        return Tracked(masks, self._known.astype(np.float32))
-
-    def _take_in(self, image: Image, masks: Masks) -> Scores:
-        seen = masks.any(axis=(1, 2))
-        if seen.any():
-            add = self._tracker.add_objects if self._known.any() else self._tracker.initialize
-            add(image, masks[seen])
-        self._known = np.concatenate([self._known, seen])
-        return np.asarray(seen, np.float32)
 
 
 class Server(Protocol):
@@ -159,24 +102,17 @@ def _answer_requests(
         with stage(Stage.SELECT):
             if request.type == trax.TraxStatus.INITIALIZE:
                 started(path)
-                video = JoinedVideo(tracker, image, masks)
-                answer = video.first_answer(masks)
+                video = JoinedVideo()
             elif video is None:
                 raise InputError("the client sent a frame before it initialized a video")
-            else:
-                answer = _track(video, image, masks, path)
+            try:
+                answer = video.track(tracker, image, masks)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from error
         forward()
         with stage(Stage.ANSWER):
             server.status(_objects(answer))
         answered(video.tracked)
-
-
-def _track(video: JoinedVideo, image: Image, new: Masks, path: Path) -> Tracked:
-    """The reply to a frame; adds the path of the frame to an InputError."""
-    try:
-        return video.track(image, new)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def _masks(objects: list[Any], image: Image) -> Masks:
