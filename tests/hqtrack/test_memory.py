@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hqtrack.memory import MemoryBank, frames_to_keep
+from hqtrack.memory import MemoryBank, frames_to_keep, groups_that_refer
 from vmos.attention import LayerMemory
 
 TOKENS = 3
@@ -55,6 +55,25 @@ def test_frames_to_keep(frames, references, new, size, kept):
     before = list(frames), set(references)
     assert frames_to_keep(frames, references, new, size) == kept
     assert (frames, references) == before
+
+
+@pytest.mark.parametrize(
+    ("objects", "added", "referred", "refer"),
+    [
+        pytest.param(0, 1, set(), [True], id="start"),
+        pytest.param(0, 7, set(), [True, True, True], id="start of three groups"),
+        pytest.param(2, 1, set(), [True], id="fills a group"),
+        pytest.param(3, 1, set(), [False, True], id="opens a group beside a full one"),
+        pytest.param(2, 2, set(), [True, True], id="fills one and opens one"),
+        pytest.param(4, 1, set(), [False, True], id="joins the last group only"),
+        pytest.param(4, 5, set(), [False, True, True], id="joins one, opens one"),
+        pytest.param(3, 1, {0}, [True, True], id="the frame was a reference already"),
+        pytest.param(7, 1, {0}, [True, False, True], id="for one of two groups"),
+    ],
+)
+def test_groups_that_refer(objects, added, referred, refer):
+    """Groups of three objects: True where the frame becomes a reference, else it is memorized."""
+    assert groups_that_refer(objects, added, 3, referred) == refer
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Memory of a video: which frames stay in it, and which of them the next frame reads."""
 
 from collections import deque
+from collections.abc import Set
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,28 @@ def frames_to_keep(frames: list[int], references: set[int], new: int, size: int)
     spare = [frame for frame in kept if frame not in references]
     surplus = max(0, len(kept) + 1 - size)
     return [frame for frame in kept if frame not in spare[:surplus]]
+
+
+def groups_that_refer(
+    objects: int, added: int, capacity: int, referred: Set[int] = frozenset()
+) -> list[bool]:
+    """For which groups a frame on which objects are added becomes a reference.
+
+    Args:
+        objects: how many the video has before; 0 when it starts.
+        added: how many are added, at least 1.
+        capacity: how many objects a group holds.
+        referred: the groups for which this frame is a reference already, because others were added
+            on it before.
+
+    Returns:
+        One answer per group afterwards: True for the groups that the new objects join or open and
+        for those in `referred`; False for the others, for which the frame is memorized as any frame
+        is.
+    """
+    first_joined = objects // capacity
+    groups = (objects + added - 1) // capacity + 1
+    return [group >= first_joined or group in referred for group in range(groups)]
 
 
 class MemoryBank:

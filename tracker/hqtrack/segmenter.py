@@ -19,7 +19,7 @@ from hqtrack.masks import (
     labels_to_masks,
     masks_to_labels,
 )
-from hqtrack.memory import MemoryBank, MemoryFrames
+from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
 from hqtrack.preprocess import network_size, prepare_image, prepare_labels
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, LabelMap, Masks, Scores
@@ -123,10 +123,9 @@ class VideoObjectSegmenter:
         check_image(image)
         check_first_masks(masks, image)
         labels = masks_to_labels(masks)
-        frame = _Frame(image.copy(), 0, self._encode(image), labels, [], in_memory=True)
-        video = _Video(frame, len(masks))
-        for group in range(self._group_of(len(masks) - 1) + 1):
-            self._refer(video, group)
+        frame = _Frame(image.copy(), 0, self._encode(image), labels, [], in_memory=False)
+        video = _Video(frame, 0)
+        self._take_in(video, len(masks))
         self._video = video
 
     @stage(Stage.DECODE)
@@ -156,14 +155,7 @@ class VideoObjectSegmenter:
             )
         added = masks_to_labels(masks)
         frame.labels = np.where(added > 0, added + video.objects, frame.labels)
-        first_group = self._group_of(video.objects)
-        video.objects += len(masks)
-        for group in range(self._group_of(video.objects - 1) + 1):
-            if group >= first_group or frame.number in video.banks[group].references:
-                self._refer(video, group)
-            else:
-                self._remember(video, group)
-        frame.in_memory = True
+        self._take_in(video, len(masks))
 
     @stage(Stage.DECODE)
     @torch.inference_mode()
@@ -243,9 +235,6 @@ class VideoObjectSegmenter:
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _group_of(self, index: int) -> int:
-        return index // self._capacity
-
     def _known_video(self) -> _Video:
         if self._video is None:
             raise InputError("there is no video yet: give the first frame and its masks first")
@@ -272,6 +261,17 @@ class VideoObjectSegmenter:
         labels = prepare_labels(frame.labels, self._network_size(frame.image)).to(self._device)
         inside = (labels > first) & (labels <= first + self._capacity)
         return torch.where(inside, labels - first, 0)
+
+    def _take_in(self, video: _Video, added: int) -> None:
+        """Count the objects added on the current frame and write it to every group's memory."""
+        number = video.frame.number
+        referred = {group for group, bank in enumerate(video.banks) if number in bank.references}
+        refer = groups_that_refer(video.objects, added, self._capacity, referred)
+        video.objects += added
+        for group, becomes_reference in enumerate(refer):
+            write = self._refer if becomes_reference else self._remember
+            write(video, group)
+        video.frame.in_memory = True
 
     def _refer(self, video: _Video, group: int) -> None:
         """Make the current frame a reference frame of the group, which may be new."""
