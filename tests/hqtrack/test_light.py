@@ -1,5 +1,7 @@
 """The light tracker with the weights that ship."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,14 @@ from hqtrack import build_tracker
 from hqtrack.baseline import FirstMask
 from hqtrack.masks import labels_to_masks
 from hqtrack.measures import region_similarity
+from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.synthetic import RESERVED_SEED, Scene, generate
 from hqtrack.weights import find
+from tests.helpers.tiny_segmenter import rectangles, video
+from tests.helpers.tiny_vmos import tiny_vmos
+
+LONG_EDGE, GAP, SIZE_OF_MEMORY, LAG = 448, 20, 2, 4
+"""The shipped settings: change them here and in the model card when `LIGHT_SEGMENTER` changes."""
 
 FRAMES = 12
 HIDDEN = range(6, 10)
@@ -17,6 +25,45 @@ SIZE = (144, 192)
 
 def test_the_weights_are_small_enough_to_ship():
     assert find("light").stat().st_size < 16 * 2**20
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The settings that the light tracker is built with."""
+    return build_tracker("light", device="cpu").segmenter.config
+
+
+def test_memory_holds_the_frames_that_gap_size_and_lag_say(shipped):
+    """A small network in the place of the shipped one; the policy is that of the settings."""
+    segmenter = VideoObjectSegmenter(tiny_vmos(), replace(shipped, max_long_edge=64))
+    image, frames = video(1)[0], 2 * GAP + LAG + 2
+    segmenter.add_reference(image, rectangles(1))
+    read = []
+    for _ in range(1, frames):
+        segmenter.step(image)
+        read.append(segmenter.frames_read[0])
+    kept = [list(range(GAP, number, GAP)) for number in range(1, frames)]
+    assert [frame.long_term for frame in read] == [
+        (0, *entries[max(0, len(entries) - SIZE_OF_MEMORY + 1) :]) for entries in kept
+    ]
+    assert [frame.short_term for frame in read] == [
+        max(0, number - LAG) for number in range(1, frames)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((1080, 1920), (249, LONG_EDGE + 1)), ((100, 150), (97, 153))],
+    ids=["large frames are reduced", "small ones stay"],
+)
+def test_the_network_sees_frames_of_the_shipped_size(shipped, size, expected):
+    """(height, width), each a multiple of the stride and one more."""
+    model, seen = tiny_vmos(), []
+    model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[2:]))
+    masks = np.zeros((1, *size), bool)
+    masks[0, :50, :50] = True
+    VideoObjectSegmenter(model, shipped).add_reference(np.zeros((*size, 3), np.uint8), masks)
+    assert seen == [expected]
 
 
 def mean_jaccard(tracker, sequence, objects):
