@@ -6,10 +6,10 @@ import pytest
 from hqtrack.errors import InputError
 from hqtrack.selection import (
     choose_masks,
-    published_overlap_labels,
     select_masks,
     separate_masks,
 )
+from tests.helpers.published import published_overlap_labels
 
 
 def strip(*texts):

@@ -10,7 +10,8 @@ from hqtrack.masks import (
     mask_iou,
     masks_to_labels,
 )
-from hqtrack.selection import choose_masks, published_overlap_labels, select_masks
+from hqtrack.selection import choose_masks, select_masks
+from tests.helpers.published import published_overlap_labels
 
 REFINE = [
     "plain",
