@@ -122,6 +122,7 @@ def measure(
     suites: Sequence[Suite],
     trackers: dict[str, Tracker],
     found: list[Annotated],
+    *,
     limit: int | None,
     record: Path,
     resume: bool,
@@ -208,7 +209,14 @@ def remake(options: argparse.Namespace) -> str:
     found = scorable(find_sequences(options.data))
     trackers = {name: build_named(name, options.device) for name in options.trackers}
     suites = [suite for suite in SUITES if suite.name in options.suites]
-    rows = measure(suites, trackers, found, options.limit, options.record, options.resume)
+    rows = measure(
+        suites,
+        trackers,
+        found,
+        limit=options.limit,
+        record=options.record,
+        resume=options.resume,
+    )
     table = render(rows)
     options.readme.write_text(insert(options.readme.read_text(), table))
     return table

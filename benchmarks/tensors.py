@@ -177,7 +177,9 @@ def _refine(setup: Setup, hqsam: HQSam, budget: Budget) -> None:
             sparse, dense = hqsam.prompt_encoder(points=None, boxes=boxes, masks=None)
             positions = hqsam.prompt_encoder.get_dense_pe()
             prompts = (positions, sparse, dense)
-            predicted = hqsam.mask_decoder(*embedding[:2], *prompts, True, False)
+            predicted = hqsam.mask_decoder(
+                *embedding[:2], *prompts, multimask=True, hq_token_only=False
+            )
             return hqsam.to_image(predicted.logits, embedding) > 0
 
     budget.phase("SAM-decode", decode)

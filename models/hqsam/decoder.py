@@ -102,6 +102,7 @@ class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
         positions: Tensor,
         sparse: Tensor,
         dense: Tensor,
+        *,
         multimask: bool,
         hq_token_only: bool,
     ) -> Prediction:

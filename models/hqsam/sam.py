@@ -111,8 +111,8 @@ class HQSam(nn.Module):
             positions,
             sparse.to(weight),
             dense,
-            multimask,
-            hq_token_only,
+            multimask=multimask,
+            hq_token_only=hq_token_only,
         )
         return prediction
 

@@ -84,7 +84,7 @@ def test_rows_replace_each_other_and_resume_keeps_those_of_the_same_weights(tmp_
 
     def measured(resume):
         scored.clear()
-        rows = quality.measure([suite], trackers, [], 1, record, resume)
+        rows = quality.measure([suite], trackers, [], limit=1, record=record, resume=resume)
         assert rows == read_record(record)
         return len(rows), len(scored)
 

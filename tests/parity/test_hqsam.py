@@ -135,7 +135,7 @@ def test_all_masks_of_the_decoder(decoder: Decoder) -> None:
 
 @pytest.mark.parametrize(("multimask", "hq"), MODES)
 def test_decoder_modes(decoder: Decoder, multimask: bool, hq: bool) -> None:
-    logits, scores = decoder.decoder(*decoder.box_inputs(), multimask, hq)
+    logits, scores = decoder.decoder(*decoder.box_inputs(), multimask=multimask, hq_token_only=hq)
     name = f"mm{multimask:d}_hq{hq:d}"
     assert_close(logits[:, :, ::2, ::2], decoder.arrays[f"{name}_masks_sub"], DECODER_LOGITS)
     assert_close(scores, decoder.arrays[f"{name}_iou"], DECODER_IOU)
@@ -151,7 +151,7 @@ def test_points_with_a_mask(decoder: Decoder) -> None:
     points = torch.from_numpy(decoder.arrays["ptmask_points"])[None]
     labels = torch.from_numpy(decoder.arrays["ptmask_labels"])[None]
     inputs = decoder.inputs(points=(points, labels), masks=masks.sam[:1, :1])
-    logits, scores = decoder.decoder(*inputs, True, False)
+    logits, scores = decoder.decoder(*inputs, multimask=True, hq_token_only=False)
     assert_close(logits[:, :, ::2, ::2], decoder.arrays["ptmask_masks_sub"], DECODER_LOGITS)
     assert_close(scores, decoder.arrays["ptmask_iou"], DECODER_IOU)
 

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             with _session(args.preset, args.listen, trace, log) as client:
                 print(f"hello    {client.hello}")
-                _drive(client, starts, args.first, trace, args.out, recorder)
+                _drive(client, starts, TraceReader(trace), args.out, recorder)
         except Disagreement as disagreement:
             print(f"hqtrack debug: {disagreement}; the tracker's log is {log.name}", flush=True)
             return 1
@@ -113,37 +113,35 @@ def _log(file: TextIO, text: str) -> None:
 def _drive(
     client: Client,
     starts: Sequence[Start],
-    first: int,
-    trace: Path,
+    reader: TraceReader,
     out: Path | None,
     recorder: Recorder | None,
 ) -> None:
     """Send all frames and print the replies; draw into ``out`` and record if these are given."""
     names: list[str] = []
-    reader = TraceReader(trace)
     patience = _TRACE_SECONDS
-    for number, start in enumerate(starts, start=first):
+    for start in starts:
         names += start.names
         answer = client.ask(start.image, start.masks)
         traced = reader.read(patience)
         if traced is None:
             # the process writes no trace
             patience = 0
-        _print(number, names, answer, traced)
+        _print(start.number, names, answer, traced)
         if recorder is not None:
-            recorder.write(_observed(number, start.image, answer, traced))
+            recorder.write(_observed(start, answer, traced))
         if out is not None:
             drawn = draw_masks(read_image(start.image), answer.masks)
-            write_image(out / f"{number:08d}.jpg", drawn)
+            write_image(out / f"{start.number:08d}.jpg", drawn)
 
 
-def _observed(number: int, path: Path, answer: Answer, traced: TracedFrame | None) -> Observed:
+def _observed(start: Start, answer: Answer, traced: TracedFrame | None) -> Observed:
     """What the recorder keeps of a frame."""
-    image = read_image(path)
+    image = read_image(start.image)
     step = None if traced is None else traced.step(image.shape[:2])
     objects = tuple(range(1, len(answer.masks) + 1))
     confidence = np.array(answer.confidence, np.float32)
-    return Observed(number, path.name, image, objects, answer.masks, confidence, step)
+    return Observed(start.number, start.image.name, image, objects, answer.masks, confidence, step)
 
 
 def _print(number: int, names: Sequence[str], answer: Answer, traced: TracedFrame | None) -> None:

@@ -16,8 +16,9 @@ from hqtrack.video import open_sequence, read_image
 
 
 class Start(NamedTuple):
-    """A frame, and the names and masks [M,H,W] of the objects that start on it."""
+    """A frame, its number from 1, and names and masks [M,H,W] of the objects that start on it."""
 
+    number: int
     image: Path
     names: list[str]
     masks: Masks
@@ -78,4 +79,4 @@ def _start(image: Path, known: dict[str, list[Any]], index: int, first: int) -> 
     ]
     regions = [from_toolkit(known[name][index]) for name in names]
     height, width = read_image(image).shape[:2]
-    return Start(image, names, to_masks(regions, height, width))
+    return Start(index + 1, image, names, to_masks(regions, height, width))

@@ -1,11 +1,25 @@
 """Smooth random curves for synthetic sequences, as pure functions of a random generator."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 _KNOT_FRAMES = 12.0
 """Frames between two knots of a curve with speed 1."""
+
+
+class Movement(NamedTuple):
+    """How things move about.
+
+    speed: 1 moves a thing by about 1 to 4 % of the short side per frame. crossing: probability in
+    [0, 1] that a thing meets one before it. leaving: probability that it leaves the frame once.
+    """
+
+    speed: float
+    crossing: float
+    leaving: float
 
 
 def curve(
@@ -41,13 +55,11 @@ def ways(
     frames: int,
     size: tuple[int, int],
     radii: NDArray[np.float64],
-    speed: float,
-    crossing: float,
-    leaving: float,
+    movement: Movement,
 ) -> list[NDArray[np.float64]]:
     """Centres over time, [F,2] as (x, y), one array per thing."""
     extent = np.array(size[::-1], np.float64)
-    count = _knots(frames, speed)
+    count = _knots(frames, movement.speed)
     knots = np.empty((len(radii), count, 2))
     for index, radius in enumerate(radii):
         knots[index, 0] = _free_spot(rng, extent, knots[:index, 0], radii[: index + 1])
@@ -56,13 +68,13 @@ def ways(
             step = rng.uniform(0.1, 0.5) * extent.min() * np.array([np.cos(angle), np.sin(angle)])
             inset = min(0.6 * radius, 0.4 * extent.min())
             knots[index, knot] = _reflect(knots[index, knot - 1] + step, inset, extent - inset)
-        if index and rng.uniform() < crossing:
+        if index and rng.uniform() < movement.crossing:
             meeting = int(rng.integers(1, count))
             knots[index, meeting] = knots[rng.integers(index), meeting]
-        if rng.uniform() < leaving:
+        if rng.uniform() < movement.leaving:
             exit_knot = int(rng.integers(1, count))
             knots[index, exit_knot] = _outside(knots[index, exit_knot], radius, extent)
-    return [_spline(way, frames, speed) for way in knots]
+    return [_spline(way, frames, movement.speed) for way in knots]
 
 
 def _free_spot(

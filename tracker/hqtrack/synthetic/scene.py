@@ -14,7 +14,7 @@ from numpy.random import PCG64, Generator
 from numpy.typing import NDArray
 
 from hqtrack.errors import InputError
-from hqtrack.synthetic.motion import curve, ways
+from hqtrack.synthetic.motion import Movement, curve, ways
 from hqtrack.synthetic.textures import Colours, Sprite, sprite, texture
 from hqtrack.types import Image, LabelMap
 
@@ -67,6 +67,15 @@ class SyntheticSequence(NamedTuple):
     masks: NDArray[np.int32]
 
 
+class _Shot(NamedTuple):
+    """What is drawn; see ``generate``."""
+
+    frames: int
+    size: tuple[int, int]
+    objects: int
+    scene: Scene
+
+
 class _Actor(NamedTuple):
     """A moving object or distractor.
 
@@ -97,14 +106,15 @@ def generate(
     Raises:
         InputError: an argument is out of range.
     """
-    _check(seed, frames, size, objects, scene)
+    shot = _Shot(frames, size, objects, scene)
+    _check(seed, shot)
     rng = Generator(PCG64(seed))
     margin = int(np.ceil(scene.camera * min(size))) + 2
     canvas = _background(rng, (size[0] + 2 * margin, size[1] + 2 * margin))
     camera = margin + (margin - 2) * np.tanh(curve(rng, frames, scene.speed, (2,), 0.7))
     camera = camera + np.clip(rng.normal(0.0, 0.3, (frames, 2)) * (scene.camera > 0), -1.0, 1.0)
     gain = 1.0 + 0.08 * np.tanh(curve(rng, frames, 1.0, (1,), 0.8))[:, 0]
-    actors = _cast(rng, frames, size, objects, scene)
+    actors = _cast(rng, shot)
     images = np.empty((frames, *size, 3), np.uint8)
     masks = np.zeros((frames, *size), np.int32)
     for frame in range(frames):
@@ -115,7 +125,8 @@ def generate(
     return SyntheticSequence(images, masks)
 
 
-def _check(seed: int, frames: int, size: tuple[int, int], objects: int, scene: Scene) -> None:
+def _check(seed: int, shot: _Shot) -> None:
+    frames, size, objects, scene = shot
     if seed < 0:
         raise InputError(f"seed {seed} is negative: give 0 or more")
     if frames < 1:
@@ -145,30 +156,23 @@ def _side(radius: float) -> int:
     return int(np.clip(2.4 * radius, 24, 320))
 
 
-def _cast(
-    rng: Generator, frames: int, size: tuple[int, int], objects: int, scene: Scene
-) -> list[_Actor]:
+def _cast(rng: Generator, shot: _Shot) -> list[_Actor]:
     """All actors, the farthest first; every object is well visible on the first frame."""
-    shrink = min(1.0, (3.0 / objects) ** 0.5)
+    shrink = min(1.0, (3.0 / shot.objects) ** 0.5)
     while True:
-        actors = _try_cast(rng, frames, size, objects, scene, shrink)
-        if _all_visible(actors, size, objects):
+        actors = _try_cast(rng, shot, shrink)
+        if _all_visible(actors, shot.size, shot.objects):
             return actors
         shrink *= 0.93
-        if shrink * min(size) < 4.0:
+        if shrink * min(shot.size) < 4.0:
+            height, width = shot.size
             raise InputError(
-                f"{objects} objects do not fit a frame of {size[1]}x{size[0]}: give a larger size"
+                f"{shot.objects} objects do not fit a frame of {width}x{height}: give a larger size"
             )
 
 
-def _try_cast(
-    rng: Generator,
-    frames: int,
-    size: tuple[int, int],
-    objects: int,
-    scene: Scene,
-    shrink: float,
-) -> list[_Actor]:
+def _try_cast(rng: Generator, shot: _Shot, shrink: float) -> list[_Actor]:
+    frames, size, objects, scene = shot
     short = float(min(size))
     total = objects + scene.bystanders
     radii = shrink * short * np.exp(rng.uniform(np.log(0.12), np.log(0.34), total))
@@ -180,7 +184,8 @@ def _try_cast(
             radii[index] = radii[original] * rng.uniform(0.85, 1.15)
         else:
             sprites.append(sprite(rng, _side(radii[index])))
-    centres = ways(rng, frames, size, radii, scene.speed, scene.crossing, scene.leaving)
+    movement = Movement(scene.speed, scene.crossing, scene.leaving)
+    centres = ways(rng, frames, size, radii, movement)
     actors = []
     for index, centre in enumerate(centres):
         label = index + 1 if index < objects else 0
