@@ -11,7 +11,7 @@ from tests.helpers.imports import ROOT, Import, imports_in, module_files, read_i
 PACKAGES = ("hqtrack", "vmos", "hqsam", "training", "benchmarks", "examples", "tests")
 
 ROOMS = {
-    "base": "errors files masks measures progress regions stages types",
+    "base": "environment errors files masks measures progress regions stages types",
     "core": "baseline build decoding joining light memory preprocess presets refiner segmenter "
     "selection tracker",
     "face": "__init__",
