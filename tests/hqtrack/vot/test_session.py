@@ -104,7 +104,7 @@ class TestServe:
         cv2.imwrite(str(image), np.zeros((*noise.shape, 3), np.uint8))
         server = FakeServer(request("initialize", image, ONE, noise), request("quit"))
         assert serve(server, FirstMask(), lambda: None)
-        assert "object 1: 5" in capsys.readouterr().err
+        assert "object 1: dropped 5" in capsys.readouterr().err
 
     def test_hundreds_of_objects_and_thousands_of_specks_are_answered_fast(
         self, tmp_path: Path
