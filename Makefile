@@ -15,8 +15,10 @@ install: .venv/installed
 demo: install
 	$(BIN)/python -m hqtrack.demo
 
+# One process per core, each with one thread; the tests of a file stay together.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 \
+		--dist loadgroup --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff check

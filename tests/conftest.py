@@ -10,7 +10,13 @@ import pytest
 import torch
 from hypothesis import settings
 
+from hqtrack.compute.threads import limit_threads
 from tests.helpers.residents import processes
+
+# One thread for each process of pytest-xdist and for those that tests start: on busy cores, threads
+# that wait for each other cost far more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+limit_threads()
 
 # Where no GPU is, the kernels run in Triton's interpreter; Triton reads this when it is imported.
 if not torch.cuda.is_available():
@@ -22,6 +28,18 @@ settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, which has its fixtures; slow files go first."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ class Browser:
         wanted = {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL"},
-            "timeouts": {"script": 10_000},
+            "timeouts": {"script": 600_000},
         }
         try:
             session = self._call("POST", "", {"capabilities": {"alwaysMatch": wanted}})
@@ -122,5 +122,5 @@ class Browser:
     def _call(self, method, path, content=None):
         data = None if content is None else json.dumps(content).encode()
         request = urllib.request.Request(self._address + path, data, method=method)
-        with self._opener.open(request, timeout=60) as reply:
+        with self._opener.open(request, timeout=600) as reply:
             return json.load(reply)["value"]

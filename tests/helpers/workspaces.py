@@ -44,7 +44,7 @@ def registry(workspace: Path, **sections: dict[str, str]) -> None:
             "command": "hqtrack.vot",
             "paths": f"{ROOT / 'tracker'}:{ROOT / 'models'}",
             "env_HQTRACK_PRESET": "first-mask",
-            "timeout": "20",
+            "timeout": "600",
             **keys,
         }
         text += f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items())

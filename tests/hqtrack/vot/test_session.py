@@ -119,10 +119,10 @@ class TestServe:
         server = FakeServer(
             request("initialize", path, *masks), request("frame", path), request("quit")
         )
-        start = time.monotonic()
+        start = time.process_time()
         assert serve(server, FirstMask(), lambda: None)
-        # 0.4 s with a core for itself; specks handled one by one would take far longer
-        assert time.monotonic() - start < 4
+        # 0.4 s of one core; specks handled one by one would take far longer
+        assert time.process_time() - start < 4
         assert [region.size() for region, _ in server.answers[1][1:]] == [(100, 1)] * 299
 
     def test_a_fault_of_the_tracker_is_told_and_its_traceback_printed(
@@ -199,7 +199,7 @@ def session(kind: str) -> Iterator[tuple[Client, list[str]]]:
             yield client, log
         finally:
             client.quit()
-            assert process.wait(20) == 0
+            assert process.wait() == 0
 
 
 def transcript(kind: str, *requests: str) -> tuple[int, list[str]]:
@@ -210,7 +210,6 @@ def transcript(kind: str, *requests: str) -> tuple[int, list[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
         env={**ENVIRONMENT, "TRAX": "1"},
     )
     return ended.returncode, [line for line in ended.stdout.splitlines() if line]
@@ -241,7 +240,6 @@ class TestProcess:
         assert np.array_equal(answered(again), [TWO])
         assert [float(properties["confidence"]) for _, properties in third] == [1.0, 0.0, 1.0]
 
-    @pytest.mark.timeout(60)
     def test_whatever_is_printed_reaches_the_log_and_harms_nothing(self, image: Path) -> None:
         channels = {"color": FileImage.create(str(image))}
         with session("chatty") as (client, log):
@@ -298,7 +296,7 @@ class TestProcess:
             assert process.stdout is not None
             process.stdin.write('@@TRAX:frame "file:///größe.jpg"\n'.encode())
             process.stdin.flush()
-            assert process.wait(20) == 1
+            assert process.wait() == 1
             assert b"paths of images must be ASCII" in process.stdout.read()
 
     @pytest.mark.parametrize("stdin", ["terminal", "closed", "null", "end"])
@@ -310,7 +308,6 @@ class TestProcess:
             stdin=slave,
             capture_output=True,
             text=True,
-            timeout=60,
             env=ENVIRONMENT,
         )
         os.close(master)
@@ -324,7 +321,6 @@ class TestProcess:
             [sys.executable, "-m", "hqtrack.vot"],
             capture_output=True,
             text=True,
-            timeout=60,
             env={**ENVIRONMENT, "HQTRACK_PRESET": "huge"},
         )
         assert ended.returncode == 2
@@ -336,7 +332,6 @@ class TestProcess:
             input="",
             capture_output=True,
             text=True,
-            timeout=60,
             env={**ENVIRONMENT, "TRAX": "1", "HQTRACK_PRESET": "huge"},
         )
         assert ended.returncode == 1

@@ -72,7 +72,7 @@ def started(run, options):
 def wait_for_step(process, run, step):
     """Until the log has this step."""
     log = run / "log.jsonl"
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 600
     while not log.exists() or log.read_text().count("\n") < step:
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
@@ -83,7 +83,7 @@ def wait_for_step(process, run, step):
 def test_two_processes_with_half_the_batch_have_the_gradients_of_one(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command = [*torchrun, "--standalone", "-m", "tests.helpers.sharing", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, timeout=100)
+    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True)
     alone = two_steps(World(torch.device("cpu")))
     shared = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert equal(*shared)
@@ -119,7 +119,7 @@ def test_a_signal_to_the_whole_group_saves(tmp_path, options):
     with started(tmp_path / "run", [*options, "--workers", "2", "--steps", "100000"]) as process:
         wait_for_step(process, tmp_path / "run", 2)
         os.killpg(process.pid, signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
         assert process.returncode == 0, errors
     state = read_checkpoint(tmp_path / "run/checkpoint.pt")
     rows = (tmp_path / "run/log.jsonl").read_text().splitlines()
