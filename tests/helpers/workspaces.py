@@ -30,6 +30,14 @@ def small_workspace(
     return folder / "workspace"
 
 
+def late_sequence(folder: Path, size: tuple[int, int]) -> Path:
+    """A sequence of four frames, called late; its object 3 appears on the third."""
+    images, masks = generate(11, 4, size, 3, STILL)
+    masks[:2][masks[:2] == 3] = 0
+    write_sequence(folder / "late", images, masks)
+    return folder / "late"
+
+
 def copied(workspace: Path, folder: Path) -> Path:
     """A copy of the workspace, in this folder; it shares the images."""
     return Path(shutil.copytree(workspace, folder / "workspace", symlinks=True))

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from hqtrack.cli import main
-from hqtrack.vot.provenance import image_key, read_made
 from tests.helpers.workspaces import evaluate, registry, small_workspace
 
 PROGRAM = "!!python/object/apply:os.system ['touch {mark}']"
@@ -46,13 +45,6 @@ def test_what_is_complete_and_signed_is_fine(
 ) -> None:
     assert check(workspace) == 0
     assert capsys.readouterr().out == "2 complete\n"
-
-
-def test_the_tracker_signs_each_video_it_starts(workspace: Path) -> None:
-    made = list(read_made(workspace / "logs"))
-    assert sorted(one.image for one in made) == [f"s{k}/color/00000001.jpg" for k in (0, 1)]
-    assert {one.by.tracker for one in made} == {"FirstMask"}
-    assert image_key(Path("/a/b/c/d.jpg")) == "b/c/d.jpg"
 
 
 @pytest.mark.parametrize(

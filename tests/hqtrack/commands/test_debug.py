@@ -12,14 +12,8 @@ import pytest
 
 from hqtrack.baseline import FirstMask
 from hqtrack.cli import main
-from hqtrack.errors import InputError
-from hqtrack.evaluation.make_workspace import make_workspace
-from hqtrack.evaluation.starts import read_starts
 from hqtrack.records.record import read_heading, recorded_frames
-from hqtrack.synthetic import Scene, generate
-from hqtrack.video import find_sequences, write_sequence
-from hqtrack.video.run_lengths import encode_mask
-from hqtrack.vot.trace import TracedFrame
+from tests.helpers.workspaces import late_sequence
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = (60, 80)
@@ -28,44 +22,7 @@ SIZE = (60, 80)
 @pytest.fixture(scope="module")
 def sequence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four frames; object 3 appears on the third."""
-    folder = tmp_path_factory.mktemp("debug") / "late"
-    images, masks = generate(11, 4, SIZE, 3, Scene(speed=0.01, leaving=0.0, bystanders=0))
-    masks[:2][masks[:2] == 3] = 0
-    write_sequence(folder, images, masks)
-    return folder
-
-
-def test_objects_start_where_they_appear(sequence: Path) -> None:
-    starts = read_starts(sequence, None, 1, None)
-    assert [sorted(start.names) for start in starts] == [["001", "002"], [], ["003"], []]
-    assert starts[2].masks.shape == (1, *SIZE)
-    assert [start.names for start in read_starts(sequence, "3", 3, 4)] == [["003"], []]
-    assert sorted(read_starts(sequence, None, 4, 4)[0].names) == ["001", "002", "003"]
-
-
-def test_a_sequence_of_a_workspace_gives_the_same(sequence: Path, tmp_path: Path) -> None:
-    make_workspace(tmp_path / "workspace", find_sequences(sequence))
-    ours = read_starts(sequence, "1,3", 1, 3)
-    theirs = read_starts(tmp_path / "workspace" / "sequences" / "late", "1,3", 1, 3)
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.names == other.names
-        assert np.array_equal(one.masks, other.masks)
-
-
-@pytest.mark.parametrize(
-    ("objects", "first", "last", "message"),
-    [
-        ("7", 1, None, "choose from 1, 2, 3"),
-        (None, 3, 2, "frames 1 to 4"),
-        (None, 1, 5, "frames 1 to 4"),
-        ("3", 1, None, "another --from"),
-    ],
-)
-def test_what_is_not_there_is_named(
-    sequence: Path, objects: str, first: int, last: int, message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        read_starts(sequence, objects, first, last)
+    return late_sequence(tmp_path_factory.mktemp("debug"), SIZE)
 
 
 def test_it_prints_what_the_real_process_does(
@@ -194,18 +151,3 @@ def test_a_record_holds_what_the_tracker_process_did(sequence: Path, tmp_path: P
     assert [shown.coarse is None for shown in frames[2].objects] == [False, False, True]
     assert all(shown.coarse is not None for shown in frames[3].objects)
     assert [frame.memory[0][1] if frame.memory else None for frame in frames] == [None, 0, 0, 2]
-
-
-def test_the_step_of_a_trace_covers_the_objects_that_were_not_tracked() -> None:
-    masks = np.zeros((2, 4, 6), np.bool_)
-    masks[0, 1:3, 2:5] = True
-    masks[1, 0, 0] = True
-    encoded = [encode_mask(mask) for mask in masks]
-    traced = TracedFrame({}, [0, 2], [True, False], [0.5, 0.0], encoded, encoded[::-1], [([0], 1)])
-    step = traced.step((4, 6))
-    assert step is not None
-    assert np.array_equal(step.coarse, [masks[0], np.zeros((4, 6)), masks[1]])
-    assert step.selection is not None
-    assert step.selection.refined.tolist() == [True, False, False]
-    assert np.array_equal(step.selection.masks, [masks[1], np.zeros((4, 6)), masks[1]])
-    assert step.memory[0].short_term == 1

@@ -11,10 +11,7 @@ import pytest
 from hqtrack.cli import main
 from hqtrack.commands.evaluate import time_left
 from hqtrack.errors import InputError
-from hqtrack.evaluation.cluster import WorkerSpec, cluster_workers, local_workers
-from hqtrack.evaluation.store import store
-from hqtrack.evaluation.worker import Job, Outcome, Worker
-from hqtrack.evaluation.workspace import find_tasks, find_trackers, open_workspace
+from hqtrack.evaluation.cluster import cluster_workers
 from tests.helpers.workspaces import (
     copied,
     evaluate,
@@ -27,15 +24,6 @@ from tests.helpers.workspaces import (
 
 COMMAND = (sys.executable, "-m", "hqtrack", "evaluate")
 
-REALTIME = """
-title: t
-experiments:
-  realtime:
-    type: unsupervised
-    multiobject: True
-    realtime:
-      grace: 1
-"""
 
 CLUSTER = """
 import sys
@@ -142,86 +130,6 @@ class TestThroughRay:
         assert "hqtrack weights download" in log.read_text()
 
 
-class TestWorker:
-    def test_real_time_drops_frames_for_a_slow_tracker(
-        self, sequences: Path, tmp_path: Path
-    ) -> None:
-        workspace = small_workspace(tmp_path, (9,), objects=1)
-        (workspace / "stack.yaml").write_text(REALTIME)
-        # so slow that it does not matter how busy this machine is
-        properties = workspace / "sequences" / "s0" / "sequence"
-        assert "fps=30\n" in properties.read_text()
-        properties.write_text(properties.read_text().replace("fps=30\n", "fps=3\n"))
-        faulty(workspace, "slow", after=None, env_HQTRACK_FAULT_SECONDS="1")
-        outcome = Worker(workspace, ["FirstMask"], {}).run(Job("FirstMask", "realtime", "s0"))
-        assert not outcome.error
-        times = [float(line) for line in outcome.files["s0_001_time.value"].decode().split()]
-        # 1 s at 3 frames per second: each answer counts for the two or three frames after it,
-        # but for the first, which is what grace is for
-        assert len(times) == 9
-        assert [time > 1 for time in times[:4]] == [False, True, True, False]
-        assert 2 <= sum(time == 0 for time in times) <= 6
-        assert min(time for time in times[1:] if time) > 1
-
-    def test_real_time_with_late_objects_is_refused_by_the_toolkit(self, tmp_path: Path) -> None:
-        workspace = small_workspace(tmp_path, (4,), objects=2)
-        (workspace / "stack.yaml").write_text(REALTIME)
-        outcome = Worker(workspace, ["FirstMask"], {}).run(Job("FirstMask", "realtime", "s0"))
-        assert "new objects is not supported in realtime" in outcome.error
-
-    def test_an_error_of_the_toolkit_is_an_outcome(
-        self, workspace: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        worker = Worker(workspace, ["FirstMask"], {})
-        task = worker._tasks[Job("FirstMask", "baseline", "s0")]
-
-        def broken(*_: object) -> None:
-            raise AssertionError("no late objects")
-
-        monkeypatch.setattr(type(task.experiment), "execute", broken)
-        outcome = worker.run(Job("FirstMask", "baseline", "s0"))
-        assert outcome.error == "AssertionError: no late objects"
-        assert "broken" in outcome.log
-        assert not outcome.files
-
-
-class TestStore:
-    def outcome(self) -> Outcome:
-        files = {"s0_001_001.bin": b"x" * 9, "s0_001_001_time.value": b"1\n"}
-        return Outcome(files, {"FirstMask.made.jsonl": b"line\n"})
-
-    def test_masks_come_last(self, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        opened = open_workspace(workspace)
-        task = find_tasks(opened, find_trackers(opened, ["FirstMask"]))[0]
-        moved: list[str] = []
-        replace = os.replace
-
-        def noted(path: Path, target: Path) -> None:
-            moved.append(target.name)
-            replace(path, target)
-
-        monkeypatch.setattr(os, "replace", noted)
-        store(task, self.outcome(), workspace)
-        assert moved == ["s0_001_001_time.value", "s0_001_001.bin"]
-        assert (workspace / "logs" / "FirstMask.made.jsonl").read_text() == "line\n"
-
-    def test_a_full_disk_leaves_nothing_half_done(
-        self, workspace: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        opened = open_workspace(workspace)
-        task = find_tasks(opened, find_trackers(opened, ["FirstMask"]))[0]
-        write_bytes = Path.write_bytes
-
-        def full(path: Path, data: bytes) -> int:
-            write_bytes(path, data[:4])
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(Path, "write_bytes", full)
-        with pytest.raises(InputError, match=r"No space left on device; free some"):
-            store(task, self.outcome(), workspace)
-        assert list(workspace.glob("results/*/*/*/*")) == []
-
-
 class TestBadInput:
     def test_results_that_cannot_be_written(
         self, workspace: Path, capsys: pytest.CaptureFixture[str]
@@ -264,21 +172,6 @@ class TestBadInput:
     def test_devices_that_a_cluster_does_not_have(self, devices: str, message: str) -> None:
         with pytest.raises(InputError, match=message):
             cluster_workers(devices, {"GPU": 2.0, "CPU": 4.0}, 9)
-
-
-def test_a_cluster_gives_a_worker_per_gpu() -> None:
-    specs = cluster_workers(None, {"GPU": 3.0, "CPU": 8.0}, 2)
-    assert specs == [WorkerSpec(1, 1, {"HQTRACK_DEVICE": "cuda"})] * 2
-    assert cluster_workers(None, {"CPU": 8.0}, 2) == [WorkerSpec(1, 0, {"HQTRACK_DEVICE": "cpu"})]
-
-
-def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("hqtrack.compute.threads.usable_cores", lambda: 8)
-    specs = local_workers("cpu,cpu,cpu", 2)
-    assert [spec.environment["OMP_NUM_THREADS"] for spec in specs] == ["4", "4"]
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert local_workers("cpu", 2)[0].environment["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Scoring with trackers whose answers are known."""
+"""``hqtrack score`` with trackers whose answers are known."""
 
 import json
 import sys
@@ -6,51 +6,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 
-import hqtrack.scoring.score
 from hqtrack.baseline import FirstMask
 from hqtrack.cli import main
 from hqtrack.records.record import Heading, Origin, read_heading, recorded_frames
-from hqtrack.scoring.annotated import OnDisk
 from hqtrack.scoring.mosaic import blank_schedule
-from hqtrack.scoring.score import Score, mean_score, score_sequence
-from hqtrack.scoring.vots import Tracks, VotsMeasures, analyse
 from hqtrack.synthetic import FRAMES, RESERVED_SEED
-from hqtrack.tracker import Tracked
-from hqtrack.video import open_sequence, write_labels
-
-HEIGHT, WIDTH = 60, 80
-
-
-def make_sequence(folder, lefts, annotated=None):
-    """Object 1, a square whose left side moves as told; object 2, one that stays."""
-    (folder / "color").mkdir(parents=True)
-    (folder / "masks").mkdir()
-    for number, left in enumerate(lefts, start=1):
-        labels = np.zeros((HEIGHT, WIDTH), np.int32)
-        labels[10:30, left : left + 20] = 1
-        labels[40:50, 10:20] = 2
-        image = np.repeat(labels[:, :, None] * 100, 3, axis=2).astype(np.uint8)
-        PillowImage.fromarray(image).save(folder / "color" / f"{number:08d}.png")
-        if annotated is None or number in annotated:
-            write_labels(folder / "masks" / f"{number:08d}.png", labels)
-    return folder
-
-
-class Perfect:
-    """Reads the masks off the images, which show them; takes 100 s to start and 2 s a frame."""
-
-    now = 0.0
-
-    def initialize(self, image, masks):
-        self.now += 100
-        self.count = len(masks)
-
-    def track(self, image):
-        self.now += 2
-        masks = np.stack([image[:, :, 0] == 100 * (n + 1) for n in range(self.count)])
-        return Tracked(masks, np.ones(self.count, np.float32))
+from hqtrack.video import write_labels
+from tests.helpers.squares import HEIGHT, WIDTH, Perfect, square_sequence
 
 
 @pytest.fixture
@@ -66,55 +29,6 @@ def built(monkeypatch):
     return asked
 
 
-def test_a_perfect_tracker_scores_one_and_only_tracking_is_timed(tmp_path, monkeypatch):
-    sequence = OnDisk(open_sequence(make_sequence(tmp_path / "moving", [0, 10, 20, 30])))
-    tracker = Perfect()
-
-    def advance():
-        tracker.now += 50
-
-    clock = SimpleNamespace(perf_counter=lambda: tracker.now)
-    monkeypatch.setattr(hqtrack.scoring.score, "time", clock)
-    score = score_sequence(tracker, sequence, advance)
-    assert (score.region, score.boundary, score.frames, score.seconds) == (1, 1, 3, 6)
-    assert score.fps == 0.5
-    assert score.vots == VotsMeasures(0.75, 0.75, 0.75, 0.25, 0, None)
-    assert tracker.now == 100 + 3 * 2 + 3 * 50
-
-
-def test_j_and_f_leave_out_the_first_and_last_frame_and_quality_does_not(tmp_path):
-    sequence = OnDisk(open_sequence(make_sequence(tmp_path / "moving", [0, 10, 40, 60])))
-    score = score_sequence(FirstMask(), sequence)
-    # object 1: J 1/3 and 0 on the two frames between; object 2: 1
-    assert score.region == pytest.approx((1 / 6 + 1) / 2)
-    assert 0.5 <= score.boundary < 1
-    # of four frames, none is tracked on the first
-    assert score.vots.quality == pytest.approx((1 / 3 / 4 + 3 / 4) / 2)
-
-
-def test_the_mean_is_over_sequences_and_speed_over_frames():
-    given = np.ones((1, 4, 4), bool)
-    empty = np.zeros_like(given)
-
-    def analysed(*reported):
-        tracks = Tracks(given)
-        for masks in reported:
-            tracks.add(given, masks)
-        return analyse(tracks)
-
-    mean = mean_score(
-        [
-            Score(0.2, 0.4, analysed(given), 10, 5.0),
-            Score(0.6, 0.8, analysed(given, empty, empty), 30, 5.0),
-        ]
-    )
-    assert mean.region == pytest.approx(0.4)
-    assert mean.boundary == pytest.approx(0.6)
-    assert mean.vots.quality == pytest.approx((1 / 2 + 1 / 4) / 2)
-    assert mean.vots.nre == pytest.approx((1 / 2 + 3 / 4) / 2)
-    assert mean.fps == pytest.approx(4)
-
-
 MEASURES = ["J", "F", "fps", "Quality", "accuracy", "robustness", "NRE", "DRE", "ADQ"]
 
 
@@ -125,8 +39,8 @@ def scored(capsys, *arguments):
 
 
 def test_json_is_the_last_line_of_stdout(tmp_path, built, capsys):
-    make_sequence(tmp_path / "moving", [0, 10, 40, 60])
-    make_sequence(tmp_path / "still", [0, 0, 0, 0])
+    square_sequence(tmp_path / "moving", [0, 10, 40, 60])
+    square_sequence(tmp_path / "still", [0, 0, 0, 0])
     result = scored(capsys, tmp_path)
     assert list(result) == [*MEASURES, "sequences"]
     assert list(result["sequences"]) == ["moving", "still"]
@@ -141,7 +55,7 @@ def test_json_is_the_last_line_of_stdout(tmp_path, built, capsys):
 
 def test_mosaics_with_blank_tiles(tmp_path, built, capsys):
     for name in ("a", "b"):
-        make_sequence(tmp_path / name, [0] * 40)
+        square_sequence(tmp_path / name, [0] * 40)
     options = ("--mosaic", "2x1", "--size", "160x60")
     assert scored(capsys, tmp_path, *options)["J"] == 1
     result = scored(capsys, tmp_path, *options, "--blank", 7)
@@ -174,7 +88,7 @@ def test_generated_sequences(built, capsys):
     ],
 )
 def test_options_that_do_not_fit_are_refused(tmp_path, built, capsys, arguments, message):
-    make_sequence(tmp_path / "still", [0, 0, 0])
+    square_sequence(tmp_path / "still", [0, 0, 0])
     arguments = [str(tmp_path) if word == "DIR" else word for word in arguments]
     assert main(["score", *arguments, "--tracker", "FirstMask"]) == 2
     assert message in capsys.readouterr().err
@@ -189,7 +103,7 @@ def test_what_is_no_grid_is_refused(tmp_path, capsys, grid):
 
 
 def test_what_was_scored_is_recorded(tmp_path, built, capsys):
-    make_sequence(tmp_path / "in" / "moving", [0, 10, 40, 60])
+    square_sequence(tmp_path / "in" / "moving", [0, 10, 40, 60])
     arguments = ["score", str(tmp_path / "in"), "--tracker", "FirstMask", "--json"]
     assert main([*arguments, "--record", str(tmp_path / "out")]) == 0
     assert json.loads(capsys.readouterr().out)["J"] == pytest.approx(7 / 12)
@@ -207,7 +121,7 @@ def test_what_was_scored_is_recorded(tmp_path, built, capsys):
 
 
 def test_the_table_has_every_sequence_and_the_mean(tmp_path, built, capsys):
-    make_sequence(tmp_path / "moving", [0, 10, 20, 30])
+    square_sequence(tmp_path / "moving", [0, 10, 20, 30])
     arguments = ["score", str(tmp_path), "--tracker", "HQTrackLight", "--device", "cpu"]
     assert main([*arguments, "--exact"]) == 0
     lines = [line.split("│") for line in capsys.readouterr().out.splitlines()]
@@ -219,11 +133,11 @@ def test_the_table_has_every_sequence_and_the_mean(tmp_path, built, capsys):
 
 
 def test_sequences_that_cannot_be_scored_are_named_on_stderr(tmp_path, built, capsys):
-    make_sequence(tmp_path / "good", [0, 0, 0])
-    make_sequence(tmp_path / "partly", [0, 0, 0], annotated=(1, 3))
-    make_sequence(tmp_path / "short", [0, 0])
+    square_sequence(tmp_path / "good", [0, 0, 0])
+    square_sequence(tmp_path / "partly", [0, 0, 0], annotated=(1, 3))
+    square_sequence(tmp_path / "short", [0, 0])
     write_labels(
-        make_sequence(tmp_path / "nothing", [0, 0, 0]) / "masks" / "00000001.png",
+        square_sequence(tmp_path / "nothing", [0, 0, 0]) / "masks" / "00000001.png",
         np.zeros((HEIGHT, WIDTH), np.int32),
     )
     assert main(["score", str(tmp_path), "--tracker", "FirstMask", "--json"]) == 0
@@ -235,15 +149,15 @@ def test_sequences_that_cannot_be_scored_are_named_on_stderr(tmp_path, built, ca
 
 
 def test_nothing_to_score_is_an_error_before_anything_is_built(tmp_path, built, capsys):
-    make_sequence(tmp_path / "partly", [0, 0, 0], annotated=(1,))
+    square_sequence(tmp_path / "partly", [0, 0, 0], annotated=(1,))
     assert main(["score", str(tmp_path), "--tracker", "FirstMask"]) == 2
     assert "nothing to score" in capsys.readouterr().err
     assert built == []
 
 
 def test_a_gap_is_an_error_before_anything_is_built(tmp_path, built, capsys):
-    make_sequence(tmp_path / "good", [0, 0, 0])
-    broken = make_sequence(tmp_path / "broken", [0, 0, 0])
+    square_sequence(tmp_path / "good", [0, 0, 0])
+    broken = square_sequence(tmp_path / "broken", [0, 0, 0])
     (broken / "color" / "00000002.png").unlink()
     assert main(["score", str(tmp_path), "--tracker", "FirstMask"]) == 2
     assert "broken has no frame 00000002.png" in capsys.readouterr().err

@@ -1,50 +1,14 @@
-"""The folder of a run: the journal, label maps, the COCO file, the summary."""
+"""The folder of a run: the journal and the label maps."""
 
 import dataclasses
-import io
-import json
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from rich.console import Console
 
 from hqtrack.errors import InputError
-from hqtrack.runs.coco import coco_parts
-from hqtrack.runs.follower import Followed
-from hqtrack.runs.results import Results, RunDescription
-from hqtrack.runs.summary import summarize
-from hqtrack.runs.targets import Points, Target
+from hqtrack.runs.results import Results
 from hqtrack.video import read_labels
-from hqtrack.video.streams import Frame
-
-RUN = RunDescription("/clip.mp4", 1, 2, "light", "given", ("a", "b"))
-SIZE = (12, 20)
-TARGETS = (
-    Target("cat", 3, None, Points(((1, 1),))),
-    Target("500", 500, 5, Points(((1, 1),))),
-    Target("never", 7, 99, Points(((1, 1),))),
-)
-
-
-def followed(number):
-    """Frames 1, 3, 5, ...: the cat is a strip as long as the number; gone on 5, where 500 starts"""
-    masks = np.zeros((1 if number < 5 else 2, *SIZE), np.bool_)
-    if number != 5:
-        masks[0, 2, :number] = True
-    masks[1:, 6:8, 4:7] = True
-    confidence = np.array([number / 10, 1.0], np.float32)[: len(masks)]
-    frame = Frame(number, f"{number}.jpg", np.zeros((*SIZE, 3), np.uint8))
-    return Followed(frame, TARGETS[: len(masks)], masks, confidence)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Four frames."""
-    with Results(tmp_path / "out", RUN) as results:
-        for number in (1, 3, 5, 7):
-            results.write(followed(number), 0.25)
-    return tmp_path / "out"
+from tests.helpers.followed import RUN, SIZE, followed
 
 
 def test_label_maps_have_the_numbers_of_the_objects(folder):
@@ -148,61 +112,3 @@ def test_a_file_is_replaced_only_by_a_whole_one(folder):
         with pytest.raises(OSError, match="No space"):
             results.write_json("masks.json", failing())
     assert (folder / "masks.json").read_text() == "whole"
-
-
-# pycocotools is older than numpy 2
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_the_coco_file_is_read_by_cocos_own_tools(folder):
-    with Results(folder, RUN) as results:
-        results.write_json("masks.json", coco_parts(TARGETS, results.records))
-    coco = COCO(folder / "masks.json")
-    assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == ["cat", "500", "never"]
-    image = coco.loadImgs(7)[0]
-    assert (image["file_name"], image["width"], image["height"]) == ("7.jpg", 20, 12)
-    one, two = coco.loadAnns(coco.getAnnIds(imgIds=7))
-    np.testing.assert_array_equal(coco.annToMask(one), followed(7).masks[0])
-    np.testing.assert_array_equal(coco.annToMask(two), followed(7).masks[1])
-    assert (two["bbox"], two["area"], two["category_id"]) == ([4, 6, 3, 2], 6, 500)
-    assert two["score"] == pytest.approx(1.0)
-    assert len(coco.loadAnns(coco.getAnnIds(imgIds=5))) == 1
-    assert len(set(coco.getAnnIds())) == 5
-
-
-def test_a_coco_file_of_nothing_is_json(tmp_path):
-    parts = "".join(coco_parts(TARGETS, list))
-    assert json.loads(parts)["annotations"] == []
-
-
-def test_the_summary_counts_frames_on_which_an_object_is_seen(folder):
-    with Results(folder, RUN) as results:
-        summary = summarize(TARGETS, results.records())
-    assert (summary.frames, summary.fps) == (4, 4.0)
-    cat, block = summary.numbers()["objects"]
-    assert cat == {
-        "number": 3,
-        "name": "cat",
-        "first_frame": 1,
-        "frames": 4,
-        "frames_seen": 3,
-        "mean_area": 3.7,
-        "mean_confidence": 0.3667,
-    }
-    assert (block["first_frame"], block["frames"], block["frames_seen"]) == (5, 2, 2)
-
-
-def test_the_table_fits_40_columns(folder):
-    with Results(folder, RUN) as results:
-        summary = summarize(TARGETS, results.records())
-    printed = io.StringIO()
-    Console(file=printed, width=40).print(summary.table())
-    lines = printed.getvalue().splitlines()
-    assert max(map(len, lines)) <= 40
-    assert any(all(word in line for word in ("cat", "3/4", " 4 ", "0.37")) for line in lines), (
-        printed.getvalue()
-    )
-
-
-def test_a_summary_of_nothing(tmp_path):
-    with Results(tmp_path, RUN) as results:
-        summary = summarize(TARGETS, results.records())
-    assert (summary.fps, summary.objects) == (0.0, [])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, MissingFileError
 from hqtrack.video import find_sequences, list_images, open_sequence
 from hqtrack.video.images import is_hidden
 
@@ -123,3 +123,99 @@ def test_a_sequence_given_by_dots_has_the_name_of_its_folder(
 ) -> None:
     monkeypatch.chdir(make_sequence(tmp_path / "cat") / "masks")
     assert open_sequence(Path("..")).name == "cat"
+
+
+def save(array, path, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PillowImage.fromarray(array).save(path, **options)
+    return path
+
+
+def labelled_sequence(folder, frames=(1, 2, 3), masks=(1, 2, 3), labels=(0, 1, 2)):
+    image = np.zeros((6, 8, 3), np.uint8)
+    label_map = np.zeros((6, 8), np.uint8)
+    label_map[0, : len(labels)] = labels
+    for number in frames:
+        save(image, folder / "color" / f"{number:08d}.jpg")
+    for number in masks:
+        save(label_map, folder / "masks" / f"{number:08d}.png")
+    return folder
+
+
+def test_a_sequence(tmp_path):
+    sequence = open_sequence(labelled_sequence(tmp_path / "cat"))
+    assert sequence.name == "cat"
+    assert [path.name for path in sequence.frames] == [f"0000000{n}.jpg" for n in (1, 2, 3)]
+    assert sequence.fully_annotated
+    assert sequence.objects == (1, 2)
+    masks = sequence.first_masks()
+    assert masks.shape == (2, 6, 8)
+    assert np.argwhere(masks).tolist() == [[0, 0, 1], [1, 0, 2]]
+    assert sequence.labels(2)[0, :3].tolist() == [0, 1, 2]
+
+
+def test_objects_are_the_labels_of_the_first_frame_in_order(tmp_path):
+    folder = labelled_sequence(tmp_path / "cat", masks=(1,), labels=(0, 255, 7))
+    save(np.full((6, 8), 7, np.uint8), folder / "masks" / "00000003.png")
+    sequence = open_sequence(folder)
+    assert sequence.objects == (7, 255)
+    assert np.argwhere(sequence.first_masks()).tolist() == [[0, 0, 2], [1, 0, 1]]
+    assert sequence.masks(2).any(axis=(1, 2)).tolist() == [True, False]
+    assert not sequence.fully_annotated
+    assert sequence.annotations[1] is None
+
+
+@pytest.mark.parametrize(
+    ("frames", "missing"),
+    [((1, 2, 4), "00000003.jpg"), ((2, 3), "00000001.jpg"), ((1, 2, 3, 7, 8), "00000004.jpg")],
+)
+def test_a_gap_is_an_error_that_names_the_frame(tmp_path, frames, missing):
+    with pytest.raises(InputError, match=f"cat has no frame {missing}"):
+        open_sequence(labelled_sequence(tmp_path / "cat", frames=frames))
+
+
+def test_frames_without_numbers_are_refused(tmp_path):
+    folder = labelled_sequence(tmp_path / "cat")
+    (folder / "color" / "00000002.jpg").rename(folder / "color" / "second.jpg")
+    with pytest.raises(InputError, match=r"second\.jpg"):
+        open_sequence(folder)
+
+
+@pytest.mark.parametrize("masks", [(), (2, 3)])
+def test_a_missing_first_mask_is_named_when_asked_for(tmp_path, masks):
+    sequence = open_sequence(labelled_sequence(tmp_path / "cat", masks=masks))
+    assert not sequence.fully_annotated
+    with pytest.raises(MissingFileError, match=r"cat: 00000001\.jpg has no mask"):
+        sequence.first_masks()
+
+
+def test_find_sequences_sorts_and_ignores_other_files(tmp_path):
+    for name in ("dog", "cat"):
+        labelled_sequence(tmp_path / name)
+    (tmp_path / "list.txt").touch()
+    (tmp_path / "other").mkdir()
+    assert [sequence.name for sequence in find_sequences(tmp_path)] == ["cat", "dog"]
+    assert [sequence.name for sequence in find_sequences(tmp_path / "cat")] == ["cat"]
+
+
+def test_a_linked_sequence_has_the_name_of_the_link(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(labelled_sequence(tmp_path / "cat"))
+    assert [sequence.name for sequence in find_sequences(tmp_path)] == ["cat", "link"]
+    monkeypatch.chdir(tmp_path / "cat")
+    assert open_sequence(Path(".")).name == "cat"
+
+
+def test_find_sequences_explains_what_it_looked_for(tmp_path):
+    with pytest.raises(InputError, match="no sequences in"):
+        find_sequences(tmp_path)
+    with pytest.raises(MissingFileError, match="there is no folder"):
+        find_sequences(tmp_path / "nothing")
+
+
+def test_the_shared_sequences_open(shared):
+    sequences = {sequence.name: sequence for sequence in find_sequences(shared / "data/sequences")}
+    assert len(sequences["blackswan"].frames) == 50
+    assert sequences["blackswan"].fully_annotated
+    assert sequences["aotdemo_1001"].objects == tuple(range(1, 45))
+    judo = sequences["cutie_judo"].annotations
+    assert [index for index, path in enumerate(judo) if path] == [0, 5, 8, 13]

@@ -1,6 +1,3 @@
-import argparse
-import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,43 +7,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hqsam import build_hqsam
-from hqtrack.commands import weights as weights_command
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.files import shipped
 from hqtrack.light import LIGHT_VMOS
 from hqtrack.weights import checkpoints as weights
 from hqtrack.weights.download import DownloadError
-from tests.helpers.server import serve
+from tests.helpers.hqsam_file import FILE, NAME, flip_in_the_middle
 from vmos import VMOS, VMOSConfig
 
-NAME = "hqsam_vit_tiny"
-FILE = "sam_hq_vit_tiny.pth"
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for the weights."""
-    monkeypatch.setenv("HQTRACK_WEIGHTS", str(tmp_path / "weights"))
-    (tmp_path / "weights").mkdir()
-    return tmp_path / "weights"
-
-
-@pytest.fixture(scope="module")
-def tiny() -> dict[str, Tensor]:
-    return build_hqsam("vit_tiny").state_dict()
-
-
-@pytest.fixture(scope="module")
-def tiny_file(tiny: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("checkpoint") / FILE
-    torch.save(tiny, path)
-    return path.read_bytes()
-
-
-def command(*words: str) -> int:
-    parser = argparse.ArgumentParser()
-    weights_command.add_arguments(parser)
-    return weights_command.run(parser.parse_args(words))
+pytestmark = pytest.mark.usefixtures("weights_folder")
 
 
 def test_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -59,18 +28,18 @@ def test_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert weights.folder() == tmp_path / ".cache" / "hqtrack"
 
 
-def test_find(folder: Path) -> None:
-    (folder / FILE).touch()
-    assert weights.find(NAME) == folder / FILE
-    assert weights.find(NAME, folder) == folder / FILE
-    assert weights.find(NAME, str(folder)) == folder / FILE
+def test_find(weights_folder: Path) -> None:
+    (weights_folder / FILE).touch()
+    assert weights.find(NAME) == weights_folder / FILE
+    assert weights.find(NAME, weights_folder) == weights_folder / FILE
+    assert weights.find(NAME, str(weights_folder)) == weights_folder / FILE
 
 
-def test_find_says_what_is_missing_and_how_to_get_it(folder: Path, tmp_path: Path) -> None:
+def test_find_says_what_is_missing_and_how_to_get_it(weights_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingFileError) as error:
         weights.find("vmos")
     message = str(error.value)
-    assert f"save_step_42000.pth are not in {folder}" in message
+    assert f"save_step_42000.pth are not in {weights_folder}" in message
     assert "`hqtrack weights download vmos`" in message
     assert "drive.google.com/drive/folders/" in message
     with pytest.raises(MissingFileError, match=f"HQTRACK_WEIGHTS={tmp_path} hqtrack weights"):
@@ -209,82 +178,48 @@ def test_load_foreign(tmp_path: Path, content: Any, message: str) -> None:
         weights.load(tmp_path / "x.pth")
 
 
-def test_verify_accepts(folder: Path, tiny_file: bytes) -> None:
-    (folder / FILE).write_bytes(tiny_file)
-    assert weights.verify(NAME) == folder / FILE
+def test_verify_accepts(weights_folder: Path, tiny_file: bytes) -> None:
+    (weights_folder / FILE).write_bytes(tiny_file)
+    assert weights.verify(NAME) == weights_folder / FILE
 
 
-def test_verify_refuses_another_network(folder: Path, tiny: dict[str, Tensor]) -> None:
-    torch.save({key: value for key, value in tiny.items() if "neck" not in key}, folder / FILE)
+def test_verify_refuses_another_network(
+    weights_folder: Path, tiny_weights: dict[str, Tensor]
+) -> None:
+    torch.save(
+        {key: value for key, value in tiny_weights.items() if "neck" not in key},
+        weights_folder / FILE,
+    )
     with pytest.raises(InputError, match=r"lack image_encoder\.neck\.0\.weight.*Delete it and get"):
         weights.verify(NAME)
-    torch.save(tiny, folder / "sam_hq_vit_b.pth")
+    torch.save(tiny_weights, weights_folder / "sam_hq_vit_b.pth")
     with pytest.raises(InputError, match="HQ-SAM vit_tiny, not vit_b"):
         weights.verify("hqsam_vit_b")
 
 
-def test_verify_refuses_vmos_of_others(folder: Path, tiny: dict[str, Tensor]) -> None:
-    torch.save(tiny, folder / "save_step_42000.pth")
+def test_verify_refuses_vmos_of_others(
+    weights_folder: Path, tiny_weights: dict[str, Tensor]
+) -> None:
+    torch.save(tiny_weights, weights_folder / "save_step_42000.pth")
     with pytest.raises(InputError, match="does not hold the weights of vmos"):
         weights.verify("vmos")
 
 
-def flip_in_the_middle(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
-
-
-def test_verify_notices_one_wrong_byte(folder: Path, tiny_file: bytes) -> None:
-    (folder / FILE).write_bytes(flip_in_the_middle(tiny_file))
+def test_verify_notices_one_wrong_byte(weights_folder: Path, tiny_file: bytes) -> None:
+    (weights_folder / FILE).write_bytes(flip_in_the_middle(tiny_file))
     with pytest.raises(InputError, match="is damaged in"):
         weights.verify(NAME)
 
 
-class Url:
-    """A source on the local server."""
-
-    page = "https://example.org/weights"
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-
-    def fetch(self, target: Path) -> None:
-        import gdown
-
-        gdown.download(url=self.address, output=str(target), quiet=True, resume=True, timeout=5)
-
-
-@pytest.fixture
-def server(tiny_file: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Weights of HQ-SAM vit_tiny, from a local server."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve(tiny_file) as files:
-        source = Url(f"{files.address}/{FILE}")
-        known = {NAME: dataclasses.replace(weights.KNOWN[NAME], source=source)}
-        monkeypatch.setattr(weights, "KNOWN", weights.KNOWN | known)
-        yield files
-
-
-def test_download_prints_the_path_and_shows_the_licence(
-    server: Any, folder: Path, tiny: dict[str, Tensor], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command("download", NAME) == 0
-    output = capsys.readouterr()
-    assert output.out == f"{folder / FILE}\n"
-    assert "licence Apache-2.0" in output.err
-    loaded = weights.load(folder / FILE)
-    assert all(torch.equal(loaded[key], value) for key, value in tiny.items())
-    assert command("download", NAME) == 0
-    assert len(server.ranges) == 1
-
-
 @pytest.mark.parametrize("behaviour", ["page", "flip", "cut short", "truncate"])
-def test_download_refuses_lies_and_recovers(server: Any, folder: Path, behaviour: str) -> None:
+def test_download_refuses_lies_and_recovers(
+    server: Any, weights_folder: Path, behaviour: str
+) -> None:
     server.behaviours = [behaviour]
     with pytest.raises(DownloadError, match=f"{FILE} by hand from https://example.org/weights"):
         weights.fetch(NAME)
-    assert not (folder / FILE).exists()
-    assert weights.fetch(NAME) == folder / FILE
+    assert not (weights_folder / FILE).exists()
+    assert weights.fetch(NAME) == weights_folder / FILE
     assert weights.verify(NAME)
 
 
@@ -298,41 +233,3 @@ def test_known_sources() -> None:
         "hqsam_vit_h": "sam_hq_vit_h.pth",
         "light": "light.safetensors",
     }
-
-
-def test_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / FILE).touch()
-    assert command("list") == 0
-    output = capsys.readouterr()
-    lines = {line.split()[0]: line for line in output.out.splitlines()}
-    assert list(lines) == list(weights.KNOWN)
-    assert "present" in lines[NAME]
-    assert "missing" in lines["vmos"]
-    assert "Apache-2.0" in lines[NAME]
-    assert str(folder) in output.err
-
-
-def test_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("path") == 0
-    (folder / FILE).touch()
-    assert command("path", NAME) == 0
-    assert capsys.readouterr().out.splitlines() == [str(folder), str(folder / FILE)]
-    with pytest.raises(MissingFileError):
-        command("path", "vmos")
-
-
-def test_verify_command_checks_what_is_here(
-    folder: Path,
-    tiny_file: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(weights, "KNOWN", {NAME: weights.KNOWN[NAME]})
-    assert command("verify") == 0
-    assert capsys.readouterr().out == ""
-    (folder / FILE).write_bytes(tiny_file)
-    assert command("verify") == 0
-    assert capsys.readouterr().out == f"{NAME}: {folder / FILE} is intact\n"
-    (folder / FILE).write_bytes(flip_in_the_middle(tiny_file))
-    with pytest.raises(InputError, match="damaged"):
-        command("verify")
