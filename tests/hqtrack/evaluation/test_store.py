@@ -1,5 +1,6 @@
 """What a worker handed back is stored, all of it or nothing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,13 +35,13 @@ class TestStore:
         opened = open_workspace(workspace)
         task = find_tasks(opened, find_trackers(opened, ["FirstMask"]))[0]
         moved: list[str] = []
-        replace = Path.replace
+        replace = os.replace
 
-        def noted(path: Path, target: Path) -> Path:
+        def noted(path: Path, target: Path) -> None:
             moved.append(target.name)
-            return replace(path, target)
+            replace(path, target)
 
-        monkeypatch.setattr(Path, "replace", noted)
+        monkeypatch.setattr(os, "replace", noted)
         store(task, self.outcome(), workspace)
         assert moved == ["s0_001_001_time.value", "s0_001_001.bin"]
         assert (workspace / "logs" / "FirstMask.made.jsonl").read_text() == "line\n"
