@@ -1,7 +1,7 @@
 """Measures the cost of more objects, alternating: `python -m benchmarks.objects`.
 
-Whole frames of the released pipeline, from the file to the regions that are answered, with every
-object in sight.
+It measures complete frames of the released pipeline, from reading the file to the regions of the
+reply, with every object visible.
 """
 
 import argparse

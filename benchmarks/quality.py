@@ -79,7 +79,7 @@ def read_record(path: Path) -> list[Row]:
 
 
 def write_record(path: Path, rows: Iterable[Row]) -> None:
-    """Write the rows in the order of the table; the file is replaced at once."""
+    """Write the rows in the order of the table; replaces the file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fields = [row._asdict() for row in in_order(rows)]
     with replacing(path) as part:

@@ -116,7 +116,7 @@ class ViTEncoder(ImageEncoderViT):  # type: ignore[misc]
     """SAM's ViT; [1,3,1024,1024] normalised image -> `EncodedImage`.
 
     width, depth, heads: of the transformer. global_blocks: indices of the blocks that attend over
-    the whole image; the others attend within windows of 14 x 14 tokens.
+    the entire image; the others attend within windows of 14 x 14 tokens.
     """
 
     def __init__(self, width: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> None:

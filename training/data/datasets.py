@@ -126,7 +126,7 @@ class Report:
         held = f"{self.videos} videos, {self.frames} frames" if self.videos else ""
         held = held or f"{self.stills} stills"
         lines = [
-            f"{self.dataset}: {held}; {self.looked_at} looked at, "
+            f"{self.dataset}: {held}; {self.looked_at} checked, "
             f"{_span(self.widths)} x {_span(self.heights)} pixels, {_span(self.objects)} objects"
         ]
         lines += [f"  skipped: {reason}" for reason in self.skipped]

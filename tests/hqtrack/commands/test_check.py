@@ -174,13 +174,13 @@ def test_a_broken_sequence_leaves_the_verdicts_of_the_others(
     (workspace / "sequences" / "list.txt").write_text("s0\ngone\ns1\n")
     assert check(workspace) == 1
     printed = capsys.readouterr().out
-    assert "2 the sequence is not whole; 1 missing" in printed
+    assert "2 the sequence is not intact; 1 missing" in printed
     words = " ".join(printed.replace("│", " ").split())
     assert "color/00000002.jpg is missing and 2 images follow it" in words
     assert main(["evaluate", "--workspace", str(workspace), "FirstMask"]) == 2
     said = capsys.readouterr()
-    assert "2 the sequence is not whole; 1 missing" in said.out
-    assert said.err.startswith("hqtrack: error: nothing was run, for sequence s0 is not whole")
+    assert "2 the sequence is not intact; 1 missing" in said.out
+    assert said.err.startswith("hqtrack: error: nothing ran, because sequence s0 is not intact")
     assert not (results(workspace).parent / "s1").exists()
 
 

@@ -160,14 +160,14 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path, arguments, buil
     assert main([*arguments, "--overlay"]) == 130
     said = capsys.readouterr().err
     assert "stopped; 3 frames are done and kept" in said
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     assert written(output) == NAMES[:3]
     assert summary(output)["complete"] is False
     assert len(json.loads((output / "masks.json").read_text())["images"]) == 3
     assert len(read_video(output / "overlay.mp4")[0]) == 3
     built.fails = None
     assert main([*arguments, "--overlay"]) == 0
-    assert "going on after frame 3" in capsys.readouterr().err
+    assert "resuming after frame 3" in capsys.readouterr().err
     same_files(output, tmp_path / "whole")
     resumed, whole = (read_video(d / "overlay.mp4")[0] for d in (output, tmp_path / "whole"))
     np.testing.assert_array_equal(resumed, whole)
@@ -278,8 +278,8 @@ def test_a_full_disk(arguments, built, output, capsys, monkeypatch, function, on
 
     monkeypatch.setattr(function, failing)
     error = error_of(arguments, capsys)
-    assert f"no space is left for {output}: free some, then the same command goes on" in error
-    assert f"after the {kept} frames that are done" in error
+    assert f"no space is left for {output}: free some, then the same command resumes" in error
+    assert f"after the {kept} finished frames" in error
     assert main(arguments) == 0
     assert written(output) == NAMES
     assert summary(output)["complete"] is True
@@ -309,8 +309,8 @@ def test_a_mask_of_the_wrong_size_is_mended_and_run(tmp_path, arguments, built, 
         (["--box", "30,2,3,3"], "box:30,2,3,3 is outside the frame, which is 20x12 pixels"),
         (["--point", "1,2"], "hqtrack weights download hqsam_vit_b"),
         (["--object", "a@9=box:1,1,2,2"], "a starts on frame 9, and the video has 5"),
-        (["--object", "a@2=box:1,1,2,2", "--every", "2"], "leaves out"),
-        (["--box", "1,1,3,3", "--start", "6"], "--start 6 is behind the last frame, 5"),
+        (["--object", "a@2=box:1,1,2,2", "--every", "2"], "skips"),
+        (["--box", "1,1,3,3", "--start", "6"], "--start 6 is after the last frame, 5"),
         (["--box", "1,1,3,3", "--every", "0"], "--start and --every count from 1"),
         ([], "no object to track"),
     ],

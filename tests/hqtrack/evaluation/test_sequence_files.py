@@ -79,7 +79,7 @@ def edit(old: str, new: str) -> Callable[[Path], object]:
         (lambda f: [shutil.rmtree(f / "color"), (f / "color").mkdir()], "has no images"),
         (lambda f: shutil.rmtree(f / "color"), "no folder color"),
         (lambda f: shutil.rmtree(f), "its folder is not there"),
-        (lambda f: (f / "groundtruth_001.txt").write_text(""), "line 1 is no region"),
+        (lambda f: (f / "groundtruth_001.txt").write_text(""), "line 1 is not a region"),
         (lambda f: (f / "groundtruth_001.txt").write_text("0\n0\n"), "nowhere says"),
         (lambda f: (f / "groundtruth_001.txt").write_text("m0,0,2,2,9\n"), "runs do not fit"),
         (add_line, "5 images and groundtruth_002.txt has 6 lines"),

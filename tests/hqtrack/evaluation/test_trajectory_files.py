@@ -95,5 +95,5 @@ def test_lines_that_pass_are_regions_to_the_toolkit(lines: list[str]) -> None:
     ],
 )
 def test_lines_that_are_no_regions_are_named(line: str) -> None:
-    with pytest.raises(ValueError, match="line 2 is no region"):
+    with pytest.raises(ValueError, match="line 2 is not a region"):
         examine_text(["0", line])

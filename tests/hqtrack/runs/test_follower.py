@@ -111,7 +111,7 @@ def test_starts_that_fit(frame):
 @pytest.mark.parametrize(
     ("frame", "live", "message"),
     [
-        (4, False, "ball starts on frame 4, which --start 3 --every 2 leaves out.* 3, 5, 7, "),
+        (4, False, "ball starts on frame 4, which --start 3 --every 2 skips.* 3, 5, 7, "),
         (1, False, "starts on frame 1, which --start 3"),
         (11, False, "ball starts on frame 11, and the video has 9"),
         (5, True, "ball: a live video has no frame 5"),

@@ -300,7 +300,7 @@ def test_a_report_counts(tmp_path):
     assert (report.heights, report.widths) == ((48, 48), (64, 64))
     assert report.crowded == 6
     assert report.problems == ()
-    assert "2 videos, 6 frames; 6 looked at, 64 x 48 pixels, 2 objects" in str(report)
+    assert "2 videos, 6 frames; 6 checked, 64 x 48 pixels, 2 objects" in str(report)
     assert "6 with more objects than the model supports" in str(report)
     assert inspect_dataset(dataset, objects=2, most=4).looked_at == 4
     assert inspect_dataset(dataset, objects=2).crowded == 0

@@ -1,4 +1,4 @@
-"""How the state of results is printed; not a command itself."""
+"""Prints the state of results; not a command itself."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from hqtrack.evaluation.findings import Finding, State
 
 
 def refuse_broken(findings: Sequence[Finding]) -> None:
-    """Print the findings and raise InputError where a sequence is not whole.
+    """Print the findings and raise InputError if a sequence is not intact.
 
-    Nothing has been run then: what is tracked of half a sequence would have to be tracked again.
+    Then nothing runs, because results of a part of a sequence would have to be tracked again.
     """
     broken = {f.task.sequence.name: f.detail for f in findings if f.state is State.BROKEN}
     if broken:
         print_findings(findings)
         (name, trouble), *others = broken.items()
-        more = f"; {len(others)} more are not whole: {', '.join(n for n, _ in others)}"
+        more = f"; {len(others)} more are not intact: {', '.join(n for n, _ in others)}"
         raise InputError(
-            f"nothing was run, for sequence {name} is not whole: {trouble}{more if others else ''}"
+            f"nothing ran, because sequence {name} is not intact: {trouble}{more if others else ''}"
         )
 
 

@@ -33,14 +33,14 @@ def add_tracker_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_mask_shift(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says how masks are numbered; see ``hqtrack.video.open_sequence``."""
+    """Add the option for the numbering of masks; see ``hqtrack.video.open_sequence``."""
     parser.add_argument(
         "--mask-shift",
         type=int,
         default=0,
         metavar="N",
-        help="what to add to the number of a mask to get the number of its frame: 1 for masks "
-        "numbered from 0 beside frames numbered from 1 (default: 0)",
+        help="number of a frame minus the number of its mask: 1 if masks are numbered from 0 and "
+        "frames from 1 (default: 0)",
     )
 
 

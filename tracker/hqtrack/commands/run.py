@@ -1,4 +1,4 @@
-"""The command ``hqtrack run``: follow objects through a video."""
+"""The command ``hqtrack run``: tracks objects through a video."""
 
 import argparse
 from pathlib import Path
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "video",
         nargs="+",
         metavar="VIDEO",
-        help="a video file, a folder or pattern of images, the index of a camera, or an URL",
+        help="a video file, a folder or pattern of images, the index of a camera, or a URL",
     )
     objects = parser.add_argument_group("objects", "at least one; frames are counted from 1")
     objects.add_argument(
@@ -48,14 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="where masks, summary and overlay are written (default: tracked/NAME); the same "
-        "command again goes on where it was stopped",
+        help="folder for masks, summary and overlay (default: tracked/NAME); the same command "
+        "again resumes an interrupted run",
     )
     parser.add_argument(
         "--overlay", action="store_true", help="also write a video with the masks drawn on it"
     )
     parser.add_argument(
-        "--record", action="store_true", help="also keep what `hqtrack inspect DIR` shows"
+        "--record", action="store_true", help="also save a record for `hqtrack inspect DIR`"
     )
     parser.add_argument(
         "--start", type=int, default=1, metavar="N", help="first frame (default: 1)"
@@ -64,13 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         choices=WITH_NETWORKS,
-        help="the small tracker or the released one (default: full where its weights are here)",
+        help="the small or the published tracker (default: full if its weights are there)",
     )
     add_tracker_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Track, and write each frame as it is done; see ``hqtrack.runs.results`` for the files."""
+    """Track, and save frames as they finish; see ``hqtrack.runs.results`` for the files."""
     plan = _plan(args)
     summary = carry_out(plan)
     Console().print(summary.table())
@@ -81,14 +81,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> RunPlan:
-    """What the arguments ask for; everything that can be found wrong early is."""
+    """The plan that the arguments describe; raises as many errors as possible now."""
     if min(args.start, args.every) < 1:
         raise InputError("--start and --every count from 1: give 1 or more")
     targets = parse_targets(args.mask, args.box, args.point, args.object)
     files = [target.prompt.file.path for target in targets if isinstance(target.prompt, MaskFile)]
     source = open_source(*args.video, but_not=files)
     if source.total is not None and source.total < args.start:
-        raise InputError(f"--start {args.start} is behind the last frame, {source.total}")
+        raise InputError(f"--start {args.start} is after the last frame, {source.total}")
     check_starts(targets, args.start, args.every, source.total, source.live)
     choice = choose_tracker(args.preset, args.weights)
     return RunPlan(

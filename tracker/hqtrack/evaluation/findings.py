@@ -22,7 +22,7 @@ _CLOCK_SECONDS = 2.0
 class State(StrEnum):
     """The state of a tracker's results on a sequence, the worst first."""
 
-    BROKEN = "the sequence is not whole"
+    BROKEN = "the sequence is not intact"
     MISSING = "missing"
     CORRUPT = "corrupt"
     STALE = "made by another version"
@@ -85,7 +85,7 @@ def _examine(task: Task, made: Sequence[Made], now: Provenance | None) -> Findin
 
 
 def _unsafe(folder: Path) -> str:
-    """What is wrong with files of regions that the toolkit could not decode; else nothing."""
+    """The fault of a result file that the toolkit could not decode; an empty string if none."""
     for path in sorted(folder.glob("*")) if folder.is_dir() else []:
         try:
             if path.suffix == ".bin":

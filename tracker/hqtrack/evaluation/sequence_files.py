@@ -1,7 +1,7 @@
-"""The files of the sequences of a workspace, counted here rather than by the VOT toolkit.
+"""Checks the files of a workspace's sequences without the VOT toolkit.
 
-The toolkit stops reading images at the first number that is missing, and takes annotations of any
-length. Here nothing is imported from it, so that `hqtrack doctor` can look, too.
+The toolkit stops reading images at the first missing number, and accepts annotations of any length.
+This module imports nothing from the toolkit, so that `hqtrack doctor` can use it, too.
 """
 
 import os
@@ -26,7 +26,7 @@ _AGAIN = (
 
 
 class Listed(NamedTuple):
-    """A sequence that list.txt names, and what keeps it from being used; empty if it is whole."""
+    """A sequence in list.txt, and the reason why it cannot be used; empty if it is intact."""
 
     name: str
     folder: Path
@@ -34,9 +34,9 @@ class Listed(NamedTuple):
 
 
 def sequences_folder(workspace: Path) -> Path:
-    """The folder that a workspace's configuration says its sequences are in; errors as read_yaml's.
+    """The folder of a workspace's sequences, from its configuration.
 
-    Raises InputError, too, where what it says is no path.
+    Raises the errors of ``read_yaml``, and InputError if the configuration has no valid path.
     """
     named = read_yaml(workspace / "config.yaml").get("sequences", "sequences")
     if not isinstance(named, str) or not named:
@@ -45,9 +45,9 @@ def sequences_folder(workspace: Path) -> Path:
 
 
 def listed_sequences(sequences: Path) -> list[Listed]:
-    """All sequences of ``list.txt`` in this folder, in order, each examined.
+    """All sequences of ``list.txt`` in this folder, in order, each checked.
 
-    Raises InputError where it cannot be read or names none.
+    Raises InputError if the file cannot be read or has no names.
     """
     path = sequences / "list.txt"
     try:
@@ -73,7 +73,7 @@ def listed_sequences(sequences: Path) -> list[Listed]:
 
 
 def _bad_name(line: str) -> str:
-    """Why a line of list.txt is no path of a sequence; empty if it is one."""
+    """The reason why a line of list.txt is not the path of a sequence; empty if it is one."""
     if not line.strip():
         return "is empty"
     if not line.strip().isprintable():
@@ -84,7 +84,7 @@ def _bad_name(line: str) -> str:
 
 
 def examine_sequence(folder: Path) -> str:
-    """What keeps the toolkit from reading all of a sequence, and the remedy; empty if nothing."""
+    """The reason why the toolkit cannot read the entire sequence, and the remedy; else empty."""
     if not folder.is_dir():
         what = "is a link to nothing" if folder.is_symlink() else "is not there"
         return f"its folder {what}: {_AGAIN}"
@@ -105,30 +105,30 @@ def examine_sequence(folder: Path) -> str:
         if declared.isdecimal() and int(declared) > count:
             return f"it has {count} images, its file sequence says length={declared}: {_AGAIN}"
         return _examine_annotations(folder, count)
-    except (_NotWholeError, OSError, UnicodeDecodeError) as error:
+    except (_BrokenError, OSError, UnicodeDecodeError) as error:
         return str(error)
 
 
-class _NotWholeError(Exception):
-    """What is wrong with a sequence."""
+class _BrokenError(Exception):
+    """A fault of a sequence."""
 
 
 def _patterns(properties: dict[str, str]) -> dict[str, str]:
-    """The pattern of the images of each channel, as the toolkit finds it."""
+    """The pattern of the images of each channel, by the rules of the toolkit."""
     patterns = {
         name: properties[f"channels.{name}"]
         for name in _CHANNELS
         if properties.get(f"channels.{name}")
     } or {"color": f"color/{_USUAL}"}
     if "color" not in patterns:
-        raise _NotWholeError(
+        raise _BrokenError(
             "it has no channel color, which HQTrack needs: name its images as channels.color in "
             "the file sequence"
         )
     usual = {n: p if os.path.splitext(p)[1] else f"{p}/{_USUAL}" for n, p in patterns.items()}
     for pattern in usual.values():
         if _PATTERN.fullmatch(pattern) is None:
-            raise _NotWholeError(
+            raise _BrokenError(
                 f"its images are named {pattern}: write one number and .jpg or .png, like "
                 f"color/{_USUAL}"
             )
@@ -136,10 +136,10 @@ def _patterns(properties: dict[str, str]) -> dict[str, str]:
 
 
 def _count(folder: Path, pattern: str) -> int:
-    """How many images of a pattern there are, from 1 on without gap; else raises _NotWholeError."""
+    """The number of images of a pattern; raises _BrokenError unless they count from 1 on."""
     place, name = folder / os.path.dirname(pattern), os.path.basename(pattern)
     if not place.is_dir():
-        raise _NotWholeError(f"it has no folder {os.path.dirname(pattern)}: {_AGAIN}")
+        raise _BrokenError(f"it has no folder {os.path.dirname(pattern)}: {_AGAIN}")
     parts = re.split(r"%0?\d*d", name)
     shape = re.compile(r"(\d+)".join(map(re.escape, parts)))
     numbers: set[int] = set()
@@ -149,15 +149,15 @@ def _count(folder: Path, pattern: str) -> int:
             if found is None or name % int(found[1]) != entry.name:
                 continue
             if not entry.is_file():
-                raise _NotWholeError(_no_file(Path(entry.path)))
+                raise _BrokenError(_no_file(Path(entry.path)))
             if entry.stat().st_size == 0:
-                raise _NotWholeError(f"{pattern % int(found[1])} is empty: {_AGAIN}")
+                raise _BrokenError(f"{pattern % int(found[1])} is empty: {_AGAIN}")
             numbers.add(int(found[1]))
     others = [path.name for path in order_images(place.iterdir()) if path.stem.isdecimal()]
     others = [other for other in others if not _is_of(shape, name, other)]
     if not numbers:
         seen = f"; there is {others[0]}" if others else ""
-        raise _NotWholeError(f"it has no images {pattern}{seen}: {_AGAIN}")
+        raise _BrokenError(f"it has no images {pattern}{seen}: {_AGAIN}")
     _check_gaps(pattern, numbers, others)
     return len(numbers)
 
@@ -182,33 +182,33 @@ def _check_gaps(pattern: str, numbers: set[int], others: list[str]) -> None:
     first = next(number for number in range(1, count + 2) if number not in numbers)
     behind = sorted(number for number in numbers if number > first)
     if behind:
-        raise _NotWholeError(
+        raise _BrokenError(
             f"{pattern % first} is missing and {len(behind)} images follow it, up to "
             f"{os.path.basename(pattern % behind[-1])}: the toolkit would stop before it; {_AGAIN}"
         )
     if 0 in numbers:
-        raise _NotWholeError(
+        raise _BrokenError(
             f"its images are numbered from 0, and the toolkit starts with {pattern % 1}: number "
             "them from 1"
         )
     if others:
-        raise _NotWholeError(
+        raise _BrokenError(
             f"{others[0]} and {len(others) - 1} other images are not named {pattern}, so the "
             "toolkit would never read them: rename or remove them"
         )
 
 
 def _check_first_image(path: Path, properties: dict[str, str]) -> None:
-    """Raise _NotWholeError unless it can be opened, and has the size that the sequence declares."""
+    """Raise _BrokenError unless the image can be opened and has the declared size."""
     try:
         with PillowImage.open(path) as picture:
             size = picture.size
     except (OSError, SyntaxError, ValueError) as error:
-        raise _NotWholeError(f"{path.name} cannot be read as an image: {_AGAIN}") from error
+        raise _BrokenError(f"{path.name} cannot be read as an image: {_AGAIN}") from error
     declared = [properties.get(name, "") for name in ("width", "height")]
-    # an orientation in its EXIF data may turn it
+    # an orientation in its EXIF data may rotate it
     if all(map(str.isdecimal, declared)) and sorted(size) != sorted(map(int, declared)):
-        raise _NotWholeError(
+        raise _BrokenError(
             f"{path.name} is {size[0]}x{size[1]}, the file sequence says {'x'.join(declared)}: "
             f"{_AGAIN}"
         )
@@ -228,7 +228,7 @@ def _examine_annotations(folder: Path, count: int) -> str:
             return f"{path.name} nowhere says where the object is: {_AGAIN}"
         if len(known) > count:
             return f"it has {count} images and {path.name} has {len(known)} lines: {_AGAIN}"
-        # where the truth is secret, a file ends with the mask with which its object starts
+        # if the ground truth is secret, a file ends with the first mask of its object
         if len(known) < count and sum(known) > 1:
             return (
                 f"it has {count} images and {path.name} has {len(known)} lines: {_AGAIN}; where "

@@ -35,7 +35,7 @@ def read_starts(folder: Path, objects: str | None, first: int, last: int | None)
             add_sequences(Path(workspace), [open_sequence(folder)])
             folder = Path(workspace) / "sequences" / folder.absolute().name
         elif trouble := examine_sequence(folder):
-            raise InputError(f"sequence {folder.name} is not whole: {trouble}")
+            raise InputError(f"sequence {folder.name} is not intact: {trouble}")
         sequence = load_sequence(str(folder.absolute()))
         count = len(sequence)
         chosen = _chosen(list(sequence.objects()), objects)

@@ -1,32 +1,32 @@
-"""Files of regions as the VOT toolkit stores them, checked before it decodes them.
+"""Checks the toolkit's files of regions before the toolkit decodes them.
 
-The toolkit's decoder writes where a file's run lengths point, also outside of the mask: a damaged
-file, or one made for it, crashes the process or worse. So sizes are checked here first.
+The toolkit's decoder writes wherever a file's run lengths point, also outside of the mask. A
+damaged or malicious file could crash the process or worse, so this module checks the sizes first.
 """
 
 import struct
 from collections.abc import Iterable
 
 _MOST_PIXELS = 2**28
-"""Of a mask; an image of 8K has 2**25."""
+"""Most pixels of a mask; an 8K image has 2**25."""
 
 _FIELDS = {0: "<I", 1: "<ffff", 4: "<ff"}
-"""What follows the number of a kind of region: special, rectangle, point."""
+"""The fields after the number of a kind of region: special, rectangle, point."""
 
 _POLYGON, _MASK = 2, 3
 
 
 def examine_text(lines: Iterable[str]) -> list[bool]:
-    """Of each line of a text file: whether it says where the object is, rather than ``0``.
+    """For each line of a text file whether it has the place of the object, rather than ``0``.
 
-    Raises ValueError, with the number of the line, for one that is no region.
+    Raises ValueError, with the number of the line, for a line that is not a region.
     """
     known = []
     for number, line in enumerate(lines, start=1):
         try:
             known.append(_examine_line(line.strip()))
         except ValueError as error:
-            raise ValueError(f"line {number} is no region ({error})") from error
+            raise ValueError(f"line {number} is not a region ({error})") from error
     return known
 
 
@@ -56,7 +56,7 @@ def _check_runs(width: int, height: int, runs: Iterable[int]) -> None:
 
 
 def examine_binary(content: bytes) -> int:
-    """The number of regions in a binary file; ValueError where it is cut off or no such file."""
+    """The number of regions in a binary file; raises ValueError if it is incomplete or invalid."""
     try:
         _, count = struct.unpack_from("<hI", content)
         offset = struct.calcsize("<hI")
@@ -68,7 +68,7 @@ def examine_binary(content: bytes) -> int:
 
 
 def _after(content: bytes, offset: int) -> int:
-    """Where the region at this place ends."""
+    """The end of the region at this offset."""
     (kind,) = struct.unpack_from("<B", content, offset)
     offset += 1
     if kind in _FIELDS:

@@ -22,7 +22,7 @@ _SETTINGS = {"registry", "stack", "sequences", "report"}
 
 
 class Broken(NamedTuple):
-    """A sequence that cannot be used, why not, and what to do about it."""
+    """A sequence that cannot be used, the reason, and the remedy."""
 
     name: str
     trouble: str
@@ -31,7 +31,7 @@ class Broken(NamedTuple):
 class Task(NamedTuple):
     """One sequence of one experiment for one tracker.
 
-    Each is as the toolkit has it, but for a sequence that is ``Broken``.
+    They are objects of the toolkit, except for a ``Broken`` sequence.
     """
 
     tracker: Any
@@ -44,9 +44,9 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace as the toolkit would load it: what of it hqtrack uses, read without running it.
+    """The parts of a workspace that hqtrack uses, read without running anything that it names.
 
-    ``sequences`` are the toolkit's, in the order of list.txt, or ``Broken``.
+    ``sequences`` are objects of the toolkit, in the order of list.txt, or ``Broken``.
     """
 
     registry: Any
@@ -56,11 +56,11 @@ class Workspace:
 
 
 def open_workspace(folder: Path) -> Workspace:
-    """The workspace in a folder; nothing is downloaded, and nothing that it names is run.
+    """Open the workspace in a folder; downloads nothing and runs nothing that it names.
 
-    Raises MissingFileError where there is none or its sequences are not there, InputError where
-    the toolkit could not read it, it has no experiment, or one that is not run over TraX with
-    masks. A sequence that cannot be read is no error, but ``Broken``.
+    Raises MissingFileError if there is no workspace or it has no sequences. Raises InputError if
+    the toolkit could not read it, if it has no experiment, or if an experiment does not use masks
+    over TraX. A sequence that cannot be read is not an error, but ``Broken``.
     """
     if not (folder / "config.yaml").is_file():
         raise MissingFileError(
@@ -94,7 +94,7 @@ def open_workspace(folder: Path) -> Workspace:
 
 
 def _read_stack(home: Path, named: Any) -> Any:
-    """The stack of a workspace, of its own file, of its configuration, or of the toolkit."""
+    """The stack of a workspace, from its own file, its configuration or the toolkit."""
     where, settings = home / "config.yaml", named
     if isinstance(named, str):
         path = resolve_stack(named, str(home))
@@ -110,7 +110,7 @@ def _read_stack(home: Path, named: Any) -> Any:
     try:
         stack = Stack(**settings)
         count = len(stack)
-    except Exception as error:  # whatever the toolkit runs into
+    except Exception as error:  # the toolkit raises many types
         raise InputError(
             f"{where}: the VOT toolkit cannot read the stack ({_said(error)}); correct it"
         ) from error
@@ -121,7 +121,7 @@ def _read_stack(home: Path, named: Any) -> Any:
 
 
 def _read_registry(home: Path, named: Any) -> Any:
-    """The trackers that a workspace knows, with those that the toolkit's environment adds."""
+    """The trackers of a workspace, with those that the toolkit's environment adds."""
     paths = named.split(os.pathsep) if isinstance(named, str) else named
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise InputError(f"{home / 'config.yaml'}: registry has to be a list of paths")
@@ -141,7 +141,7 @@ def _read_registry(home: Path, named: Any) -> Any:
 
 
 def _load(listed: Listed) -> Any:
-    """The sequence as the toolkit reads it, or ``Broken``."""
+    """The toolkit's sequence, or ``Broken``."""
     if listed.trouble:
         return Broken(listed.name, listed.trouble)
     try:
@@ -167,7 +167,7 @@ def _said(error: Exception) -> str:
 
 
 def find_trackers(workspace: Workspace, names: Sequence[str]) -> list[Any]:
-    """The trackers of these names; InputError where one is not in the workspace's registry."""
+    """The trackers of these names; raises InputError if the workspace's registry lacks one."""
     storage = workspace.storage.substorage("results")
     try:
         trackers = workspace.registry.resolve(*names, storage=storage, skip_unknown=False)
@@ -180,7 +180,7 @@ def find_trackers(workspace: Workspace, names: Sequence[str]) -> list[Any]:
 
 
 def find_tasks(workspace: Workspace, trackers: Sequence[Any]) -> list[Task]:
-    """All that has to be there of these trackers, in the toolkit's order."""
+    """All tasks of these trackers, in the toolkit's order."""
     tasks = []
     for experiment in workspace.stack:
         sequences = [one for given in workspace.sequences for one in _transform(experiment, given)]
@@ -189,7 +189,7 @@ def find_tasks(workspace: Workspace, trackers: Sequence[Any]) -> list[Task]:
 
 
 def _transform(experiment: Any, sequence: Any) -> list[Any]:
-    """What an experiment makes of a sequence."""
+    """The sequences that an experiment makes from a sequence."""
     if isinstance(sequence, Broken):
         return [sequence]
     try:

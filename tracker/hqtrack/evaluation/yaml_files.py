@@ -1,7 +1,7 @@
-"""YAML files of other people, read without doing what they may ask for.
+"""Reads untrusted YAML files safely.
 
 The VOT toolkit reads a stack with PyYAML's unsafe loader, which runs any program that the file
-names, and imports whatever class its experiments name. So hqtrack reads these files itself.
+names, and imports any class that its experiments name. So hqtrack reads these files itself.
 """
 
 from pathlib import Path
@@ -13,17 +13,17 @@ from hqtrack.errors import InputError, MissingFileError
 
 _MOST_BYTES = 1_000_000
 _MOST_VALUES = 20_000
-"""In all, what is repeated by aliases counted as often as it stands there; stacks have hundreds."""
+"""Most values in total, with values repeated by aliases; stacks have hundreds."""
 
 _DEEPEST = 50
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds, of plain values only; keys are text.
+    """Read a YAML file that is a mapping of text to plain values.
 
-    Raises MissingFileError where there is no file, and InputError with file and line where it is
-    no YAML, asks for a Python object, names a class outside of the toolkit as a ``type``, or has
-    aliases that stand for very much.
+    Raises MissingFileError if there is no file. Raises InputError, with file and line, if it is not
+    YAML, requests a Python object, names a class outside of the toolkit as a ``type``, or has
+    aliases that expand to too many values.
     """
     try:
         text = path.read_bytes()
@@ -32,7 +32,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror}): allow it") from error
     if len(text) > _MOST_BYTES:
-        raise InputError(f"{path} has {len(text)} bytes: that is no configuration; give another")
+        raise InputError(f"{path} has {len(text)} bytes: that is not a configuration; give another")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is not None:
@@ -41,16 +41,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         raise _refusal(path, error.problem_mark or error.context_mark, _problem(error)) from error
     except RecursionError:
-        raise InputError(f"{path} is nested too deeply: that is no configuration") from None
+        raise InputError(f"{path} is nested too deeply: that is not a configuration") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{path} is no configuration: {error}; correct it") from error
+        raise InputError(f"{path} is not a configuration: {error}; correct it") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise InputError(f"{path} is no configuration: it has to be a mapping of names to values")
+        raise InputError(
+            f"{path} is not a configuration: it has to be a mapping of names to values"
+        )
     return content
 
 
 def _problem(error: Any) -> str:
-    """What PyYAML found, and what to do about it."""
+    """The problem that PyYAML found, and the remedy."""
     text = " ".join(str(error.problem or error.context).split())
     if "tag:yaml.org,2002:python" in text:
         return (
@@ -66,7 +68,7 @@ def _refusal(path: Path, mark: Any, problem: str) -> InputError:
 
 
 def _examine(path: Path, root: Any) -> None:
-    """Raise InputError for aliases that explode and for classes from outside of the toolkit."""
+    """Raise InputError for too large aliases and for classes from outside of the toolkit."""
     sizes: dict[int, int] = {}
     above: set[int] = set()
 

@@ -1,4 +1,4 @@
-"""One video through a tracker: objects start on their frames, each frame gets its result."""
+"""Tracks one video: objects start on their frames, and each frame gets its result."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -15,10 +15,11 @@ from hqtrack.video.streams import Frame
 
 
 class Followed(NamedTuple):
-    """A frame and the objects that have started by then, in the order in which they did.
+    """A frame and the objects that have started, in the order in which they started.
 
-    masks [N,H,W], empty where an object is not seen; confidence [N] in [0, 1], 1 on the frame on
-    which an object starts. step, of the objects that were there before, where the tracker tells.
+    masks [N,H,W], an empty one for an object that the tracker does not see; confidence [N] in
+    [0, 1], 1 on the frame on which an object starts. step: the tracker's step for the objects that
+    started earlier, if the tracker reports it.
     """
 
     frame: Frame
@@ -29,7 +30,7 @@ class Followed(NamedTuple):
 
 
 class Follower:
-    """Shows a tracker one frame after the other and hands it objects where they start."""
+    """Gives a tracker one frame after the other, and each object on its first frame."""
 
     def __init__(self, tracker: Tracker, targets: Iterable[Target], prompted: Prompted) -> None:
         self._tracker = tracker
@@ -46,15 +47,15 @@ class Follower:
     def follow(self, frame: Frame) -> Followed:
         """The next frame with its objects.
 
-        Where a new object lies over others it takes their pixels. Raises InputError for a frame
-        or a prompt that cannot be used.
+        Where masks overlap, new objects win. Raises InputError for a frame or a prompt that cannot
+        be used.
         """
         return self._advance(self._tracker, frame)
 
     def repeat(self, frame: Frame) -> Followed:
-        """Like ``follow``, and quicker: the masks are the coarse ones.
+        """Like ``follow``, but faster: the masks are the coarse ones.
 
-        The tracker is where it would be: memory holds the coarse masks (HQTrack, pipeline).
+        The tracker's memory is the same, because it contains the coarse masks (HQTrack, pipeline).
         """
         coarse = self._tracker
         if isinstance(coarse, HQTracker):
@@ -72,7 +73,7 @@ class Follower:
 def check_starts(
     targets: Sequence[Target], start: int, every: int, total: int | None, live: bool
 ) -> None:
-    """Raise InputError, which names the object, where one starts on a frame that is not read."""
+    """Raise InputError, which names the object, if one starts on a frame that is not read."""
     for target in targets:
         if target.frame is None:
             continue
@@ -88,7 +89,7 @@ def check_starts(
         if target.frame < start or (target.frame - start) % every:
             raise InputError(
                 f"object {target.name} starts on frame {target.frame}, which --start {start} "
-                f"--every {every} leaves out: mark it on one of {start}, {start + every}, "
+                f"--every {every} skips: mark it on one of {start}, {start + every}, "
                 f"{start + 2 * every}, ..."
             )
 

@@ -1,4 +1,4 @@
-"""What a run depends on: the video, its objects, the tracker and where results are written."""
+"""The plan of a run: the video, its objects, the tracker and the folder of the results."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,9 @@ from hqtrack.video.sources import Source
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Everything that a run depends on.
+    """Everything that determines a run.
 
-    folder: where results are written. source: the video, of which every ``every``-th frame is read
+    folder: the folder of the results. source: the video; the run reads every ``every``-th frame
     from frame ``start`` on, counted from 1. targets: the objects. prompted: makes masks from boxes
     and points. choice: the tracker; device, weights (a folder), exact: see
     ``hqtrack.build.build_tracker``. overlay, record: whether the run also writes a video with the
@@ -39,14 +39,14 @@ class RunPlan:
 
     @property
     def total(self) -> int | None:
-        """The number of frames that are read; None if the source does not tell."""
+        """The number of frames that are read; None if unknown."""
         if self.source.total is None:
             return None
         return len(range(self.start, self.source.total + 1, self.every))
 
     @property
     def description(self) -> RunDescription:
-        """What determines the masks; the journal starts with it."""
+        """Everything that determines the masks; the journal starts with it."""
         makes = any(not isinstance(target.prompt, MaskFile) for target in self.targets)
         return RunDescription(
             video=self.source.address,
@@ -64,8 +64,8 @@ class RunPlan:
         return Heading(self.source.name, f"the {self.choice} tracker", names)
 
     def build_tracker(self) -> Tracker:
-        """Load the tracker; errors as in ``hqtrack.build.build_tracker``."""
-        # imports torch: not before it is needed
+        """Load the tracker; raises the errors of ``hqtrack.build.build_tracker``."""
+        # these import torch: load them only now
         from hqtrack.build import build_tracker
         from hqtrack.compute.threads import limit_threads
 

@@ -24,11 +24,11 @@ _SUMMARY, _OVERLAY, _RECORD = "summary.json", "overlay.mp4", "record"
 
 
 def carry_out(plan: RunPlan) -> Summary:
-    """Track all frames that are not done yet, and write each one when it is done.
+    """Track all unfinished frames, and save each frame as it finishes.
 
-    Nothing is tracked if an equal run is complete. See ``hqtrack.runs.results`` for the files.
+    This tracks nothing if an equal run is complete. See ``hqtrack.runs.results`` for the files.
     Raises InputError if the folder has another run or is not writable, and for a frame or prompt
-    that cannot be used; what is done stays done.
+    that cannot be used; finished frames are kept.
     """
     with contextlib.ExitStack() as stack:
         results = stack.enter_context(Results(plan.folder, plan.description))
@@ -52,12 +52,12 @@ def follow(
     results: Results,
     recorder: Recorder | None = None,
 ) -> Iterator[Followed]:
-    """Each frame with its masks, those that are done as they are stored; new ones are kept.
+    """Each frame with its masks: finished frames with their saved masks, new frames are saved.
 
-    Frames that lack only in the record are tracked once more.
+    Frames that are missing only in the record are tracked once more.
 
-    The tracker sees all of them, so that what is new is what one uninterrupted run gives: its
-    memory of a frame depends on all frames before. Exactly so with the same number of threads.
+    The tracker gets all frames, to rebuild its memory, which depends on all previous frames. So the
+    new masks are those of an uninterrupted run, exactly so with the same number of threads.
     """
     for frame in frames:
         stored = frame.number <= results.last
@@ -76,7 +76,7 @@ def follow(
 
 
 def _track_and_finish(plan: RunPlan, results: Results, recorder: Recorder | None) -> None:
-    """Track what is not done, then write what is made of all frames; keep what is done."""
+    """Track unfinished frames, then write the files about all frames; keep finished frames."""
     try:
         try:
             _track(plan, results, recorder)
@@ -84,8 +84,8 @@ def _track_and_finish(plan: RunPlan, results: Results, recorder: Recorder | None
             if results.count:
                 _finish(plan, results, complete=False)
                 print(
-                    f"hqtrack: stopped; {results.count} frames are done and kept in "
-                    f"{results.folder}, the same command goes on after them",
+                    f"hqtrack: stopped; {results.count} finished frames are saved in "
+                    f"{results.folder}; the same command resumes after them",
                     file=sys.stderr,
                 )
             raise
@@ -94,15 +94,15 @@ def _track_and_finish(plan: RunPlan, results: Results, recorder: Recorder | None
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise InputError(
-            f"no space is left for {results.folder}: free some, then the same command goes on "
-            f"after the {results.count} frames that are done"
+            f"no space is left for {results.folder}: free some, then the same command resumes "
+            f"after the {results.count} finished frames"
         ) from error
 
 
 def _track(plan: RunPlan, results: Results, recorder: Recorder | None) -> None:
     follower = Follower(plan.build_tracker(), plan.targets, plan.prompted)
     if results.last:
-        print(f"hqtrack: going on after frame {results.last}", file=sys.stderr)
+        print(f"hqtrack: resuming after frame {results.last}", file=sys.stderr)
     with contextlib.ExitStack() as stack:
         overlay = None
         if plan.overlay:
@@ -135,7 +135,7 @@ def _finish(plan: RunPlan, results: Results, complete: bool) -> None:
 
 
 def _is_complete(plan: RunPlan, results: Results, recorder: Recorder | None) -> bool:
-    """Whether the run of the journal has reached its end and has all that the plan asks for."""
+    """Whether the run is complete and has all files that the plan requests."""
     path = results.folder / _SUMMARY
     if not path.exists() or (plan.overlay and not (results.folder / _OVERLAY).exists()):
         return False
@@ -145,7 +145,7 @@ def _is_complete(plan: RunPlan, results: Results, recorder: Recorder | None) -> 
 
 
 def observe(followed: Followed) -> Observed:
-    """A frame of a run, as it is recorded."""
+    """A frame of a run for the record."""
     numbers = tuple(target.number for target in followed.targets)
     frame, _, masks, confidence, step = followed
     return Observed(frame.number, frame.name, frame.image, numbers, masks, confidence, step)

@@ -32,10 +32,10 @@ class LabelFile:
 
 
 def read_label_file(path: Path) -> LabelFile:
-    """Read a label map; errors as in ``hqtrack.video.read_labels``."""
+    """Read a label map; raises the errors of ``hqtrack.video.read_labels``."""
     data = read_bytes(path)
     labels = decode_labels(data, path)
-    # the map is kept for the whole run
+    # the map stays in memory during the run
     small = labels.astype(np.min_scalar_type(int(labels.max(initial=0))))
     return LabelFile(path, hashlib.sha256(data).hexdigest()[:16], small)
 

@@ -19,7 +19,7 @@ from hqtrack.video.overlay import object_colours
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _PARTS = re.compile(r"\d+|\D+")
 _NOT_OF_PEOPLE = {"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
-"""Folders that operating systems put beside files, in lower case."""
+"""Folders that operating systems create, in lower case."""
 
 
 def read_image(path: Path) -> Image:

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None, build: Callable[[str], "Tracker
     """
     settings = environment.read()
     asked = _preset(arguments, settings)
-    if asked not in PRESETS:  # told through TraX, or the toolkit would show nothing of it
+    if asked not in PRESETS:  # send it through TraX: the toolkit shows nothing else
         return serve_on(isolate(), asked, _no_such_preset)
     preset = PRESETS[asked]
     name = preset.tracker

@@ -186,7 +186,7 @@ def load(path: Path | str) -> dict[str, "Tensor"]:
 
 
 def _check_sum(path: Path) -> None:
-    """Raise InputError if this is a file that is part of hqtrack and has changed since."""
+    """Raise InputError if this file is part of hqtrack and its checksum is wrong."""
     if path.absolute() != shipped(path.name).absolute():
         return
     lines = shipped("SHA256SUMS").read_text(encoding="ascii").splitlines()
@@ -195,20 +195,20 @@ def _check_sum(path: Path) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if sums.get(path.name) != found:
         raise InputError(
-            f"{path} is damaged: its SHA-256 is {found}, and not the one in SHA256SUMS beside it; "
-            "install hqtrack again"
+            f"{path} is damaged: its SHA-256 is {found}, not that in SHA256SUMS; install hqtrack "
+            "again"
         )
 
 
 def _check_finite(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
-    """Raise InputError where a value is not finite; every mask would come out empty."""
+    """Raise InputError if a value is not finite, because every mask would then be empty."""
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not tensor.numel():
             continue
-        # NaN is both the lowest and the highest; no copy of the tensor is made
+        # NaN is both the lowest and the highest; this does not copy the tensor
         if not all(bound.isfinite() for bound in tensor.aminmax()):
             raise InputError(
-                f"{path} is damaged: {name} has values that are no numbers (NaN or infinite); get "
+                f"{path} is damaged: {name} has values that are not finite (NaN or infinite); get "
                 "it again"
             )
 
