@@ -1,4 +1,4 @@
-"""What an installation without the checkout gets: the wheel, built from a copy of the sources."""
+"""An installation without the checkout: the wheel, built from a copy of the sources."""
 
 import os
 import shutil

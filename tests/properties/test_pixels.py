@@ -1,4 +1,4 @@
-"""What holds for any masks and label maps that are written and read again, and for any bytes."""
+"""Properties of writing and reading any masks and label maps, and of reading any bytes."""
 
 import contextlib
 from pathlib import Path

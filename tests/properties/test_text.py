@@ -1,4 +1,4 @@
-"""What holds for any journal, list of sequences and prompt, and for any text in their place."""
+"""Properties of any journal, list of sequences and prompt, and of any other text."""
 
 import contextlib
 from pathlib import Path

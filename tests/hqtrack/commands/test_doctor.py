@@ -347,12 +347,12 @@ def test_gaps_of_a_workspace_are_told(tmp_path, monkeypatch):
     assert list(machine.check_workspace(None)) == []
     monkeypatch.chdir(workspace)
     [result] = machine.check_workspace(None)
-    assert (result.verdict, result.found) == (OK, "2 of 2 sequences are whole")
+    assert (result.verdict, result.found) == (OK, "2 of 2 sequences are intact")
     (workspace / "sequences/s0/color/00000002.jpg").unlink()
     gap, count = machine.check_workspace(workspace)
     assert gap.verdict is BROKEN
     assert gap.found.startswith("s0: color/00000002.jpg is missing and 2 images follow it")
-    assert count.found == "1 of 2 sequences are whole"
+    assert count.found == "1 of 2 sequences are intact"
     (workspace / "config.yaml").write_text("a: !!python/name:os.system\n")
     [result] = machine.check_workspace(workspace)
     assert result.verdict is BROKEN

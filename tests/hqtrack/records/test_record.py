@@ -1,4 +1,4 @@
-"""What is recorded of a frame, and going on after an interruption."""
+"""The record of a frame, and resuming after an interruption."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a source is, by what was typed."""
+"""The source that each argument opens."""
 
 import os
 import tempfile

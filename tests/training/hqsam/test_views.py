@@ -1,4 +1,4 @@
-"""What HQ-SAM is shown: jittered views and prompts."""
+"""HQ-SAM's inputs in training: jittered views and prompts."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a drifting tracker leaves behind."""
+"""Simulated labels of a drifting tracker."""
 
 import torch
 

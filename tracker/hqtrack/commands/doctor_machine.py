@@ -1,4 +1,4 @@
-"""Checks of what surrounds hqtrack for ``hqtrack doctor``: libraries, encodings, memory, data."""
+"""Checks of this machine for ``hqtrack doctor``: libraries, encodings, memory, workspaces."""
 
 import os
 import resource
@@ -12,8 +12,8 @@ from hqtrack.commands.doctor_checks import CheckResult, Verdict, python
 from hqtrack.errors import InputError
 
 _LITTLE, _TOO_LITTLE = 2e9, 0.7e9
-"""Less memory than these is a warning, and broken, in bytes. Five objects on frames of 1920x1080
-take the light tracker 1.0e9."""
+"""Less free memory than these is a warning, and broken, in bytes. The light tracker takes 1.0e9 for
+five objects on frames of 1920x1080."""
 
 _UNLIMITED = 2**60
 
@@ -37,7 +37,7 @@ def check_opencv() -> Iterator[CheckResult]:
 
 
 def check_encodings() -> Iterator[CheckResult]:
-    """The characters that can be printed, and used in the names of files."""
+    """The encodings of printed text and of file names."""
     for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
         yield _examine_stream(name, stream)
     encoding = sys.getfilesystemencoding()
@@ -62,7 +62,7 @@ def check_encodings() -> Iterator[CheckResult]:
 
 def _examine_stream(name: str, stream: TextIO | None) -> CheckResult:
     if stream is None:
-        remedy = "do not close it (2>&-); to see nothing, redirect it to /dev/null"
+        remedy = "do not close it (2>&-); redirect it to /dev/null to hide it"
         return CheckResult(name, Verdict.WARNING, "closed", remedy)
     if _is_unicode(stream.encoding):
         return CheckResult(name, Verdict.OK, f"encoding {stream.encoding}")
@@ -79,10 +79,10 @@ def _is_unicode(encoding: str | None) -> bool:
 
 
 def check_memory(root: Path = Path("/")) -> Iterator[CheckResult]:
-    """The memory that is free, and what limits it; ``root`` holds ``proc`` and ``sys``."""
+    """The free memory and its limit; ``root`` contains ``proc`` and ``sys``."""
     free = _free_memory(root)
     if not free:
-        yield CheckResult("memory", Verdict.OK, "this system does not tell how much is free")
+        yield CheckResult("memory", Verdict.OK, "this system does not report the free memory")
         return
     what = min(free, key=lambda name: free[name])
     found = f"{free[what] / 1e9:.1f} GB free ({what})"
@@ -99,7 +99,7 @@ def check_memory(root: Path = Path("/")) -> Iterator[CheckResult]:
 
 
 def _free_memory(root: Path) -> dict[str, float]:
-    """The free memory in bytes by what limits it, as far as the system tells."""
+    """The free memory in bytes for each limit that the system reports."""
     free: dict[str, float] = {}
     meminfo = _read(root / "proc/meminfo").splitlines()
     for line in meminfo:
@@ -131,7 +131,7 @@ def check_workspace(folder: Path | None) -> Iterator[CheckResult]:
         if not Path("config.yaml").is_file() or not Path("sequences/list.txt").is_file():
             return
         folder = Path()
-    # brings OpenCV, which may be what is broken
+    # imports OpenCV, which may be broken
     from hqtrack.evaluation.sequence_files import listed_sequences, sequences_folder
 
     label = f"workspace {os.fspath(folder)}"
@@ -144,5 +144,5 @@ def check_workspace(folder: Path | None) -> Iterator[CheckResult]:
         if one.trouble:
             trouble, _, remedy = one.trouble.partition(": ")
             yield CheckResult(label, Verdict.BROKEN, f"{one.name}: {trouble}", remedy)
-    whole = sum(not one.trouble for one in listed)
-    yield CheckResult(label, Verdict.OK, f"{whole} of {len(listed)} sequences are whole")
+    intact = sum(not one.trouble for one in listed)
+    yield CheckResult(label, Verdict.OK, f"{intact} of {len(listed)} sequences are intact")

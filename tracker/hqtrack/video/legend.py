@@ -1,4 +1,4 @@
-"""The names of objects beside their colours, drawn into a corner of a frame."""
+"""Draws a legend of the objects' colours and names into a corner of a frame."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,14 @@ from hqtrack.types import Image
 from hqtrack.video.overlay import object_colours
 
 _LONGEST = 40
-"""A longer name is cut off, in characters."""
+"""Longer names are cut off, in characters."""
 
 
 def draw_legend(image: Image, names: Mapping[int, str]) -> None:
     """Draw the number, colour and name of each object into the top left corner of the image.
 
-    A name that is only the number itself is omitted, as the mask has the number on it; so is what
-    does not fit into the image.
+    It omits a name that is only the number, because the mask shows the number, and names that do
+    not fit in the image.
     """
     shown = {number: name for number, name in names.items() if name != str(number)}
     if not shown:
