@@ -52,7 +52,7 @@ ARROWS = {
     "tests": f"{DOMAIN} commands top benchmarks examples training.engine training.data "
     "training.vmos training.hqsam training.export",
 }
-"""Which rooms the modules of a room may import, beside those of their own room."""
+"""Which other rooms the modules of a room may import."""
 
 
 def room_of(module: str) -> str:
