@@ -1,6 +1,9 @@
 """A worker runs one sequence through the toolkit and hands back its files."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -31,6 +34,13 @@ def sequences(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def workspace(sequences: Path, tmp_path: Path) -> Path:
     return copied(sequences, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """A worker has a process of its own and sets its environment; here it is put back."""
+    with patch.dict(os.environ):
+        yield
 
 
 class TestWorker:
