@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_VMOS
+from hqtrack.weights import note_checksum
 from training.engine.run_folder import CHECKPOINT, read_checkpoint
 from vmos import VMOSConfig, build_vmos
 from vmos.checkpoint import CheckpointError
@@ -37,6 +38,7 @@ def export(run: Path, file: Path) -> str:
     told = {"steps": str(state["step"]), "configuration": json.dumps(sizes)}
     try:
         save_file(weights, file, metadata={"format": "pt", **told})
+        note_checksum(file)
     except OSError as error:
         raise InputError(f"cannot write {file}: {error}") from error
     count = sum(value.numel() for value in weights.values())

@@ -124,6 +124,22 @@ def test_a_flipped_bit_of_what_is_shipped_is_told(
         weights.verify("light")
 
 
+def test_new_weights_note_their_checksum_where_they_are_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "shipped", lambda name: tmp_path / name)
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  x.safetensors\n{'1' * 64}  y.safetensors\n")
+    save_file({"a": torch.ones(2)}, tmp_path / "x.safetensors")
+    with pytest.raises(InputError, match="is damaged"):
+        weights.load(tmp_path / "x.safetensors")
+    weights.note_checksum(tmp_path / "x.safetensors")
+    assert list(weights.load(tmp_path / "x.safetensors")) == ["a"]
+    (tmp_path / "other").mkdir()
+    save_file({"a": torch.ones(2)}, tmp_path / "other" / "y.safetensors")
+    weights.note_checksum(tmp_path / "other" / "y.safetensors")
+    assert f"{'1' * 64}  y.safetensors" in (tmp_path / "SHA256SUMS").read_text()
+
+
 @pytest.mark.parametrize("name", ["vmos", "hqsam_vit_tiny", "hqsam_vit_b", "light"])
 def test_the_sizes_are_those_of_the_networks(name: str) -> None:
     with torch.device("meta"):

@@ -8,6 +8,7 @@ from hqtrack.weights.checkpoints import (
     folder,
     known,
     load,
+    note_checksum,
     verify,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "folder",
     "known",
     "load",
+    "note_checksum",
     "verify",
 ]

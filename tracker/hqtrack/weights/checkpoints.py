@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hqtrack import environment
 from hqtrack.environment import Variable
 from hqtrack.errors import InputError, MissingFileError
-from hqtrack.files import shipped
+from hqtrack.files import replacing, shipped
 from hqtrack.weights.download import DriveFile, HubFile, Remote, download
 
 if TYPE_CHECKING:  # importing torch takes seconds, and most of these functions do not need it
@@ -185,19 +185,43 @@ def load(path: Path | str) -> dict[str, "Tensor"]:
     return tensors
 
 
+def _is_shipped(path: Path) -> bool:
+    return path.absolute() == shipped(path.name).absolute()
+
+
 def _check_sum(path: Path) -> None:
     """Raise InputError if this file is part of hqtrack and its checksum is wrong."""
-    if path.absolute() != shipped(path.name).absolute():
+    if not _is_shipped(path):
         return
-    lines = shipped("SHA256SUMS").read_text(encoding="ascii").splitlines()
-    sums = {name: checksum for checksum, name in (line.split() for line in lines)}
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if sums.get(path.name) != found:
+    found = _sha256(path)
+    if _checksums().get(path.name) != found:
         raise InputError(
             f"{path} is damaged: its SHA-256 is {found}, not that in SHA256SUMS; install hqtrack "
             "again"
         )
+
+
+def note_checksum(path: Path) -> None:
+    """Write the checksum of a new file into `SHA256SUMS` if the file is part of hqtrack.
+
+    Raises OSError if that cannot be written.
+    """
+    if not _is_shipped(path):
+        return
+    sums = {**_checksums(), path.name: _sha256(path)}
+    with replacing(shipped("SHA256SUMS")) as part:
+        part.write_text("".join(f"{value}  {name}\n" for name, value in sorted(sums.items())))
+
+
+def _checksums() -> dict[str, str]:
+    """The SHA-256 of each shipped file, by name; the format is that of sha256sum."""
+    lines = shipped("SHA256SUMS").read_text(encoding="ascii").splitlines()
+    return {name: checksum for checksum, name in (line.split() for line in lines)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_finite(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
