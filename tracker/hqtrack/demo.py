@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from vot.workspace import Workspace  # type: ignore[import-untyped]
 
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.evaluation.make_workspace import REGISTRY, add_sequences
+from hqtrack.evaluation.workspace import Broken, find_tasks, find_trackers, open_workspace
 from hqtrack.presets import FIRST_MASK, LIGHT
 from hqtrack.regions import from_toolkit, to_masks
 from hqtrack.synthetic import DEMO_SEEDS, generate
@@ -122,14 +122,13 @@ def _check_complete(folder: Path) -> None:
 
 def missing_results(folder: Path, trackers: tuple[str, ...]) -> list[tuple[str, str]]:
     """Tracker and sequence of each missing result of a workspace."""
-    workspace = Workspace.load(str(folder))
-    storage = workspace.storage.substorage("results")
+    workspace = open_workspace(folder)
+    tasks = find_tasks(workspace, find_trackers(workspace, trackers))
     return [
-        (tracker.identifier, sequence.name)
-        for tracker in workspace.registry.resolve(*trackers, storage=storage, skip_unknown=False)
-        for experiment in workspace.stack
-        for sequence in experiment.transform(workspace.dataset)
-        if not experiment.scan(tracker, sequence)[0]
+        (task.tracker.identifier, task.sequence.name)
+        for task in tasks
+        if isinstance(task.sequence, Broken)
+        or not task.experiment.scan(task.tracker, task.sequence)[0]
     ]
 
 
@@ -193,13 +192,12 @@ def _draw_overlays(folder: Path) -> Path:
 
     Returns the folder of the pictures.
     """
-    workspace = Workspace.load(str(folder))
-    storage = workspace.storage.substorage("results")
-    (tracker,) = workspace.registry.resolve(TRACKERS[0], storage=storage)
+    workspace = open_workspace(folder)
+    (tracker,) = find_trackers(workspace, TRACKERS[:1])
     (experiment,) = workspace.stack
     target = folder / "analysis" / "overlays"
     target.mkdir(exist_ok=True)
-    for sequence in workspace.dataset:
+    for sequence in workspace.sequences:
         trajectories = experiment.gather(tracker, sequence)
         indices = np.linspace(1, len(sequence) - 1, _OVERLAY_FRAMES).astype(int).tolist()
         drawn = [

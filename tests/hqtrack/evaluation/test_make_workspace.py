@@ -218,9 +218,11 @@ class TestErrors:
     @pytest.mark.parametrize("name", ["100%", "%d", "take[2]"])
     def test_a_name_that_the_toolkit_takes_for_a_pattern(self, tmp_path: Path, name: str) -> None:
         write(tmp_path / "in" / name, {1: labels(o1=ONE)})
-        self.refused(tmp_path / "in", tmp_path / "out", "cannot read sequences from a folder with")
+        self.refused(tmp_path / "in", tmp_path / "out", "cannot read from a path with")
         write(tmp_path / "other" / "some", {1: labels(o1=ONE)})
-        self.refused(tmp_path / "other", tmp_path / name / "out", "cannot read sequences from")
+        self.refused(
+            tmp_path / "other", tmp_path / name / "out", "out'?: the VOT toolkit cannot read"
+        )
 
     def test_dots_for_a_folder_are_not_a_name(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -51,6 +51,8 @@ def make_workspace(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} contains other files: give a new folder for the workspace")
     folder = folder.resolve()
+    if unfit := _unfit(str(folder)):
+        raise InputError(f"{str(folder)!a}: {unfit}; give another folder for the workspace")
     own = registry == shipped(_OWN_REGISTRY)
     named = _OWN_REGISTRY if own else str(registry.resolve())
     settings = {"registry": [named], "stack": "stack.yaml"}
@@ -78,6 +80,8 @@ def add_sequences(workspace: Path, sequences: Iterable[Sequence], copy: bool = F
     object on its first frame, whose masks and frames differ in size, or whose name or path the
     toolkit or TraX does not support.
     """
+    if unfit := _unfit(str(workspace.resolve())):
+        raise InputError(f"{str(workspace)!a}: {unfit}; give another folder for the workspace")
     names: list[str] = []
     for sequence in sequences:
         check_name(sequence.name, names)
@@ -93,25 +97,22 @@ def check_name(name: str, others: list[str]) -> None:
             f"a sequence cannot be called {name!a}: rename its folder to printable characters, "
             "without spaces around them"
         )
+    if unfit := _unfit(name):
+        raise InputError(f"a sequence cannot be called {name!a}: {unfit}; rename its folder")
     if name in others:
         raise InputError(f"two sequences are called {name}: rename one of the folders")
 
 
-def _check_path(folder: Path) -> None:
-    """Raise InputError for a path that TraX or the toolkit does not support."""
-    path = str(folder.resolve())
+def _unfit(path: str) -> str:
+    """Why TraX or the toolkit does not support a path; an empty string if they do."""
     if not path.isascii() or not path.isprintable():
-        raise InputError(f"{path!a}: TraX supports only ASCII paths; rename the folder")
+        return "TraX supports only ASCII paths"
     # the toolkit puts the path into a pattern of file names, and looks for files with wildcards
-    if unfit := [sign for sign in "%[" if sign in path]:
-        raise InputError(
-            f"{path}: the VOT toolkit cannot read sequences from a folder with {unfit[0]} in its "
-            "path; rename the folder"
-        )
+    signs = [sign for sign in "%[" if sign in path]
+    return f"the VOT toolkit cannot read from a path with {signs[0]}" if signs else ""
 
 
 def _write_sequence(folder: Path, sequence: Sequence, copy: bool) -> None:
-    _check_path(folder)
     height, width = read_image(sequence.frames[0]).shape[:2]
     trajectories = dict(_trajectories(sequence, height, width))
     shutil.rmtree(folder, ignore_errors=True)

@@ -38,6 +38,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         if node is not None:
             _examine(path, node)
         content = yaml.safe_load(text)
+    except InputError:
+        raise
     except yaml.MarkedYAMLError as error:
         raise _refusal(path, error.problem_mark or error.context_mark, _problem(error)) from error
     except RecursionError:
