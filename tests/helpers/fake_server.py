@@ -1,12 +1,15 @@
 """The server side of TraX without a client: requests that are there, and answers that are kept."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import trax
-from trax.image import FileImage
+
+from hqtrack.regions import Region
+from hqtrack.vot.region_text import format_region, parse_region
+from hqtrack.vot.server import Answer, Asked, Request
+from hqtrack.vot.wire import ClientGone
 
 SIZE = (20, 30)
 
@@ -25,31 +28,32 @@ IMAGE = np.zeros((*SIZE, 3), np.uint8)
 class FakeServer:
     """Hands out requests and keeps the answers."""
 
-    def __init__(self, *requests: Any) -> None:
+    def __init__(self, *requests: Request) -> None:
         self._requests = list(requests)
-        self.answers: list[list[tuple[Any, dict[str, float]]]] = []
-        self.reason: str | None = None
+        self.answers: list[list[Answer]] = []
 
-    def wait(self) -> Any:
+    def wait(self) -> Request:
         if not self._requests:
-            raise trax.TraxException("nobody there")
+            raise ClientGone("nobody there")
         return self._requests.pop(0)
 
-    def status(self, objects: list[Any]) -> None:
-        self.answers.append(objects)
-
-    def quit(self, reason: str | None = None) -> None:
-        self.reason = reason
+    def answer(self, objects: Sequence[Answer]) -> None:
+        self.answers.append(list(objects))
 
 
-def request(kind: str, image: Path | None = None, *masks: np.ndarray) -> Any:
-    objects = [(trax.Mask.create(mask.astype(np.uint8)), {}) for mask in masks]
-    channels = image and {"color": FileImage.create(str(image))}
-    return SimpleNamespace(type=kind, image=channels, objects=objects or None)
+def request(kind: str, image: Path | None = None, *masks: np.ndarray) -> Request:
+    regions = [format_region(Region(mask.astype(np.uint8), 0, 0)).encode() for mask in masks]
+    return Request(Asked(kind), image, regions)
+
+
+def given(answers: list[Answer]) -> list[np.ndarray]:
+    """The masks of an answer, in frames of SIZE."""
+    regions = [parse_region(answer.region.encode(), 0) for answer in answers]
+    return [region.place(*SIZE) for region in regions]
 
 
 def answered(regions: list[tuple[Any, Any]]) -> list[np.ndarray]:
-    """The masks of an answer, in frames of SIZE."""
+    """The masks that the toolkit's client got, in frames of SIZE."""
     masks = []
     for region, _ in regions:
         mask = np.zeros(SIZE, np.bool_)

@@ -1,6 +1,7 @@
 """The environment variables: what each says, where they are read, and that users are told."""
 
 import ast
+import math
 import re
 from pathlib import Path
 
@@ -30,7 +31,8 @@ NOTHING = Settings(None, None, None, None, False, False, None, None, None)
         ("HQTRACK_GRAPHS", "0", "graphs", False),
         ("HQTRACK_RESIDENT", "0", "resident", 0.0),
         ("HQTRACK_RESIDENT", "7.5", "resident", 7.5),
-        ("HQTRACK_RESIDENT", "x", "resident", None),
+        ("HQTRACK_RESIDENT", "inf", "resident", math.inf),
+        ("HQTRACK_RESIDENT", "1e999", "resident", math.inf),
         ("HQTRACK_WORKSPACE", "/some/workspace", "workspace", Path("/some/workspace")),
         ("HQTRACK_TRACE", "trace.jsonl", "trace", Path("trace.jsonl")),
     ],
@@ -39,6 +41,13 @@ def test_what_a_variable_says(name: str, value: str, field: str, expected: objec
     settings = environment.read({name: value, "HOME": "/x", "DEVICE": "none of ours"})
     assert getattr(settings, field) == expected
     assert environment.read({}) == NOTHING
+
+
+@pytest.mark.parametrize("value", ["x", "nan", "-1", "-inf", "1 s", "1,5"])
+def test_a_wait_that_is_none_is_no_number(value: str) -> None:
+    seconds = environment.read({"HQTRACK_RESIDENT": value}).resident
+    assert seconds is not None
+    assert math.isnan(seconds)
 
 
 def test_an_empty_value_counts_as_not_set() -> None:

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from hqtrack import decoding, refiner, regions, segmenter, tracker
+from hqtrack import decoding, refiner, segmenter, tracker
 from hqtrack.baseline import FirstMask
 from hqtrack.files import Journal
 from hqtrack.refiner import MaskRefiner
 from hqtrack.stages import Stage, StageClock, is_timed, stage, timing
 from hqtrack.tracker import HQTracker
-from hqtrack.vot import session
+from hqtrack.vot import region_text, session
 from hqtrack.vot.trace import Trace, TraceReader
 from tests.helpers.fake_server import IMAGE, ONE, FakeServer, request
 from tests.helpers.tiny_hqsam import tiny_hqsam
@@ -194,18 +194,16 @@ def test_a_session_counts_reading_and_answering(
     )
     for owner, name, seconds in (
         (session, "read_image", 1),
-        (regions, "to_mask", 10),
+        (region_text, "to_mask", 10),
         (repeating, "track", 2),
         (session, "to_region", 3),
-        (server, "status", 40),
+        (server, "answer", 40),
         (server, "wait", 500),
     ):
         time.slow(monkeypatch, owner, name, seconds)
     answers = []
     with timing(clock):
-        session.serve(
-            server, repeating, lambda: None, answered=lambda tracked: answers.append(spent(clock))
-        )
+        session.serve(server, repeating, answered=lambda tracked: answers.append(spent(clock)))
     assert answers == [
         {Stage.READ: 11, Stage.ANSWER: 43},
         {Stage.READ: 1, Stage.SELECT: 2, Stage.ANSWER: 43},

@@ -3,6 +3,7 @@
 ``docs/environment.md`` has the same table for users. Light: nothing but the standard library.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,8 +41,8 @@ class Settings:
         weights: folder of the downloaded checkpoints.
         exact: whether to compute on the reference float32 path.
         graphs: whether to replay image encoders as CUDA graphs.
-        resident: seconds that a resident tracker waits for the next session, 0 for none; None, too,
-            where the value is not a number.
+        resident: seconds that a resident tracker waits for the next session, 0 for none, inf for no
+            limit; NaN where the value is none of these, so that it can be refused.
         workspace: the VOT workspace to note results in, instead of the one around the images.
         trace: file to write a line per answered frame to.
     """
@@ -69,14 +70,18 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         weights=Path(weights).expanduser() if weights else None,
         exact=environment.get(Variable.EXACT, "") not in ("", "0"),
         graphs=environment.get(Variable.GRAPHS) == "1",
-        resident=_number(environment.get(Variable.RESIDENT)),
+        resident=_seconds(environment.get(Variable.RESIDENT)),
         workspace=Path(workspace) if workspace else None,
         trace=Path(trace) if trace else None,
     )
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
+def _seconds(text: str | None) -> float | None:
+    """The number in [0, inf] that the text is, NaN for another text."""
+    if not text:
         return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        return math.nan
+    return seconds if seconds >= 0 else math.nan

@@ -1,5 +1,17 @@
 """Errors that the caller can fix. Every message says how."""
 
+import errno
+
+_NO_MEMORY = (
+    "cannot allocate memory",
+    "can't allocate memory",
+    "out of memory",
+    "insufficient memory",
+    "failed to allocate",
+    "unable to allocate",
+    "std::bad_alloc",
+)
+
 
 class InputError(ValueError):
     """An input cannot be used: an image, a mask, a folder, an option."""
@@ -12,3 +24,14 @@ class MissingFileError(FileNotFoundError, InputError):
 def one_line(error: BaseException) -> str:
     """The message of an error in one line, or the name of its class if it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether this is how Python, torch, OpenCV or the system say that there is too little memory.
+
+    They have no type in common: torch raises RuntimeError, OpenCV an error of its own.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    text = str(error).lower()
+    return any(words in text for words in _NO_MEMORY)

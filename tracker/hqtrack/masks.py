@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from hqtrack.errors import InputError
 from hqtrack.types import Boxes, Image, LabelMap, Masks, Scores
 
+MAX_PIXELS = 89_478_485
+"""An image or mask may have so many; Pillow warns of larger ones, too (9459 x 9459)."""
+
 _IOU_EPSILON = np.float32(1e-6)
 
 
@@ -107,6 +110,15 @@ def check_next_image(image: Image, size: tuple[int, ...], name: str = "the image
         raise InputError(
             f"{name} is {_size(image.shape[:2])} but the video started with {_size(size)}; "
             "all images of a video have one size: resize this one, or start a new video"
+        )
+
+
+def check_same_image(image: Image, last: Image | None) -> None:
+    """Raise InputError unless new objects are given on the image that was seen ``last``."""
+    if last is None or not np.array_equal(image, last):
+        raise InputError(
+            "new objects belong to the frame seen last, and this is another image: "
+            "propagate (or track) the image first, then add the objects"
         )
 
 

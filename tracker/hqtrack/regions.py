@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqtrack.masks import fit_to_frame, mask_boxes
+from hqtrack.masks import mask_boxes
 from hqtrack.types import Masks
 
 MAX_RUNS = 65_000
@@ -62,8 +62,12 @@ def to_masks(regions: Iterable[Region], height: int, width: int) -> Masks:
 def to_mask(region: Region, height: int, width: int) -> NDArray[np.bool_]:
     """Place a cut-out in a frame, [height,width]; what exceeds the frame is cut off."""
     pixels, x, y = region
-    inside = pixels[max(-y, 0) :, max(-x, 0) :]
-    return fit_to_frame(np.pad(inside, ((max(y, 0), 0), (max(x, 0), 0))), height, width)
+    mask = np.zeros((height, width), np.bool_)
+    top, bottom = max(y, 0), min(y + pixels.shape[0], height)
+    left, right = max(x, 0), min(x + pixels.shape[1], width)
+    if top < bottom and left < right:
+        mask[top:bottom, left:right] = pixels[top - y : bottom - y, left - x : right - x] > 0
+    return mask
 
 
 def _limit_runs(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from hqtrack.masks import (
     check_image,
     check_masks,
     check_next_image,
+    check_same_image,
     labels_to_masks,
     masks_to_labels,
 )
@@ -148,11 +149,7 @@ class VideoObjectSegmenter:
         check_image(image)
         check_first_masks(masks, image)
         frame = video.frame
-        if not np.array_equal(image, frame.image):
-            raise InputError(
-                "new objects belong to the frame seen last, and this is another image: "
-                "propagate (or track) the image first, then add the objects"
-            )
+        check_same_image(image, frame.image)
         added = masks_to_labels(masks)
         frame.labels = np.where(added > 0, added + video.objects, frame.labels)
         self._take_in(video, len(masks))

@@ -47,27 +47,28 @@ def test_it_prints_what_the_real_process_does(
 
 
 FAULTY = """
-import sys, numpy as np
-from hqtrack.vot import process, session
-from hqtrack.baseline import FirstMask
-import trax
+import sys
+from hqtrack.vot import process, server, session
+from hqtrack.vot.messages import Kind, format_message
 
-def faulty(tracked, kind, honest=session._objects):
-    objects = honest(tracked)
+def faulty(tracked, shape, honest=session._answers):
+    answers = honest(tracked, shape)
+    kind = sys.argv[1]
     if kind == "count":
-        return objects[:-1]
+        return answers[:-1]
     if kind == "confidence":
-        return [(region, {"confidence": 7.0}) for region, _ in objects]
+        return [answer._replace(confidence=7.0) for answer in answers]
     if kind == "mute":
-        return [(region, {}) for region, _ in objects]
+        server._state = lambda answer: format_message(Kind.STATE, (answer.region,))
     if kind == "outside":
-        return [(trax.Mask.create(np.ones((9, 9), np.uint8), x=75, y=3), p) for _, p in objects]
+        return [answer._replace(region="mask:75,3,9,9,0,81") for answer in answers]
     if kind == "exit":
         sys.exit(7)
     if kind == "bug":
         raise RuntimeError("a bug")
+    return answers
 
-session._objects = lambda tracked: faulty(tracked, sys.argv[1])
+session._answers = faulty
 sys.exit(process.main(["--preset", "first-mask"]))
 """
 

@@ -2,7 +2,9 @@
 
 import io
 import itertools
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from hqtrack.errors import InputError, MissingFileError
-from hqtrack.masks import check_next_image
+from hqtrack.errors import InputError, MissingFileError, ran_out_of_memory
+from hqtrack.masks import MAX_PIXELS, check_next_image
 from hqtrack.types import Image, LabelMap
 from hqtrack.video.overlay import object_colours
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_MAX_FILE_BYTES = 12 * MAX_PIXELS  # four channels of 16 bits, and room for what else is in it
 _PARTS = re.compile(r"\d+|\D+")
 _NOT_OF_PEOPLE = {"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
 """Folders that operating systems create, in lower case."""
@@ -28,10 +31,16 @@ def read_image(path: Path) -> Image:
     Grey becomes RGB, the alpha channel is dropped, palettes become colours, and 16 bits are scaled
     to 8. An EXIF orientation is applied, as viewers and the VOT toolkit do, so masks that were
     drawn in a viewer fit. Raises MissingFileError if there is no file, InputError if it is not a
-    complete image.
+    complete image or has more than ``hqtrack.masks.MAX_PIXELS``, MemoryError if it does not fit.
     """
-    data = np.frombuffer(read_bytes(path), np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    data = read_bytes(path)
+    _check_pixels(path, data)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error as error:
+        if ran_out_of_memory(error):
+            raise MemoryError(f"no memory to decode {path}") from error
+        pixels = None  # OpenCV has a limit of its own
     if pixels is None:
         raise InputError(f"cannot read {path} as an image: it is damaged or of an unknown format")
     return _swapped(pixels.astype(np.uint8, copy=False))
@@ -73,13 +82,15 @@ def read_frames(paths: Iterable[Path]) -> Iterator[Image]:
 def read_labels(path: Path) -> LabelMap:
     """Read a label map: a file with one number per pixel, indexed (palette) or grey, 8 or 16 bits.
 
-    Raises MissingFileError if there is no file, InputError if it is damaged or in colour.
+    Raises MissingFileError if there is no file, InputError if it is damaged, in colour, or has
+    more than ``hqtrack.masks.MAX_PIXELS``.
     """
     return decode_labels(read_bytes(path), path)
 
 
 def decode_labels(data: bytes, path: Path) -> LabelMap:
     """Decode the content of a mask file; see ``read_labels``. ``path``: its name in errors."""
+    _check_pixels(path, data)
     try:
         with PillowImage.open(io.BytesIO(data)) as picture:
             mode, labels = picture.mode, np.asarray(picture)
@@ -151,9 +162,23 @@ def order_images(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file; MissingFileError if there is none, InputError if not readable."""
+    """The content of a regular file; others may have no end, or wait for a writer.
+
+    Raises MissingFileError if there is none, InputError if it is not readable, no regular file or
+    larger than any image can be.
+    """
     try:
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"{path} is no regular file: give an image in a file")
+            if status.st_size > _MAX_FILE_BYTES:
+                raise InputError(
+                    f"{path} has {status.st_size >> 20} MiB, more than any image that can be used "
+                    f"({_MAX_FILE_BYTES >> 20} MiB): give a smaller one"
+                )
+            return file.read()
     except FileNotFoundError:
         raise MissingFileError(f"there is no file {path}; check the path") from None
     except ValueError as error:
@@ -162,6 +187,25 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(
             f"cannot read {path} ({error.strerror}): give a file that you may read"
         ) from error
+
+
+def _check_pixels(path: Path, data: bytes) -> None:
+    """Raise InputError for too large an image by what its header says, before it is decoded.
+
+    A header that cannot be read is left to the decoder.
+    """
+    message = (
+        f"{path} has more than {MAX_PIXELS} pixels, the most that can be used: make it smaller"
+    )
+    try:
+        with PillowImage.open(io.BytesIO(data)) as picture:
+            width, height = picture.size
+    except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
+        raise InputError(message) from error
+    except Exception:  # Pillow raises many kinds, depending on where the damage is
+        return
+    if width * height > MAX_PIXELS:
+        raise InputError(message)
 
 
 def check_folder(folder: Path) -> None:

@@ -7,81 +7,95 @@ and forwarded to standard error as complete lines between the messages, so that 
 toolkit's log.
 """
 
+import contextlib
 import faulthandler
 import fcntl
+import io
 import os
-import select
 import stat
 import sys
 import tempfile
-import termios
-from array import array
 from typing import NamedTuple, Protocol
 
+from hqtrack.vot.wire import ClientGone, Wire
+
 _MESSAGE_START = "@@TRAX:"
+_UNHEARD_SECONDS = 5.0
 
 
-class Streams(NamedTuple):
-    """Descriptors of the protocol's input, of the original standard error, and of the unnamed file
-    to which descriptors 1 and 2 write.
-    """
+class Channel(Protocol):
+    """The connection to the client."""
 
-    protocol_in: int
-    error: int
-    printed: int
+    @property
+    def wire(self) -> Wire:
+        """The messages."""
 
     def forward(self) -> None:
-        """Forward the text printed since the last call; call it only between protocol messages.
+        """Forward other output; call it only between two messages."""
 
-        Raises BrokenPipeError if the client has disconnected.
+
+class Streams:
+    """A connection over pipes: ``error`` is the original standard error, ``printed`` the unnamed
+    file to which descriptors 1 and 2 write.
+    """
+
+    def __init__(self, wire: Wire, error: int, printed: int) -> None:
+        self.wire = wire
+        self.error = error
+        self.printed = printed
+        self._heard = True
+
+    def forward(self) -> None:
+        """Forward the text printed since the last call; call it only between two messages.
+
+        If nobody reads it for some seconds, this text and all later text is dropped, unless the
+        messages use the same pipe.
         """
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
         size = os.fstat(self.printed).st_size
-        if size:
-            text = os.pread(self.printed, size, 0)
-            os.ftruncate(self.printed, 0)
-            os.write(self.error, whole_lines(text))
-
-    def client_speaks(self, timeout: float) -> bool:
-        """Whether the client sends something or disconnects within ``timeout`` seconds."""
-        return bool(select.select([self.protocol_in], [], [], timeout)[0])
-
-    def client_gone(self) -> bool:
-        """Whether the client has disconnected and everything it sent has been read."""
-        unread = array("i", [0])
-        fcntl.ioctl(self.protocol_in, termios.FIONREAD, unread)
-        poll = select.poll()
-        poll.register(self.protocol_in, 0)
-        return unread[0] == 0 and bool(poll.poll(0))
+        if not size:
+            return
+        text = os.pread(self.printed, size, 0)
+        os.ftruncate(self.printed, 0)
+        if self._heard:
+            shared = os.path.sameopenfile(self.error, self.wire.sink)
+            try:
+                Wire(self.wire.source, self.error).write(
+                    whole_lines(text), None if shared else _UNHEARD_SECONDS
+                )
+            except ClientGone:
+                self._heard = False
 
 
 class Direct(NamedTuple):
-    """The protocol uses the socket named in TRAX_SOCKET, so printed text needs no redirection."""
+    """A connection over the socket named in TRAX_SOCKET; printed text needs no redirection."""
+
+    wire: Wire
 
     def forward(self) -> None:
         """Do nothing: no text is collected."""
 
-    def client_speaks(self, timeout: float) -> bool:
-        """True, because only libtrax can read the socket."""
-        return True
 
-    def client_gone(self) -> bool:
-        """True, for the same reason: it is the most likely cause of the end of a session."""
-        return True
+def repair_descriptors() -> None:
+    """Point closed descriptors among 0, 1 and 2 at nothing, so that no other file gets the number.
 
-
-class Channel(Protocol):
-    """The connection to the client; see ``Streams``."""
-
-    def forward(self) -> None:
-        """Forward other output."""
-
-    def client_speaks(self, timeout: float) -> bool:
-        """Whether the client sends something or disconnects within ``timeout`` seconds."""
-
-    def client_gone(self) -> bool:
-        """Whether the client has disconnected."""
+    Characters that the encoding of standard output or error lacks are printed as escapes from now.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            if nothing != descriptor:
+                os.dup2(nothing, descriptor)
+                os.close(nothing)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def can_have_client() -> bool:
@@ -96,16 +110,18 @@ def can_have_client() -> bool:
 def isolate() -> Streams:
     """Give the protocol separate descriptors.
 
-    Afterwards descriptor 0 is empty, and 1 and 2 write to a file; see ``Streams.forward``.
+    Afterwards descriptor 0 is empty, and 1 and 2 write to a file; see ``Streams.forward``. After a
+    crash in native code, the stack goes to the original standard error.
     """
     protocol_in, protocol_out, error = os.dup(0), os.dup(1), os.dup(2)
-    return adopt(protocol_in, protocol_out, error, collect_output())
+    printed = collect_output()
+    faulthandler.enable(file=error)
+    return Streams(Wire(protocol_in, protocol_out), error, printed)
 
 
 def collect_output() -> int:
     """Empty descriptor 0, redirect 1 and 2 to an unnamed file, and return its descriptor."""
-    printed, path = tempfile.mkstemp(prefix="hqtrack-")
-    os.unlink(path)
+    printed = _unnamed_file()
     fcntl.fcntl(printed, fcntl.F_SETFL, os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -115,14 +131,14 @@ def collect_output() -> int:
     return printed
 
 
-def adopt(protocol_in: int, protocol_out: int, error: int, printed: int) -> Streams:
-    """Use these descriptors for the protocol; TRAX_IN and TRAX_OUT tell libtrax about them.
-
-    After a crash in native code, the stack goes to ``error``.
-    """
-    os.environ["TRAX_IN"], os.environ["TRAX_OUT"] = str(protocol_in), str(protocol_out)
-    faulthandler.enable(file=error)
-    return Streams(protocol_in, error, printed)
+def _unnamed_file() -> int:
+    """An unnamed file; in memory if the system supports that, since a disk may be full."""
+    if hasattr(os, "memfd_create"):
+        with contextlib.suppress(OSError):
+            return os.memfd_create("hqtrack-printed")
+    printed, path = tempfile.mkstemp(prefix="hqtrack-")
+    os.unlink(path)
+    return printed
 
 
 def whole_lines(text: bytes) -> bytes:
