@@ -43,6 +43,7 @@ def results(workspace: Path) -> Path:
 def test_what_is_complete_and_signed_is_fine(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (results(workspace) / "._s0_001_001.bin").write_bytes(b"of macOS")
     assert check(workspace) == 0
     assert capsys.readouterr().out == "2 complete\n"
 

@@ -14,6 +14,7 @@ from hqtrack.errors import MissingFileError
 from hqtrack.evaluation.trajectory_files import examine_binary, examine_text
 from hqtrack.evaluation.workspace import Broken, Task
 from hqtrack.presets import PRESETS
+from hqtrack.video import is_hidden
 from hqtrack.vot.provenance import Made, Provenance, identity, image_key, read_made
 
 _CLOCK_SECONDS = 2.0
@@ -87,6 +88,8 @@ def _examine(task: Task, made: Sequence[Made], now: Provenance | None) -> Findin
 def _unsafe(folder: Path) -> str:
     """The fault of a result file that the toolkit could not decode; an empty string if none."""
     for path in sorted(folder.glob("*")) if folder.is_dir() else []:
+        if is_hidden(path):
+            continue
         try:
             if path.suffix == ".bin":
                 examine_binary(path.read_bytes())
