@@ -68,12 +68,6 @@ def serial(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return evaluated(sequences, tmp_path_factory.mktemp("serial"))
 
 
-@pytest.fixture(autouse=True)
-def environment_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker has a process to itself and sets this; the tests that follow must not see it."""
-    monkeypatch.setenv("HQTRACK_WORKSPACE", "")
-
-
 @pytest.fixture
 def workspace(sequences: Path, tmp_path: Path) -> Path:
     return copied(sequences, tmp_path)
