@@ -30,18 +30,18 @@ def export(run: Path, file: Path) -> str:
             f"{run} is not a run of training.vmos; training.hqsam has its own --export"
         )
     # old runs without a stored configuration are those of the light network
-    config = VMOSConfig(**sizes) if sizes else LIGHT_VMOS
+    config = VMOSConfig.from_dict(sizes) if sizes else LIGHT_VMOS
     try:
-        weights = build_vmos(config, state["average"]).state_dict()
+        model = build_vmos(config, state["average"])
     except CheckpointError as error:
         raise InputError(f"{run}: {error}") from error
     told = {"steps": str(state["step"]), "configuration": json.dumps(sizes)}
     try:
-        save_file(weights, file, metadata={"format": "pt", **told})
+        save_file(model.state_dict(), file, metadata={"format": "pt", **told})
         note_checksum(file)
     except OSError as error:
         raise InputError(f"cannot write {file}: {error}") from error
-    count = sum(value.numel() for value in weights.values())
+    count = sum(parameter.numel() for parameter in model.parameters())
     size = file.stat().st_size / 2**20
     return f"{file}: {count} parameters, {size:.1f} MiB, step {state['step']}"
 

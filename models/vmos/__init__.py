@@ -1,7 +1,16 @@
 """VMOS: video multi-object segmentation by gated propagation of identities."""
 
 from vmos.checkpoint import CheckpointError, build_vmos
-from vmos.config import VMOSConfig
+from vmos.config import InternImageConfig, TimmConfig, VMOSConfig
 from vmos.vmos import VMOS, FrameMemory, Propagated
 
-__all__ = ["VMOS", "CheckpointError", "FrameMemory", "Propagated", "VMOSConfig", "build_vmos"]
+__all__ = [
+    "VMOS",
+    "CheckpointError",
+    "FrameMemory",
+    "InternImageConfig",
+    "Propagated",
+    "TimmConfig",
+    "VMOSConfig",
+    "build_vmos",
+]

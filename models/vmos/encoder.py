@@ -1,15 +1,12 @@
-"""The image encoder: InternImage with its last stage kept at the coarse stride."""
+"""What every image encoder gives."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from vmos.config import VMOSConfig
-from vmos.dcnv3 import DCNv3
-
-MLP_RATIO = 4
+from vmos.ops import resize
 
 
 class Features(NamedTuple):
@@ -26,102 +23,34 @@ class Features(NamedTuple):
     coarse: Tensor
 
 
-class Stem(nn.Module):
-    """Two 3x3 convolutions that bring the image to the finest stride."""
+class Encoder(nn.Module, ABC):
+    """An image encoder with features at three strides and a 1x1 projector.
 
-    def __init__(self, width: int, stride: int) -> None:
+    Attributes:
+        skip_widths: channels of `Features.output` and of `Features.fine`.
+        joined: whether `Features.fine` also holds the enlarged coarse feature.
+    """
+
+    def __init__(self, widths: tuple[int, int, int], projected: int, joined: bool) -> None:
+        """`widths`: channels of what `pyramid` returns; `projected`: of `Features.coarse`."""
         super().__init__()
-        self.conv1 = nn.Conv2d(3, width // 2, 3, stride=2, padding=1)
-        self.norm1 = nn.LayerNorm(width // 2, eps=1e-6)
-        self.conv2 = nn.Conv2d(width // 2, width, 3, stride=stride // 2, padding=1)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        output, fine, coarse = widths
+        self.skip_widths = (output, fine + coarse if joined else fine)
+        self.joined = joined
+        self.projector = nn.Conv2d(coarse, projected, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """[B,3,H,W] -> [B,h,w,C]."""
-        x = F.gelu(self.norm1(self.conv1(image).permute(0, 2, 3, 1)))
-        x = self.conv2(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return self.norm2(x)
-
-
-class Mlp(nn.Module):
-    """Two linear layers with a GELU between them."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, MLP_RATIO * width)
-        self.fc2 = nn.Linear(MLP_RATIO * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[...,C] -> [...,C]."""
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
-class Block(nn.Module):
-    """Deformable convolution and MLP, each with a norm before it and a scale per channel after."""
-
-    def __init__(self, width: int, groups: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.dcn = DCNv3(width, groups)
-        self.gamma1 = nn.Parameter(torch.ones(width))
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = Mlp(width)
-        self.gamma2 = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B,h,w,C] -> [B,h,w,C]."""
-        x = x + self.gamma1 * self.dcn(self.norm1(x))
-        return x + self.gamma2 * self.mlp(self.norm2(x))
-
-
-class Downsample(nn.Module):
-    """Halves the resolution with a 3x3 convolution."""
-
-    def __init__(self, width: int, next_width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(width, next_width, 3, stride=2, padding=1, bias=False)
-        self.norm = nn.LayerNorm(next_width, eps=1e-6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B,h,w,C] -> [B,(h+1)/2,(w+1)/2,C']."""
-        return self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-
-
-class Level(nn.Module):
-    """The blocks at one resolution, a norm, and the downsampling to the next one, if any."""
-
-    def __init__(self, width: int, depth: int, groups: int, next_width: int | None) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(*(Block(width, groups) for _ in range(depth)))
-        self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.downsample = nn.Identity() if next_width is None else Downsample(width, next_width)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[B,h,w,C] -> this level's feature [B,C,h,w] and the next level's input [B,h',w',C']."""
-        x = self.norm(self.blocks(x))
-        return x.permute(0, 3, 1, 2), self.downsample(x)
-
-
-class Encoder(nn.Module):
-    """InternImage, with channels last internally, and a 1x1 projector."""
-
-    def __init__(self, config: VMOSConfig) -> None:
-        super().__init__()
-        widths = config.encoder_widths
-        self.stem = Stem(widths[0], config.stride)
-        self.levels = nn.ModuleList(
-            Level(width, depth, groups, widths[index + 1] if index < 2 else None)
-            for index, (width, depth, groups) in enumerate(
-                zip(widths, config.encoder_depths, config.encoder_groups, strict=True)
-            )
-        )
-        self.projector = nn.Conv2d(widths[-1], config.widths[2], 1)
+    @abstractmethod
+    def pyramid(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Image as in `forward` -> features [B,C,h,w] at the head's, fine and coarse stride."""
 
     def forward(self, image: Tensor) -> Features:
-        """Normalised RGB [B,3,h,w] -> features; h, w are multiples of the coarse stride plus 1."""
-        x = self.stem(image)
-        maps = []
-        for level in self.levels:
-            feature, x = level(x)
-            maps.append(feature)
-        return Features(output=maps[0], fine=maps[1], coarse=self.projector(maps[-1]))
+        """Encode images.
+
+        Args:
+            image: [B,3,h,w] RGB, normalised with the ImageNet mean and deviation; sides are
+                multiples of the coarse stride plus 1.
+        """
+        output, fine, coarse = self.pyramid(image)
+        if self.joined:
+            fine = torch.cat([fine, resize(coarse, fine.shape[-2:])], dim=1)
+        return Features(output=output, fine=fine, coarse=self.projector(coarse))

@@ -32,6 +32,7 @@ class IdentityBank(nn.Module):
         self.coarse = nn.Conv2d(channels, coarse, stride + 1, stride, stride // 2)
         self.coarse_norm = nn.LayerNorm(coarse)
         # the released model computes the fine embedding at the coarse stride, too, and enlarges it
+        stride = config.fine_stride if config.fine_identity else stride
         self.fine = nn.Conv2d(channels, fine, stride + 1, stride, stride // 2)
         self.fine_norm = nn.LayerNorm(fine)
 

@@ -143,7 +143,8 @@ class Refinement(nn.Module):
 class MultiScalePropagation(nn.Module):
     """Coarse layers, one fine layer, and the refinements to the head's stride (HQTrack, VMOS)."""
 
-    def __init__(self, config: VMOSConfig) -> None:
+    def __init__(self, config: VMOSConfig, skip_widths: tuple[int, int]) -> None:
+        """`skip_widths`: channels of the encoder's features for the head and the fine layer."""
         super().__init__()
         output, fine, coarse = config.widths
         radius, groups = config.window_radius, config.norm_groups
@@ -151,11 +152,9 @@ class MultiScalePropagation(nn.Module):
             GatedPropagationLayer(coarse, radius, first=index == 0)
             for index in range(config.coarse_layers)
         )
-        self.to_fine = Refinement(
-            config.coarse_layers * coarse, fine, config.encoder_widths[1], groups
-        )
+        self.to_fine = Refinement(config.coarse_layers * coarse, fine, skip_widths[1], groups)
         self.fine_layer = GatedPropagationLayer(fine, radius, first=False)
-        self.to_output = Refinement(fine, output, config.encoder_widths[0], groups)
+        self.to_output = Refinement(fine, output, skip_widths[0], groups)
         self.output_norm = nn.GroupNorm(2, 2 * output)
 
     def layers(self) -> list[GatedPropagationLayer]:

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from vmos.attention import LayerMemory
 from vmos.config import VMOSConfig
-from vmos.encoder import Encoder, Features
+from vmos.encoder import Features
+from vmos.encoders import build_encoder
 from vmos.identity import IdentityBank
 from vmos.ops import Size
 from vmos.propagation import ConvNorm, LayerState, MultiScalePropagation
@@ -56,9 +57,9 @@ class VMOS(nn.Module):
     def __init__(self, config: VMOSConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
+        self.encoder = build_encoder(config)
         self.identity = IdentityBank(config)
-        self.propagation = MultiScalePropagation(config)
+        self.propagation = MultiScalePropagation(config, self.encoder.skip_widths)
         self.head = Head(2 * config.widths[0], config.objects, config.norm_groups)
 
     def encode(self, image: Tensor) -> Features:

@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import torch
 
-from vmos import VMOS, VMOSConfig, build_vmos
+from vmos import VMOS, InternImageConfig, VMOSConfig, build_vmos
 
 TINY = VMOSConfig(
     objects=3,
-    stride=2,
-    encoder_widths=(8, 16, 16),
-    encoder_depths=(1, 1, 1),
-    encoder_groups=(1, 2, 2),
+    encoder=InternImageConfig(stride=2, widths=(8, 16, 16), depths=(1, 1, 1), groups=(1, 2, 2)),
     widths=(8, 8, 16),
     coarse_layers=2,
     window_radius=3,

@@ -15,7 +15,7 @@ from hqtrack.weights import find
 from tests.helpers.tiny_segmenter import rectangles, video
 from tests.helpers.tiny_vmos import tiny_vmos
 
-LONG_EDGE, GAP, SIZE_OF_MEMORY, LAG = 448, 20, 2, 4
+SHORT_EDGE, LONG_EDGE, GAP, SIZE_OF_MEMORY, LAG = 256, 512, 20, 2, 4
 """The shipped settings: change them here and in the model card when `LIGHT_SEGMENTER` changes."""
 
 FRAMES = 12
@@ -35,7 +35,9 @@ def shipped():
 
 def test_memory_holds_the_frames_that_gap_size_and_lag_say(shipped):
     """A small network in the place of the shipped one; the policy is that of the settings."""
-    segmenter = VideoObjectSegmenter(tiny_vmos(), replace(shipped, max_long_edge=64))
+    segmenter = VideoObjectSegmenter(
+        tiny_vmos(), replace(shipped, min_short_edge=0, max_long_edge=64)
+    )
     image, frames = video(1)[0], 2 * GAP + LAG + 2
     segmenter.add_reference(image, rectangles(1))
     read = []
@@ -53,8 +55,12 @@ def test_memory_holds_the_frames_that_gap_size_and_lag_say(shipped):
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [((1080, 1920), (249, LONG_EDGE + 1)), ((100, 150), (97, 153))],
-    ids=["large frames are reduced", "small ones stay"],
+    [
+        ((1080, 1920), (289, LONG_EDGE + 1)),
+        ((300, 400), (297, 401)),
+        ((100, 150), (SHORT_EDGE + 1, 385)),
+    ],
+    ids=["large frames are reduced", "others stay", "small ones are enlarged"],
 )
 def test_the_network_sees_frames_of_the_shipped_size(shipped, size, expected):
     """(height, width), each a multiple of the stride and one more."""

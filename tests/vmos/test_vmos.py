@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.helpers.tiny_vmos import TINY, tiny_vmos
-from vmos import build_vmos
+from vmos import InternImageConfig, build_vmos
 from vmos.attention import LayerMemory
 
 HEIGHT, WIDTH = 33, 49
@@ -47,7 +47,7 @@ def join(*memories):
 
 @pytest.mark.parametrize("stride", [2, 4])
 def test_features_lie_at_three_strides(stride):
-    model = build_vmos(replace(TINY, stride=stride))
+    model = build_vmos(replace(TINY, encoder=replace(TINY.encoder, stride=stride)))
     features = model.encode(frames())
     for part, step, width in zip(features, (1, 2, 4), (8, 16, 16), strict=True):
         step *= stride
@@ -55,12 +55,8 @@ def test_features_lie_at_three_strides(stride):
 
 
 def test_further_levels_keep_the_coarse_stride():
-    deeper = replace(
-        TINY,
-        encoder_widths=(8, 16, 16, 16),
-        encoder_depths=(1, 1, 1, 2),
-        encoder_groups=(1, 2, 2, 4),
-    )
+    encoder = InternImageConfig(2, (8, 16, 16, 16), (1, 1, 1, 2), (1, 2, 2, 4))
+    deeper = replace(TINY, encoder=encoder)
     assert build_vmos(deeper).encode(frames()).coarse.shape == (1, 16, 5, 7)
 
 

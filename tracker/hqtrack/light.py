@@ -6,8 +6,8 @@ from vmos.config import LIGHT_VMOS
 __all__ = ["LIGHT_SEGMENTER", "LIGHT_VMOS"]
 
 LIGHT_SEGMENTER = SegmenterConfig(
-    min_short_edge=0,
-    max_long_edge=448,
+    min_short_edge=256,
+    max_long_edge=512,
     long_term_gap=20,
     long_term_size=2,
     short_term_lag=4,

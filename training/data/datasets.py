@@ -9,7 +9,7 @@ import numpy as np
 
 from hqtrack.errors import InputError, MissingFileError
 from training.data.layouts import LAYOUTS
-from training.data.sources import Dataset
+from training.data.sources import Dataset, is_object
 
 _DAVIS_VALIDATION = (
     "bike-packing blackswan bmx-trees breakdance camel car-roundabout car-shadow cows "
@@ -20,7 +20,7 @@ _DAVIS_VALIDATION = (
 DAVIS_VALIDATION = frozenset(_DAVIS_VALIDATION.split())
 """Sequences of the validation sets of DAVIS 2016 and 2017, on which trackers are scored."""
 
-COLLECTION = ("davis_train", "stills")
+COLLECTION = ("davis_train", "stills", "video_train", "stills_fine")
 """If a folder has no layout, these subfolders are its datasets."""
 
 MOST_PROBLEMS = 20
@@ -31,7 +31,7 @@ def open_datasets(places: Sequence[str | Path]) -> tuple[Dataset, ...]:
     """The datasets at these places, each `[LAYOUT:]FOLDER[=SHARE]`.
 
     LAYOUT is a key of `LAYOUTS`, recognised by default. SHARE is a positive number, by default 1. A
-    folder without a layout may contain `davis_train` and `stills`. Raises the errors of
+    folder without a layout may contain those of `COLLECTION`. Raises the errors of
     `open_dataset`.
     """
     found: list[Dataset] = []
@@ -158,14 +158,14 @@ def inspect_dataset(dataset: Dataset, objects: int, most: int | None = None) -> 
             problems.append(str(error))
             continue
         shapes.append(image.shape[:2])
-        counts[len(np.unique(labels[labels > 0]))] += 1
+        counts[len(np.unique(labels[is_object(labels)]))] += 1
     if not any(counts):
         problems.append(f"no image of {dataset.name} has an object: check its masks")
     return Report(
         f"{dataset.name} ({dataset.layout})",
         len(dataset.videos),
         len(dataset.stills),
-        sum(len(video.frames) for video in dataset.videos),
+        sum(len(video.annotated) for video in dataset.videos),
         len(shapes),
         _extremes([number for number in counts if number]),
         _extremes([height for height, _ in shapes]),

@@ -76,10 +76,10 @@ def read_youtube_vos(folder: Path) -> Found:
 
 
 def read_sequences(folder: Path) -> Found:
-    """NAME/color and NAME/masks, as everywhere in this project; every frame with its mask."""
+    """NAME/color and NAME/masks, as everywhere in this project; frames may lack a mask."""
     names = [name for name in _folders(folder) if (folder / name / "color").is_dir()]
     return _without_short(
-        [_video(name, folder / name / "color", folder / name / "masks") for name in names]
+        [_sparse(name, folder / name / "color", folder / name / "masks") for name in names]
     )
 
 
@@ -152,6 +152,15 @@ def _video(name: str, images: Path, masks: Path, dense: bool = True) -> Annotate
     return AnnotatedVideo(name, tuple(annotated), int(np.median(gaps)) if len(gaps) else 1)
 
 
+def _sparse(name: str, images: Path, masks: Path) -> AnnotatedVideo:
+    """All frames of a video, with those masks that there are; each needs its image."""
+    frames, drawn = list_images(images), list_images(masks)
+    stems = {path.stem for path in frames}
+    _complain([path for path in drawn if path.stem not in stems], "image", images)
+    mask_of = {path.stem: path for path in drawn}
+    return AnnotatedVideo(name, tuple(MaskedImage(path, mask_of.get(path.stem)) for path in frames))
+
+
 def _pairs(images: Path, masks: Path) -> list[MaskedImage]:
     return _matched(list_images(images), list_images(masks), images)
 
@@ -178,6 +187,6 @@ def _complain(alone: list[Path], lack: str, folder: Path) -> None:
 def _without_short(videos: Iterable[AnnotatedVideo]) -> Found:
     """Skip videos that cannot show a change."""
     videos = list(videos)
-    kept = [video for video in videos if len(video.frames) > 1]
+    kept = [video for video in videos if len(video.annotated) > 1]
     short = len(videos) - len(kept)
     return Found(kept, skipped=[f"{short} videos with one annotated frame"] if short else [])

@@ -15,6 +15,14 @@ from hqtrack.errors import InputError, MissingFileError
 from hqtrack.types import Image, LabelMap
 from hqtrack.video import read_image
 
+VOID = 255
+"""Label of pixels of which nothing is known: no loss looks at them."""
+
+
+def is_object(labels: LabelMap) -> NDArray[np.bool_]:
+    """Where a label map shows objects, neither background nor `VOID`."""
+    return (labels > 0) & (labels != VOID)
+
 
 class Annotated(Protocol):
     """An image on disk with the masks of its objects."""
@@ -24,7 +32,7 @@ class Annotated(Protocol):
         """The file of the image."""
 
     def read(self) -> tuple[Image, LabelMap]:
-        """The image [H,W,3] and its label map [H,W].
+        """The image [H,W,3] and its label map [H,W], in which `VOID` is unknown.
 
         Raises InputError, which names the file, if one is damaged or their sizes differ.
         """
@@ -32,14 +40,17 @@ class Annotated(Protocol):
 
 @dataclass(frozen=True)
 class MaskedImage:
-    """An image and the file with its label map or mask, see `read_objects`."""
+    """An image and the file with its label map or mask, see `read_objects`, if there is one."""
 
     image: Path
-    mask: Path
+    mask: Path | None
 
     def read(self) -> tuple[Image, LabelMap]:
-        """See `Annotated`."""
-        image, labels = read_image(self.image), read_objects(self.mask)
+        """See `Annotated`; without a mask file all is `VOID`."""
+        image = read_image(self.image)
+        if self.mask is None:
+            return image, np.full(image.shape[:2], VOID, np.int32)
+        labels = read_objects(self.mask)
         _check_sizes(self.image, image, labels, str(self.mask))
         return image, labels
 
@@ -56,10 +67,10 @@ class Outlined:
     instances: tuple[Any, ...]
 
     def read(self) -> tuple[Image, LabelMap]:
-        """See `Annotated`; instance k is label k + 1 and covers larger ones."""
+        """See `Annotated`; instance k is label k + 1 and covers larger ones; 254 count."""
         image = read_image(self.image)
         labels = np.zeros(self.size, np.int32)
-        for number, outline in enumerate(self.instances, start=1):
+        for number, outline in enumerate(self.instances[: VOID - 1], start=1):
             labels[_filled(outline, self.size, self.image)] = number
         _check_sizes(self.image, image, labels, f"its entry in the annotations of {self.image}")
         return image, labels
@@ -67,17 +78,27 @@ class Outlined:
 
 @dataclass(frozen=True)
 class AnnotatedVideo:
-    """The annotated frames of a video, in order.
+    """The frames of a video, in order.
 
     Attributes:
         name: name of its folder.
-        frames: at least 2 frames.
-        spacing: frames of the video from one annotated frame to the next, usually 1.
+        frames: at least 2 with a mask; others may have none.
+        spacing: frames of the video from one of `frames` to the next, usually 1.
     """
 
     name: str
     frames: tuple[MaskedImage, ...]
     spacing: int = 1
+
+    @property
+    def annotated(self) -> list[int]:
+        """Which of the frames have a mask, ascending."""
+        return [index for index, frame in enumerate(self.frames) if frame.mask is not None]
+
+    @property
+    def scene(self) -> str:
+        """What it shows: videos whose names differ in `_a` and `_b` at the end show the same."""
+        return self.name.removesuffix("_a").removesuffix("_b")
 
 
 @dataclass(frozen=True)
@@ -102,16 +123,17 @@ class Dataset:
 
     @property
     def images(self) -> Sequence[Annotated]:
-        """All stills and all frames of the videos."""
-        return [*self.stills, *(frame for video in self.videos for frame in video.frames)]
+        """All stills, all frames of the videos that have a mask."""
+        frames = (video.frames[index] for video in self.videos for index in video.annotated)
+        return [*self.stills, *frames]
 
 
 def read_objects(path: Path) -> LabelMap:
     """Read the mask file of an image: label map [H,W], 0 = background.
 
-    An indexed (palette) file contains object numbers; if there are others, 255 is void and counts
-    as background. A grey file, also one saved with three equal channels, contains object numbers,
-    too, unless its largest value is 255: then it is the mask of one object, brighter than 127.
+    An indexed (palette) file contains object numbers; if there are others, 255 is `VOID`. A grey
+    file, also one saved with three equal channels, contains object numbers, too, unless its
+    largest value is 255: then it is the mask of one object, brighter than 127.
 
     Raises MissingFileError if there is no file, InputError if it is damaged or coloured.
     """
@@ -127,8 +149,8 @@ def read_objects(path: Path) -> LabelMap:
     labels: LabelMap = values.astype(np.int32)
     if labels.max(initial=0) != 255:
         return labels
-    if mode == "P" and ((labels > 0) & (labels < 255)).any():
-        return np.where(labels == 255, 0, labels)
+    if mode == "P" and ((labels > 0) & (labels < VOID)).any():
+        return labels
     return (labels > 127).astype(np.int32)
 
 

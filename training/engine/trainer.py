@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from hqtrack.errors import InputError, one_line
+from training.engine.precision import keep_convolutions
 from training.engine.processes import World
 from training.engine.task import Batch, Generators, Losses, Task
 
@@ -116,6 +117,8 @@ class Trainer(Generic[Batch]):
         self.settings = settings
         self.world = world
         task.model.to(world.device)
+        if settings.bf16 and world.device.type == "cpu":
+            keep_convolutions(task.model)
         forward = _Forward(task)
         self.forward = DistributedDataParallel(forward) if world.size > 1 else forward
         self.average = ModelEmaV3(task.model, decay=settings.average, use_warmup=True)
@@ -251,10 +254,20 @@ def _chosen(settings: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"optimizer": (settings or {}).get("optimizer", "adamw")}
 
 
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without nesting, under names like `encoder.stride`."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = _flat(value) if isinstance(value, Mapping) else {"": value}
+        flat |= {f"{name}.{key}".removesuffix("."): part for key, part in inner.items()}
+    return flat
+
+
 def _check_same(stored: Mapping[str, Any] | None, present: Mapping[str, Any], name: str) -> None:
     """Raise InputError if they differ; an old run stores nothing, and its shapes are checked."""
     if stored is None or stored == present:
         return
+    stored, present = _flat(stored), _flat(present)
     keys = [key for key in {**stored, **present} if stored.get(key) != present.get(key)]
     raise InputError(
         f"{name} has {', '.join(f'{key} {stored.get(key)}' for key in keys)}, this run "

@@ -15,7 +15,7 @@ from hqtrack.errors import InputError, MissingFileError
 from hqtrack.types import Image, LabelMap
 from hqtrack.video import IMAGE_SUFFIXES, order_images, read_image
 from training.data.datasets import open_datasets
-from training.data.sources import Annotated, Dataset
+from training.data.sources import Annotated, Dataset, is_object
 
 SMALLEST = 40
 """Smallest object to learn from, in pixels; smaller ones only if an image has no other."""
@@ -118,7 +118,7 @@ def read_objects(still: Annotated) -> tuple[Image, LabelMap, list[int]]:
     Raises InputError as `Annotated.read` does, and if the mask has no object.
     """
     image, labels = still.read()
-    numbers = [int(number) for number in np.unique(labels) if number > 0]
+    numbers = np.unique(labels[is_object(labels)]).tolist()
     if not numbers:
         raise InputError(f"the mask of {still.image} has no object: remove it and its image")
     return image, labels, numbers

@@ -14,8 +14,9 @@ from torch.utils.data import Dataset as TorchDataset
 from hqtrack import synthetic
 from hqtrack.errors import InputError
 from hqtrack.types import Image, LabelMap
-from training.data.sources import Dataset
+from training.data.sources import VOID, Dataset, is_object
 from training.vmos import warp
+from training.vmos.picks import pick_frames
 
 SMALLEST = 40
 """Smallest object on the first frame, in pixels; smaller ones become background."""
@@ -25,7 +26,7 @@ TRIES = 20
 
 
 class Clip(NamedTuple):
-    """Frames [B,F,3,h,w] float32, normalised, and their labels [B,F,h,w] int64."""
+    """Frames [B,F,3,h,w] float32, normalised, and their labels [B,F,h,w] int64, some `VOID`."""
 
     frames: Tensor
     labels: Tensor
@@ -36,7 +37,7 @@ class RawClip(NamedTuple):
 
     Attributes:
         frames: [F,h,w,3] uint8 RGB.
-        labels: [F,h,w] uint8.
+        labels: [F,h,w] uint8; `VOID` where nothing is known, see `training.sources`.
         colour: [3,4] float32, an affine map of colours (red, green, blue, 1).
         flip: bool, whether to mirror left and right.
     """
@@ -98,7 +99,7 @@ class Clips(TorchDataset[RawClip]):
             if rng.random() < self.config.hidden:
                 images, labels = warp.hide(rng, images, labels)
             labels = self._assign(rng, labels)
-            if labels[0].any():
+            if is_object(labels[0]).any():
                 break
         else:
             raise InputError(
@@ -128,14 +129,7 @@ class Clips(TorchDataset[RawClip]):
         """Frames of one video, some frames apart, with the same crop around the object."""
         dataset = _choose(rng, self.videos)
         video = dataset.videos[rng.integers(len(dataset.videos))]
-        longest = max(1, self.config.max_gap // video.spacing)
-        gaps = rng.integers(1, longest + 1, self.config.frames - 1)
-        offsets = np.concatenate([[0], np.cumsum(gaps)])
-        offsets = np.minimum(offsets, len(video.frames) - 1)
-        start = rng.integers(len(video.frames) - offsets[-1])
-        picked = [video.frames[start + offset] for offset in offsets]
-        if rng.random() < 0.5:
-            picked.reverse()
+        picked = pick_frames(rng, video, self.config.frames, self.config.max_gap)
         pairs = [frame.read() for frame in picked]
         crop = self._crop(rng, pairs[0][1], rng.uniform(0.3, self.config.widest))
         zoom, turn = rng.normal(0, self.config.zoom, 2)
@@ -190,7 +184,7 @@ class Clips(TorchDataset[RawClip]):
         start = rng.uniform(0.15, 0.85, 2) * size
         angle = rng.normal(0, 0.3)
         flip = rng.choice([-1.0, 1.0])
-        label = int(labels.max()) + 1
+        label = int(labels[is_object(labels)].max(initial=0)) + 1
         unlabelled = rng.random() < 0.15
         images, labels = images.copy(), labels.copy()
         centre = (float(columns.mean()), float(rows.mean()))
@@ -230,7 +224,7 @@ class Clips(TorchDataset[RawClip]):
         """Map a square of `share` of the short side onto the clip, mostly around the object."""
         height, width = labels.shape
         side = share * min(height, width)
-        rows, columns = np.nonzero(labels)
+        rows, columns = np.nonzero(is_object(labels))
         centre = rng.uniform(0, 1, 2) * (width, height)
         if len(rows):
             pixel = rng.integers(len(rows))
@@ -245,10 +239,11 @@ class Clips(TorchDataset[RawClip]):
 
     def _assign(self, rng: Generator, labels: LabelMap) -> LabelMap:
         """Give the objects of the first frame random identities; drop all others."""
-        counts = np.bincount(labels[0].ravel(), minlength=int(labels.max()) + 1)
-        present = [k for k in range(1, len(counts)) if counts[k] >= SMALLEST]
+        counts = np.bincount(labels[0].ravel(), minlength=max(VOID, int(labels.max())) + 1)
+        present = [k for k in range(1, len(counts)) if k != VOID and counts[k] >= SMALLEST]
         chosen = rng.permutation(present)[: self.config.objects].astype(np.int64)
         table = np.zeros(len(counts), np.int32)
+        table[VOID] = VOID
         table[chosen] = rng.permutation(self.config.objects)[: len(chosen)] + 1
         return table[labels]
 
@@ -268,8 +263,8 @@ def _check(config: ClipConfig, videos: bool, stills: bool) -> None:
             f"shares of {config.video} from video and {config.generated} generated: "
             "give numbers from 0 to 1"
         )
-    if not 1 <= config.objects <= 255:
-        raise InputError(f"clips with {config.objects} identities: give 1 to 255")
+    if not 1 <= config.objects < VOID:
+        raise InputError(f"clips with {config.objects} identities: give 1 to {VOID - 1}")
     if config.video and not videos:
         raise InputError(
             f"a share of {config.video} of the clips comes from video, but no dataset has video: "
@@ -290,10 +285,10 @@ def _choose(rng: Generator, datasets: Sequence[Dataset]) -> Dataset:
 
 def _keep(rng: Generator, labels: LabelMap, most: int) -> LabelMap:
     """Keep up to `most` objects that are neither specks nor fill nearly everything."""
-    counts = np.bincount(labels.ravel())
+    counts = np.bincount(labels[labels != VOID])
     fit = [k for k in range(1, len(counts)) if 0.004 < counts[k] / labels.size < 0.6]
     kept = rng.permutation(fit)[:most].astype(np.int64)
-    table = np.zeros(len(counts), np.int32)
+    table = np.zeros(max(len(counts), VOID + 1), np.int32)
     table[kept] = np.arange(1, len(kept) + 1)
     return table[labels]
 

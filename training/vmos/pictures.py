@@ -7,6 +7,7 @@ from hqtrack.masks import labels_to_masks
 from hqtrack.preprocess import DEVIATION, MEAN
 from hqtrack.types import Image
 from hqtrack.video.overlay import draw_masks
+from training.data.sources import VOID
 
 
 def draw_clip(frames: Tensor, *labels: Tensor) -> Image:
@@ -20,6 +21,7 @@ def draw_clip(frames: Tensor, *labels: Tensor) -> Image:
     rows = []
     for row in labels:
         maps = row.cpu().numpy()
+        maps = np.where(maps == VOID, 0, maps)
         masks = (labels_to_masks(plane, int(maps.max())) for plane in maps)
         drawn = [draw_masks(image, part) for image, part in zip(images, masks, strict=True)]
         rows.append(np.concatenate(drawn, axis=1))

@@ -104,13 +104,10 @@ def read_config(name: str) -> tuple[VMOSConfig, SegmenterConfig]:
     if name in CONFIGS:
         return CONFIGS[name], SegmenterConfig() if name == "full" else LIGHT_SEGMENTER
     try:
-        sizes: dict[str, Any] = json.loads(Path(name).read_text())
-        for key, size in sizes.items():
-            sizes[key] = tuple(size) if isinstance(size, list) else size
-        config = VMOSConfig(**sizes)
+        config = VMOSConfig.from_dict(json.loads(Path(name).read_text()))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"--config {name}: {error}; give {', '.join(CONFIGS)} or a JSON file with fields of "
-            'VMOSConfig, like {"widths": [16, 32, 64]}'
+            'VMOSConfig, like {"widths": [16, 32, 64], "encoder": {"name": "resnet18"}}'
         ) from error
     return config, LIGHT_SEGMENTER

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from training.data.sources import VOID
 from training.engine.task import Losses
 from training.vmos import drift, losses
 from training.vmos.clips import Clip
@@ -120,7 +121,8 @@ def roll_out(
 
     Args:
         model: in training mode.
-        clip: frames [B,F,3,h,w], normalised, and labels [B,F,h,w] int64.
+        clip: frames [B,F,3,h,w], normalised, and labels [B,F,h,w] int64; the first frames have
+            labels.
         config: weights of the losses, and probabilities for the content of memory.
         generator: decides the content of memory, for the entire batch.
         checkpointing: store no activations of a frame, but recompute them for the gradient.
@@ -132,7 +134,7 @@ def roll_out(
     transport = Transport(model)
     memories = [run(model.reference, features[0], labels[:, 0])]
     known = [labels[:, 0]]
-    predictions, segmentation, carried, scores = [], [], [], []
+    predictions, segmentation, carried, scores, weights = [], [], [], [], []
     alone = torch.rand((), generator=generator) < config.reference_only
     gap = count if alone else config.memory_gap
     for t in range(1, count):
@@ -149,13 +151,16 @@ def roll_out(
             carried.append(transport.loss(known[kept], known[-1], truth))
         predictions.append(predicted)
         scores.append(losses.mean_jaccard(predicted, truth, model.config.objects))
+        weights.append(losses.known_frames(truth).sum())
         if t + 1 < count:
             entered = _Frame(frames[:, t], truth, predicted, before=known[-1])
             known.append(_written(entered, config, generator))
             memories.append(run(model.memorize, states, known[-1]))
     transport.calls.clear()
     parts = {"segmentation": segmentation, "transport": carried, "J": scores}
-    means = {name: torch.stack(values).mean() for name, values in parts.items() if values}
+    # frames count by how many of the clips have labels there
+    shares = torch.stack(weights) / torch.stack(weights).sum().clamp_min(1)
+    means = {name: (torch.stack(part) * shares).sum() for name, part in parts.items() if part}
     total = means["segmentation"]
     if carried:
         total = total + config.transport * means["transport"]
@@ -189,7 +194,7 @@ def _written(frame: _Frame, config: LossConfig, generator: torch.Generator) -> T
     """The labels [B,h,w] with which a frame enters memory."""
     chance = torch.rand((), generator=generator).item()
     if chance < config.truth:
-        return frame.truth
+        return torch.where(frame.truth == VOID, frame.predicted, frame.truth)
     chance -= config.truth
     if chance < config.stale:
         return drift.stale(frame.predicted, frame.before)

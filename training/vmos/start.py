@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from hqtrack import weights as known
 from hqtrack.errors import InputError
 from training.engine.run_folder import read_checkpoint
-from vmos import VMOS, VMOSConfig, build_vmos
+from training.vmos.augment import augment
+from training.vmos.classifier import prepare_matching, take_classifier
+from training.vmos.clips import Clips
+from vmos import VMOS, InternImageConfig, TimmConfig, VMOSConfig, build_vmos
 from vmos.checkpoint import CheckpointError, official_name
 
 
@@ -29,7 +33,9 @@ def deepen(config: VMOSConfig, weights: Mapping[str, Any]) -> dict[str, Any]:
     """
     deeper = initialise(build_vmos(config)).state_dict()
     added = dict(weights)
-    for level, depth in enumerate(config.encoder_depths):
+    if not isinstance(config.encoder, InternImageConfig):
+        raise InputError("only an InternImage can be deepened: leave --deepen out")
+    for level, depth in enumerate(config.encoder.depths):
         for block in range(depth):
             prefix = f"encoder.levels.{level}.blocks.{block}."
             if any(name.startswith(prefix) for name in weights):
@@ -102,7 +108,11 @@ def _some(names: Sequence[str], most: int = 6) -> str:
 Tell: TypeAlias = Callable[[str], None]
 
 
-def make_model(args: argparse.Namespace, config: VMOSConfig, tell: Tell) -> VMOS:
+MEASURED = 8
+"""Clips on which the features of a classifier are measured at the start."""
+
+
+def make_model(args: argparse.Namespace, config: VMOSConfig, clips: Clips, tell: Tell) -> VMOS:
     """The network with its initial weights: random, given, or with a given encoder."""
     if args.start and args.encoder:
         raise InputError("--start includes an encoder: give either --start or --encoder")
@@ -116,8 +126,21 @@ def make_model(args: argparse.Namespace, config: VMOSConfig, tell: Tell) -> VMOS
             raise InputError(f"{args.start}: {error}") from error
     model = initialise(build_vmos(config))
     if args.encoder:
-        tell(f"{args.encoder}: {take_encoder(model, known.load(args.encoder))}")
+        weights = known.load(args.encoder)
+        if isinstance(config.encoder, TimmConfig):
+            told = take_classifier(model, config.encoder, weights)
+        else:
+            told = str(take_encoder(model, weights))
+        tell(f"{args.encoder}: {told}")
+    if isinstance(config.encoder, TimmConfig):
+        prepare_matching(model, _first_frames(clips))
     return model
+
+
+def _first_frames(clips: Clips) -> Tensor:
+    """The frames of the first clips, normalised [B,3,h,w]."""
+    batch = default_collate([clips[index] for index in range(MEASURED)])
+    return augment(batch).frames.flatten(0, 1)
 
 
 def _starting_weights(file: Path) -> dict[str, Any]:

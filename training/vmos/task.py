@@ -1,15 +1,12 @@
 """Training of VMOS, as a task of the training engine."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Generator, nn
 
-from hqtrack.masks import label_masks
-from hqtrack.measures import region_similarity
 from hqtrack.segmenter import SegmenterConfig, VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.types import Image
@@ -17,6 +14,7 @@ from training.data.sources import AnnotatedVideo
 from training.engine.task import Generators, Losses
 from training.vmos.augment import augment
 from training.vmos.clips import RawClip
+from training.vmos.held_out import follow
 from training.vmos.pictures import draw_clip
 from training.vmos.rollout import LossConfig, Prediction, roll_out
 from vmos import VMOS
@@ -29,8 +27,9 @@ class VMOSTask:
         model: the model to train.
         loss: the losses and the content of memory.
         segmenter: the configuration for tracking held-out videos.
-        held_out: videos with masks on every frame, which `evaluate` tracks.
-        encoder_ratio: learning rate of the encoder, relative to that of the rest.
+        held_out: videos that `evaluate` tracks.
+        encoder_ratio: learning rate of the encoder, relative to that of the rest; 0 freezes it.
+            Its projector learns like the rest.
         checkpointing: see `roll_out`.
     """
 
@@ -44,6 +43,9 @@ class VMOSTask:
         checkpointing: bool = False,
     ) -> None:
         self.model = model.train()
+        if not encoder_ratio:
+            model.encoder.requires_grad_(False)
+            model.encoder.projector.requires_grad_(True)
         self.loss_config = loss
         self.segmenter = segmenter
         self.held_out = held_out
@@ -52,11 +54,12 @@ class VMOSTask:
 
     def configuration(self) -> dict[str, Any]:
         """The sizes of the network."""
-        return {"network": "vmos", **asdict(self.model.config)}
+        return {"network": "vmos", **self.model.config.to_dict()}
 
     def learning_rate_scale(self, parameter: str) -> float:
-        """`encoder_ratio` for the encoder, else 1."""
-        return self.encoder_ratio if parameter.startswith("encoder.") else 1.0
+        """`encoder_ratio` for the encoder without its projector, else 1."""
+        pretrained = parameter.startswith("encoder.") and ".projector." not in parameter
+        return self.encoder_ratio if pretrained else 1.0
 
     def loss(self, batch: RawClip, generators: Generators) -> Losses:
         """Loss of tracking the objects of the first frames, see `roll_out`."""
@@ -74,25 +77,13 @@ class VMOSTask:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """J of tracking the held-out videos, by name, and its mean; empty without such videos.
 
-        As in DAVIS, J leaves out the first and the last frame.
+        See `training.vmos.held_out.follow`.
         """
         tracker = HQTracker(VideoObjectSegmenter(cast(VMOS, model), self.segmenter))
-        scores = {f"held_out/{video.name}": _track(tracker, video) for video in self.held_out}
+        scores = {f"held_out/{video.name}": follow(tracker, video).J for video in self.held_out}
         return {"held_out_J": float(np.mean(list(scores.values()))), **scores} if scores else {}
 
     def _roll_out(self, model: VMOS, batch: RawClip, generator: Generator) -> Prediction:
         with torch.autocast(batch.frames.device.type, enabled=False):
             clip = augment(batch)
         return roll_out(model, clip, self.loss_config, generator, self.checkpointing)
-
-
-def _track(tracker: HQTracker, video: AnnotatedVideo) -> float:
-    image, labels = video.frames[0].read()
-    objects = np.unique(labels[labels > 0]).tolist()
-    tracker.initialize(image, label_masks(labels, objects))
-    scores = []
-    for frame in video.frames[1:]:
-        image, labels = frame.read()
-        masks = label_masks(labels, objects)
-        scores.append(region_similarity(tracker.track(image).masks, masks))
-    return float(np.mean(scores[:-1] or scores))

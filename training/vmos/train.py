@@ -130,7 +130,7 @@ def prepare(
     }
     training, held_out = split(datasets, args.held_out)
     clips = Clips(_pick(ClipConfig, options), training, args.seed)
-    model, loss = make_model(args, config, tell), _pick(LossConfig, options)
+    model, loss = make_model(args, config, clips, tell), _pick(LossConfig, options)
     task = VMOSTask(model, loss, segmenter, held_out, args.encoder_ratio, args.checkpointing)
     return Trainer(task, _pick(Settings, options), world), clips
 
@@ -153,20 +153,22 @@ def _pick(kind: type[Configuration], options: Mapping[str, Any]) -> Configuratio
 def split(
     datasets: Sequence[Dataset], held_out: Collection[str]
 ) -> tuple[list[Dataset], list[AnnotatedVideo]]:
-    """The datasets without the videos of these names, and those videos.
+    """The datasets without the videos of these names or scenes, and those videos.
 
-    Raises InputError if there is no video of a name that is not in `HELD_OUT`.
+    A scene is held out as a whole, see `AnnotatedVideo.scene`. Raises InputError if there is no
+    video of a name that is not in `HELD_OUT`.
     """
-    names = {video.name for data in datasets for video in data.videos}
+    videos = [video for data in datasets for video in data.videos]
+    names = {video.name for video in videos} | {video.scene for video in videos}
     unknown = sorted(set(held_out) - names - set(HELD_OUT))
     if unknown:
         raise InputError(f"--held-out {' '.join(unknown)}: no dataset has a video of that name")
+    scenes = {video.scene for video in videos if {video.name, video.scene} & set(held_out)}
     kept = [
-        replace(data, videos=tuple(video for video in data.videos if video.name not in held_out))
+        replace(data, videos=tuple(video for video in data.videos if video.scene not in scenes))
         for data in datasets
     ]
-    videos = (video for data in datasets for video in data.videos)
-    return kept, [video for video in videos if video.name in held_out]
+    return kept, [video for video in videos if video.scene in scenes]
 
 
 def inspect(datasets: Sequence[Dataset], objects: int, tell: Tell) -> None:

@@ -6,6 +6,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from hqtrack.types import Image, LabelMap
+from training.data.sources import is_object
 
 Affine = NDArray[np.float64]
 """[2,3], maps (x, y) of the source to (x, y) of the target, in pixels."""
@@ -87,7 +88,7 @@ def hide(rng: Generator, images: Image, labels: LabelMap) -> tuple[Image, LabelM
     Takes images [F,h,w,3] and label maps [F,h,w]. The first and the last frame do not change, so
     the tracker has to find the hidden object again. Painted pixels have label 0.
     """
-    present = np.unique(labels[labels > 0])
+    present = np.unique(labels[is_object(labels)])
     if len(images) < 3 or not len(present):
         return images, labels
     images, labels = images.copy(), labels.copy()

@@ -11,7 +11,7 @@ from hqtrack.errors import InputError, MissingFileError
 from hqtrack.video import write_labels
 from tests.helpers import layouts
 from training.data.datasets import inspect_dataset, open_dataset, open_datasets
-from training.data.sources import read_objects
+from training.data.sources import VOID, AnnotatedVideo, read_objects
 
 MADE = {
     "davis": layouts.davis_2017,
@@ -180,7 +180,7 @@ def test_a_folder_of_data_has_videos_and_stills(tmp_path):
     ("mode", "values", "expected"),
     [
         ("P", [0, 1, 7], [0, 1, 7]),
-        ("P", [0, 1, 255], [0, 1, 0]),
+        ("P", [0, 1, 255], [0, 1, VOID]),
         ("P", [0, 255, 255], [0, 1, 1]),
         ("L", [0, 1, 2], [0, 1, 2]),
         ("L", [0, 90, 255], [0, 0, 1]),
@@ -327,3 +327,46 @@ def test_a_report_without_any_object_is_a_problem(tmp_path):
     report = inspect_dataset(open_dataset(folder), objects=10)
     assert report.empty == 3
     assert "no image" in report.problems[0]
+
+
+def test_frames_of_a_sequence_may_lack_a_mask(tmp_path):
+    folder = layouts.sequences(tmp_path, ("one",), frames=5)
+    for number in (2, 4):
+        (folder / f"one/masks/{number:08d}.png").unlink()
+    dataset = open_dataset(folder)
+    (video,) = dataset.videos
+    assert (len(video.frames), video.annotated) == (5, [0, 2, 4])
+    assert len(dataset.images) == 3
+    image, labels = video.frames[1].read()
+    assert labels.shape == image.shape[:2]
+    assert (labels == VOID).all()
+    assert inspect_dataset(dataset, 10).frames == 3
+
+
+def test_a_mask_of_a_sequence_needs_its_image(tmp_path):
+    folder = layouts.sequences(tmp_path, ("one",))
+    (folder / "one/color/00000002.jpg").unlink()
+    with pytest.raises(InputError, match="has no image"):
+        open_dataset(folder)
+
+
+def test_void_is_no_object(tmp_path):
+    folder = layouts.sequences(tmp_path, ("one",))
+    for path in (folder / "one/masks").iterdir():
+        picture = PillowImage.open(path)
+        labels = np.array(picture)
+        labels[:4] = VOID
+        marked = PillowImage.fromarray(labels)
+        marked.putpalette(list(range(256)) * 3)
+        marked.save(path)
+    dataset = open_dataset(folder)
+    assert (dataset.images[0].read()[1][:4] == VOID).all()
+    assert inspect_dataset(dataset, 10).objects == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "scene"),
+    [("cars_a", "cars"), ("cars_b", "cars"), ("cars", "cars"), ("a_b_c", "a_b_c"), ("b", "b")],
+)
+def test_the_scene_of_a_video(name, scene):
+    assert AnnotatedVideo(name, ()).scene == scene

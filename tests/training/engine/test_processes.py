@@ -24,10 +24,7 @@ PATHS = {"PYTHONPATH": ":".join(str(ROOT / part) for part in ("", "tracker", "mo
 ENVIRONMENT = {**os.environ, **PATHS, "OMP_NUM_THREADS": "1"}
 TINY = {
     "objects": 3,
-    "stride": 2,
-    "encoder_widths": [8, 16, 16],
-    "encoder_depths": [1, 1, 1],
-    "encoder_groups": [1, 2, 2],
+    "encoder": {"stride": 2, "widths": [8, 16, 16], "depths": [1, 1, 1], "groups": [1, 2, 2]},
     "widths": [8, 8, 16],
     "coarse_layers": 2,
     "window_radius": 3,

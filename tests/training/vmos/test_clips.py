@@ -10,6 +10,7 @@ from hqtrack import synthetic
 from hqtrack.errors import InputError
 from tests.helpers import layouts
 from training.data.datasets import open_dataset, open_datasets
+from training.data.sources import VOID
 from training.vmos.clips import SMALLEST, ClipConfig, Clips
 
 SIZE = 65
@@ -36,11 +37,10 @@ def check(clip, objects, frames=3):
     assert clip.frames.dtype == torch.uint8
     assert clip.labels.shape == (frames, SIZE, SIZE)
     assert clip.labels.dtype == torch.uint8
-    assert clip.labels.max() <= objects
     assert clip.colour.shape == (3, 4)
     first = set(clip.labels[0].unique().tolist())
-    assert len(first) > 1
-    assert set(clip.labels.unique().tolist()) <= first
+    assert len(first - {0, VOID}) > 0
+    assert set(clip.labels.unique().tolist()) - {VOID} <= first <= {*range(objects + 1), VOID}
 
 
 def test_a_clip_depends_on_seed_and_number_only(shared):
@@ -126,6 +126,7 @@ class Watched:
 
     def __init__(self, frame, index, noted):
         self.frame, self.index, self.noted = frame, index, noted
+        self.mask = frame.mask
 
     def read(self):
         self.noted.append(self.index)
@@ -208,7 +209,7 @@ def test_a_damaged_file_is_named_when_it_is_read(tmp_path):
         ({"video": 0.5, "generated": 1.0}, "0.5 of the clips comes from video"),
         ({"video": 0.0, "generated": 0.5}, "come from stills"),
         ({"video": 1.5}, "numbers from 0 to 1"),
-        ({"video": 0.0, "generated": 1.0, "objects": 300}, "1 to 255"),
+        ({"video": 0.0, "generated": 1.0, "objects": 300}, "1 to 254"),
     ],
 )
 def test_shares_have_to_come_from_somewhere(shares, message):
@@ -236,3 +237,23 @@ def test_reserved_seeds_of_the_generator_are_never_used(monkeypatch):
     for number in range(10):
         clips[number]
     assert set(seeds) == {0, 1, 2}
+
+
+def test_clips_of_a_video_with_few_masks(tmp_path):
+    """The first frame has the object; a frame without a mask is void but for what is pasted."""
+    folder = layouts.sequences(tmp_path, ("one",), frames=7)
+    for number in (2, 3, 5, 6):
+        (folder / f"one/masks/{number:08d}.png").unlink()
+    clips = from_video(open_dataset(folder), max_gap=2, widest=0.9)
+    drawn = [clips[number].labels for number in range(20)]
+    assert all(((labels[0] > 0) & (labels[0] != VOID)).any() for labels in drawn)
+    assert all((labels[-1] != VOID).any() for labels in drawn)
+    assert any((labels[1] == VOID).all() for labels in drawn)
+
+
+def test_void_stays_void(tmp_path):
+    labels = np.zeros((2, 10, 10), np.int32)
+    labels[:, :8, :8], labels[:, 9] = 3, VOID
+    assigned = generated(objects=2)._assign(np.random.default_rng(0), labels)
+    assert (assigned[:, 9] == VOID).all()
+    assert set(np.unique(assigned[:, :9])) in ({0, 1}, {0, 2})

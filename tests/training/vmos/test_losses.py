@@ -7,6 +7,7 @@ import torch
 
 from training.vmos.losses import (
     bootstrapped_cross_entropy,
+    known_frames,
     mean_jaccard,
     soft_jaccard,
     transport_loss,
@@ -103,3 +104,42 @@ def test_mean_jaccard_is_a_mean_over_frames_of_means_over_objects():
     truth = torch.tensor([[[1, 2, 0, 0]], [[3, 3, 0, 0]]])
     predicted = torch.tensor([[[1, 0, 0, 0]], [[0, 0, 0, 0]]])
     assert mean_jaccard(predicted, truth, objects=3).item() == pytest.approx((1 / 2 + 0) / 2)
+
+
+VOIDED = torch.tensor([[[0, 1], [255, 0]]])
+"""`LABELS`, of which nothing is known where the model is surest."""
+
+
+def test_void_pixels_do_not_count():
+    known = [LOSSES[index] for index in (0, 1, 3)]
+    loss = bootstrapped_cross_entropy(FOUR, VOIDED, 1.0)
+    assert loss.item() == pytest.approx(sum(known) / 3, rel=1e-5)
+    hardest = bootstrapped_cross_entropy(FOUR, VOIDED, 0.34)
+    assert hardest.item() == pytest.approx(LOSSES[3], rel=1e-5)
+    inside, union = 0.75, 1 + 0.5 + 0.8
+    assert soft_jaccard(FOUR, VOIDED).item() == pytest.approx(1 - inside / union, rel=1e-5)
+
+
+def test_predictions_on_void_pixels_do_not_count():
+    predicted = torch.tensor([[[1, 1], [1, 0]]])
+    assert mean_jaccard(predicted, LABELS, 2).item() == pytest.approx(1 / 3)
+    assert mean_jaccard(predicted, VOIDED, 2).item() == pytest.approx(1 / 2)
+
+
+def test_frames_without_labels_are_left_out_of_means():
+    nothing = torch.full_like(LABELS, 255)
+    logits, labels = torch.cat([FOUR, FOUR]), torch.cat([LABELS, nothing])
+    assert known_frames(labels).tolist() == [1, 0]
+    for loss in (lambda *maps: bootstrapped_cross_entropy(*maps, 0.5), soft_jaccard):
+        assert loss(logits, labels).item() == pytest.approx(loss(FOUR, LABELS).item())
+        assert loss(FOUR, nothing).item() == 0
+    predicted = torch.tensor([[[1, 1], [1, 0]]])
+    both = torch.cat([predicted, predicted])
+    assert mean_jaccard(both, labels, 2).item() == pytest.approx(1 / 3)
+
+
+def test_void_gives_no_gradient():
+    logits = FOUR.clone().requires_grad_()
+    (bootstrapped_cross_entropy(logits, VOIDED, 1.0) + soft_jaccard(logits, VOIDED)).backward()
+    assert not logits.grad[0, :, 1, 0].any()
+    assert logits.grad[0, :, 0, 0].any()

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from tests.helpers.tiny_clips import rolled
+from tests.helpers.tiny_clips import raw, rolled
 from tests.helpers.tiny_vmos import TINY, tiny_vmos
-from training.vmos.rollout import LossConfig
+from training.data.sources import VOID
+from training.vmos.augment import augment
+from training.vmos.rollout import LossConfig, roll_out
 from training.vmos.start import initialise
 from vmos import build_vmos
 
@@ -66,3 +68,19 @@ def test_checkpointing_changes_no_gradient():
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_frames_without_labels_add_nothing():
+    """The loss of a clip is the mean over those of its frames that have labels."""
+    model, clip = tiny_vmos().train(), augment(raw(3))
+    config = LossConfig(truth=0.0, transport=0.0)
+
+    def loss(*without):
+        labels = clip.labels.clone()
+        labels[:, list(without)] = VOID
+        generator = torch.Generator().manual_seed(0)
+        return roll_out(model, clip._replace(labels=labels), config, generator).losses.total
+
+    assert loss(1) != loss(2)
+    torch.testing.assert_close(loss(), (loss(1) + loss(2)) / 2)
+    assert loss(1, 2) == 0

@@ -17,14 +17,14 @@ from vmos import VMOSConfig, build_vmos
 def test_initialised_deformable_convolutions_are_plain_means():
     model = initialise(build_vmos(TINY))
     changed = [name for name, p in model.named_parameters() if p.ndim > 1 and not p.any()]
-    assert len(changed) == 2 * sum(TINY.encoder_depths)
+    assert len(changed) == 2 * sum(TINY.encoder.depths)
     assert all(".dcn.offset." in name or ".dcn.mask." in name for name in changed)
 
 
 def test_blocks_that_deepen_an_encoder_change_nothing_at_first():
     model = tiny_vmos()
-    depths = tuple(depth + 1 + level for level, depth in enumerate(TINY.encoder_depths))
-    deeper = replace(TINY, encoder_depths=depths)
+    depths = tuple(depth + 1 + level for level, depth in enumerate(TINY.encoder.depths))
+    deeper = replace(TINY, encoder=replace(TINY.encoder, depths=depths))
     grown = build_vmos(deeper, deepen(deeper, model.state_dict()))
     image = torch.rand(1, 3, 33, 33)
     assert all(map(torch.equal, grown.encode(image), model.encode(image)))

@@ -55,3 +55,16 @@ def test_evaluation_tracks_held_out_videos(tmp_path):
     assert set(scores) == {"held_out_J", "held_out/one"}
     assert 0 <= scores["held_out_J"] == scores["held_out/one"] < 1
     assert VMOSTask(tiny_vmos(), LossConfig(), LIGHT_SEGMENTER).evaluate(tiny_vmos()) == {}
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.0])
+def test_what_was_pretrained_learns_slowly_or_not_at_all(ratio):
+    model = tiny_vmos()
+    task = VMOSTask(model, LossConfig(), LIGHT_SEGMENTER, encoder_ratio=ratio)
+    scales = {name: task.learning_rate_scale(name) for name, _ in model.named_parameters()}
+    slow = {name for name, value in scales.items() if value == ratio}
+    encoder = ("encoder.stem.", "encoder.levels.")
+    assert slow == {name for name in scales if name.startswith(encoder)}
+    assert {scales[name] for name in scales.keys() - slow} == {1.0}
+    fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert fixed == (set() if ratio else slow)

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-from training.vmos.train import main, parse
+from hqtrack.errors import InputError
+from tests.helpers import layouts
+from training.data.datasets import open_dataset
+from training.vmos.train import main, parse, split
 
 
 def test_recipes_are_the_stages_of_the_report_and_flags_override_them():
@@ -42,7 +45,7 @@ def test_steps_are_asked_for_without_a_recipe(capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--size 96", "--size 96: give a multiple of 8 plus 1"),
+        ("--size 96", "--size 96: give a multiple of 16 plus 1"),
         ("--frames 1", "--frames 1: give 2 or more"),
         ("--save-every 0", "--save-every 0: give 1 or more"),
         ("--held-out mine", "--held-out mine: no dataset has a video of that name"),
@@ -61,5 +64,19 @@ def test_a_run_of_another_configuration_is_refused(run, tmp_path, capsys):
     config.write_text(json.dumps({"widths": [16, 32, 64], "norm_groups": 8}))
     assert main([*run[1], "--config", str(config), "--size", "97"]) == 2
     error = capsys.readouterr().err
-    assert "has stride 2, " in error
-    assert "this run stride 4, " in error
+    assert "has encoder.name tf_efficientnet_lite0, " in error
+    assert ", encoder.stride 4, " in error
+
+
+@pytest.mark.parametrize("name", ["cars", "cars_a"])
+def test_a_scene_is_held_out_as_a_whole(tmp_path, name):
+    dataset = open_dataset(layouts.sequences(tmp_path, ("cars_a", "cars_b", "bus")))
+    kept, held_out = split([dataset], [name])
+    assert [video.name for video in kept[0].videos] == ["bus"]
+    assert [video.name for video in held_out] == ["cars_a", "cars_b"]
+
+
+def test_a_held_out_video_has_to_be_there(tmp_path):
+    dataset = open_dataset(layouts.sequences(tmp_path))
+    with pytest.raises(InputError, match="--held-out bus: no dataset has"):
+        split([dataset], ["bus"])

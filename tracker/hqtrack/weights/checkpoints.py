@@ -84,7 +84,7 @@ KNOWN = {
         _hqsam("vit_b", 379),
         _hqsam("vit_l", 1255),
         _hqsam("vit_h", 2571),
-        Checkpoint("light", "light.safetensors", 11, "MIT (part of hqtrack)", None, _build_light),
+        Checkpoint("light", "light.safetensors", 13, "MIT (part of hqtrack)", None, _build_light),
     )
 }
 
