@@ -48,8 +48,14 @@ def test_every_exception_is_one() -> None:
     assert used == set(OF_MORE_THAN_A_MODULE)
 
 
-def test_only_tests_and_what_they_share_lie_among_tests() -> None:
-    shared = {path for path in TESTS.rglob("*.py") if path.name.startswith(("test_", "conftest"))}
-    helpers = set((TESTS / "helpers").rglob("*.py"))
-    assert set(TESTS.rglob("*.py")) - shared - helpers == set()
-    assert not [path for path in helpers if path.name.startswith("test_")]
+def test_no_folder_mixes_tests_with_other_modules() -> None:
+    """Helpers and programs that take longer than a test have folders to themselves."""
+    folders = {path.parent for path in TESTS.rglob("test_*.py")}
+    others = [
+        path
+        for folder in folders
+        for path in folder.glob("*.py")
+        if not path.name.startswith("test_") and path.name != "conftest.py"
+    ]
+    assert others == []
+    assert not {TESTS / "helpers", TESTS / "fuzz"} & folders
