@@ -94,10 +94,10 @@ def test_a_frame_never_takes_what_the_scores_of_its_memory_would() -> None:
 @pytest.mark.slow
 @on_linux
 def test_memory_does_not_grow_with_the_video() -> None:
-    """The light tracker's memory is full from frame 60 on; a frame of it takes 0.3 MiB."""
+    """The light tracker's memory is full from frame 60 on; a frame of it takes 1.6 MiB."""
     setup = Setup("light", size=(48, 64), objects=2, device="cpu")
-    moments = dict(watch_frames(setup, load_networks(setup), [80, 240], 1, filled=False))
-    early, late = (moments[frame].mib for frame in (80, 240))
+    moments = dict(watch_frames(setup, load_networks(setup), [60, 90], 1, filled=False))
+    early, late = (moments[frame].mib for frame in (60, 90))
     assert early is not None
     assert late is not None
     assert late - early < 12
