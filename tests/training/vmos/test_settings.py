@@ -40,9 +40,9 @@ def test_the_table_has_a_row_per_setting_and_a_column_per_video(options, capsys)
     assert main([*options, "--held-out", "two", "--max-long-edge", "48", "64"]) == 0
     lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
     assert lines[0][-2:] == ["two_a", "two_b"]
-    assert [line[0] for line in lines[2:]] == ["48", "64"]
+    assert [line[1] for line in lines[2:]] == ["48", "64"]
     for line in lines[2:]:
-        mean, *single = float(line[4]), float(line[7]), float(line[8])
+        mean, *single = float(line[5]), float(line[8]), float(line[9])
         assert mean == pytest.approx(sum(single) / 2, abs=0.001)
         assert 0 <= mean <= 1
 
