@@ -159,7 +159,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path, arguments, buil
     built.fails = KeyboardInterrupt()
     assert main([*arguments, "--overlay"]) == 130
     said = capsys.readouterr().err
-    assert "stopped; 3 frames are done and kept" in said
+    assert "stopped; 3 finished frames are saved in" in said
     assert "the same command resumes" in said
     assert written(output) == NAMES[:3]
     assert summary(output)["complete"] is False

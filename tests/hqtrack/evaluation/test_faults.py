@@ -7,7 +7,6 @@ import sys
 import time
 import timeit
 from pathlib import Path
-from statistics import median
 
 import pytest
 from vot.tracker import TrackerException
@@ -185,6 +184,7 @@ def test_the_protocol_costs_little(tmp_path: Path) -> None:
     evaluate(workspace)
     times = next(workspace.rglob("*_time.value")).read_text().split()
     frame = next(workspace.rglob("00000001.jpg"))
-    reading = median(timeit.repeat(lambda: read_image(frame), number=1, repeat=20))
-    # most of it is to read the image, 10 ms; whole frames as masks would cost 62 ms more
-    assert median(map(float, times)) < 4 * reading
+    reading = min(timeit.repeat(lambda: read_image(frame), number=1, repeat=20))
+    # Reading the image takes most of the time, 10 ms. Whole frames as masks would add 62 ms to
+    # every answer, the fastest included; the fastest is what a busy machine delays least.
+    assert min(float(time) for time in times[1:]) < 4 * reading

@@ -67,8 +67,9 @@ def parse_region(text: bytes, index: int) -> GivenMask:
 
 def format_region(region: Region) -> str:
     """The text of a region."""
-    flat = np.concatenate([[0], region.pixels.ravel() > 0, [0]])
-    edges = np.flatnonzero(np.diff(flat))
+    flat = np.zeros(region.pixels.size + 2, np.bool_)
+    flat[1:-1] = region.pixels.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
     runs = np.diff(edges, prepend=0)
     height, width = region.pixels.shape
     return "mask:" + ",".join(map(str, (region.x, region.y, width, height, *runs.tolist())))
