@@ -201,6 +201,7 @@ def disturb(sockets: Path, how: str) -> socket.socket | None:
                     socket.send_fds(connection, [offer], [nothing.fileno()] * 3)
                 if how == "no go":
                     connection.recv(64)
+                    connection.recv(64)
                     connection.sendall(b"stop 0\n")
     if how in ("silent", "no end"):
         return connection

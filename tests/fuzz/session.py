@@ -10,9 +10,11 @@ from pathlib import Path
 
 from tests.fuzz.processes import Process, disturb
 from tests.fuzz.script import Expected, Object, Script, bytes_of, expect, pixels_of
+from tests.helpers.residents import processes
 
 LIMIT_SECONDS = 30.0
 _STATE = re.compile(rb'@@TRAX:state "(mask:[-0-9,]+)" "confidence=([0-9.]+)" ')
+_RESIDENT = "hqtrack.vot.resident"
 _WITH_TRACEBACK = ("exception", "nan", "count")
 
 
@@ -91,6 +93,8 @@ def check(script: Script, images: Path, sockets: Path) -> None:
             raise Wrong("hang: the process does not end")
         _judge(script, expected, line.messages(), status)
         _judge_errors(script, expected, process.errors(), line.received)
+        if script.way == "resident" and status == 0 and not processes(sockets, _RESIDENT):
+            raise Wrong("resident: it left after a session that went well")
     except BaseException:
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(process.pid, signal.SIGKILL)

@@ -25,6 +25,7 @@ from hqtrack.vot.talk import (
     DONE,
     GO,
     GREETS,
+    READY,
     TAKEN,
     Garbled,
     Message,
@@ -52,9 +53,11 @@ def hand_over(preset: str, idle: float, weights: Sequence[Path] = ()) -> int:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     attempts = 0
     while True:
-        with connect(preset, idle, weights) as connection:
+        connection, fresh = connect(preset, idle, weights)
+        with connection:
             talk = Talk(connection)
-            reply = _offer(talk)
+            # one that starts has to import what it needs first
+            reply = _offer(talk, _ALIVE_SECONDS if fresh else _REPLY_SECONDS)
             if reply is not None and reply.word == TAKEN:
                 return _Session(talk, reply.number).wait()
         # one that disconnects was about to exit
@@ -66,16 +69,21 @@ def hand_over(preset: str, idle: float, weights: Sequence[Path] = ()) -> int:
         time.sleep(0.1)
 
 
-def _offer(talk: Talk) -> Message | None:
-    """What the resident process says to our client; after TAKEN the client is its own."""
+def _offer(talk: Talk, seconds: float) -> Message | None:
+    """What the resident process replies to the offer of our client, within so many seconds.
+
+    After TAKEN the client is its own; None if it has disconnected. Raises Unavailable.
+    """
     session = {str(name): os.environ.get(name) for name in OF_A_SESSION}
     try:
         folder = os.getcwd()
     except OSError:
         folder = "/"
     try:
-        talk.offer(Offer(session, folder), [0, 1, 2])
-        reply = talk.receive(_REPLY_SECONDS)
+        reply = talk.receive(seconds)
+        if reply == (READY, 0):
+            talk.offer(Offer(session, folder), [0, 1, 2])
+            reply = talk.receive(_REPLY_SECONDS)
         if reply is None or reply == (BUSY, 0):
             return reply
         if reply.word != TAKEN or reply.number <= 1:  # no process that could be ours
@@ -83,7 +91,7 @@ def _offer(talk: Talk) -> Message | None:
         talk.send(GO)
         return reply
     except TimeoutError as error:
-        raise Unavailable(f"it does not reply within {_REPLY_SECONDS:.0f} s") from error
+        raise Unavailable(f"it does not reply within {seconds:.0f} s") from error
     except Garbled as error:
         raise Unavailable(f"what listens there sends {error}") from error
     except OSError:

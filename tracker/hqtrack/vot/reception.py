@@ -8,7 +8,7 @@ import struct
 import threading
 from typing import NamedTuple
 
-from hqtrack.vot.talk import BUSY, GO, TAKEN, Garbled, Offer, Talk, close_all, receive_offer
+from hqtrack.vot.talk import BUSY, GO, READY, TAKEN, Garbled, Offer, Talk, close_all, receive_offer
 
 _OFFER_SECONDS = 5.0
 
@@ -72,6 +72,7 @@ class Reception:
 
     def _admit(self, talk: Talk) -> bool:
         """Take the client that is offered, if there is room; whether it was taken."""
+        talk.send(READY)
         offer, descriptors = receive_offer(talk.connection, _OFFER_SECONDS)
         client = HandedClient(talk, descriptors, offer)
         if not self._free.acquire(blocking=False):

@@ -125,6 +125,7 @@ def _serve(
         with _session_of(client):
             channel = Announced(Wire(source, sink), error, printed, client.talk)
             status = serve_on(channel, name, tracker)
+        over.set()  # before who handed over the client may leave
         with contextlib.suppress(OSError):
             client.talk.send(DONE, status)
         return status

@@ -63,8 +63,8 @@ def _identity(path: Path) -> str:
     return f"{status.st_dev}:{status.st_ino}:{status.st_ctime_ns}"
 
 
-def connect(preset: str, idle: float, weights: Sequence[Path] = ()) -> socket.socket:
-    """A connection to the resident process of this preset; starts one if there is none.
+def connect(preset: str, idle: float, weights: Sequence[Path] = ()) -> tuple[socket.socket, bool]:
+    """A connection to the resident process of this preset, and whether it was started for it.
 
     Raises Unavailable if there can be none.
     """
@@ -77,8 +77,8 @@ def connect(preset: str, idle: float, weights: Sequence[Path] = ()) -> socket.so
             connection.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
             with locked(path.parent):
-                _start_unless_there(path, connection, preset, idle)
-        return connection
+                return connection, _start_unless_there(path, connection, preset, idle)
+        return connection, False
     except BaseException as error:
         connection.close()
         if isinstance(error, OSError):
@@ -86,11 +86,14 @@ def connect(preset: str, idle: float, weights: Sequence[Path] = ()) -> socket.so
         raise
 
 
-def _start_unless_there(path: Path, connection: socket.socket, preset: str, idle: float) -> None:
-    """Connect; if that fails, start a resident process first. The caller holds the lock."""
+def _start_unless_there(path: Path, connection: socket.socket, preset: str, idle: float) -> bool:
+    """Connect; if that fails, start a resident process first, and return whether that was so.
+
+    The caller holds the lock.
+    """
     try:
         connection.connect(str(path))
-        return
+        return False
     except ConnectionRefusedError:
         path.unlink()
     except FileNotFoundError:
@@ -110,6 +113,7 @@ def _start_unless_there(path: Path, connection: socket.socket, preset: str, idle
             cwd="/",
         )
         connection.connect(str(path))
+        return True
 
 
 def log_of(path: Path) -> Path:

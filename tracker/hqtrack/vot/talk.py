@@ -1,9 +1,11 @@
 """What a process and the resident process to which it hands a client say to each other.
 
-The process sends an Offer with the client's three descriptors. The resident process replies BUSY,
-or TAKEN with its process id. The process says GO, since it may have stopped waiting. From then on
-the resident process sends ALIVE every second, GREETS before it says hello to the client, and DONE
-with the exit status. Every message has to come within a time; only the standard library is used.
+The resident process says READY. The process sends an Offer with the client's three descriptors, and
+not before: in the queue of a process that is stopped they would stay open. The resident process
+replies BUSY, or TAKEN with its process id. The process says GO, since it may have stopped waiting.
+From then on the resident process sends ALIVE every second, GREETS before it says hello to the
+client, and DONE with the exit status. Every message has to come within a time; only the standard
+library is used.
 """
 
 import contextlib
@@ -16,9 +18,10 @@ from typing import NamedTuple
 
 from hqtrack.environment import OF_A_SESSION
 
-BUSY, TAKEN, GO, ALIVE, GREETS, DONE = "busy", "taken", "go", "alive", "greets", "done"
+READY, BUSY, TAKEN, GO = "ready", "busy", "taken", "go"
+ALIVE, GREETS, DONE = "alive", "greets", "done"
 
-_WORDS = {BUSY, TAKEN, GO, ALIVE, GREETS, DONE}
+_WORDS = {READY, BUSY, TAKEN, GO, ALIVE, GREETS, DONE}
 _MAX_LINE_BYTES = 64
 _MAX_OFFER_BYTES = 1 << 16
 _SEND_SECONDS = 5.0
