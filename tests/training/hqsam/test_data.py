@@ -96,7 +96,10 @@ def leave_no_image(image, mask):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda image, mask: mask.unlink(), r"gt has no mask for 1\.jpg, as for 1 of 2.*incomplete"),
+        (
+            lambda image, mask: mask.unlink(),
+            r"gt has no mask for 1\.jpg, as for 1 of 2.*incomplete",
+        ),
         (leave_no_folder, "no folder .*gt"),
         (leave_no_image, "no images in .*im"),
         (resize, r"1\.png is 12x10, its image 64x48"),
