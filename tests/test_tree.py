@@ -8,6 +8,7 @@ TESTS = ROOT / "tests"
 
 OF_MORE_THAN_A_MODULE = {
     "test_architecture.py": "the arrows between all modules",
+    "test_fuzz.py": "the tracker process, by random sessions",
     "test_tree.py": "this one",
     "test_wheel.py": "what is installed",
     "parity": "networks, memory and selection against recorded arrays",

@@ -55,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="how long at most")
     parser.add_argument("--seed", type=int, help="of the first session; the next one's is higher")
     parser.add_argument("--way", choices=WAYS, help="start all processes this way")
+    parser.add_argument("--calm", action="store_true", help="only sessions that go well")
     parser.add_argument("--cases", action="store_true", help="run the cases that were kept, too")
     return parser.parse_args()
 
@@ -71,7 +72,7 @@ def _run(args: argparse.Namespace, seed: int, images: Path, sockets: Path) -> in
             own, script = todo.pop(0)
         else:
             own = seed + number
-            script = random_script(random.Random(own), ways)
+            script = random_script(random.Random(own), ways, args.calm)
             number += 1
         try:
             check(script, images, sockets)

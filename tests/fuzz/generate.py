@@ -39,14 +39,18 @@ HOSTILE = ("silent", "close", "garbage", "no descriptors", "two descriptors", "o
            "no end", "not waiting", "no go")  # fmt: skip
 
 
-def random_script(chance: random.Random, ways: dict[str, float]) -> Script:
-    """A script of a random session; ``ways`` are the weights of the ways to start the process."""
+def random_script(chance: random.Random, ways: dict[str, float], calm: bool = False) -> Script:
+    """A script of a random session; ``ways`` are the weights of the ways to start the process.
+
+    With ``calm`` nothing in it goes wrong.
+    """
     (way,) = chance.choices(list(ways), list(ways.values()))
     steps = [_good_step(chance) for _ in range(chance.randrange(1, 9))]
-    if chance.random() < 0.9:
+    if calm or chance.random() < 0.9:
+        steps = [step for step in steps if not (calm and step[0] == "reset")]
         steps.insert(0, ("objects", _regions(chance)))
         steps.insert(1, ("frame", chance.choice(GOOD_IMAGES)))
-    calm = way in ("resident", "real") and chance.random() < 0.85
+    calm = calm or (way in ("resident", "real") and chance.random() < 0.85)
     if not calm and chance.random() < 0.5:
         place = chance.randrange(len(steps) + 1)
         steps[place:place] = _bad_steps(chance, way)
