@@ -151,6 +151,12 @@ def test_two_at_once_start_one_resident(sockets: Path, requests: str) -> None:
     assert len(residents(sockets)) == 1
 
 
+def heed_signals() -> None:
+    """What a shell or nohup runs in the background ignores these, and so do its children."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("resident", ["60", "0"])
@@ -162,6 +168,7 @@ def test_a_signal_leaves_its_reason(sockets: Path, resident: str, number: signal
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **ENVIRONMENT, "HQTRACK_RESIDENT": resident},
+        preexec_fn=heed_signals,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
