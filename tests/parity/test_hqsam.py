@@ -3,7 +3,8 @@
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,9 +177,15 @@ def run_predictor(golden: Golden, variant: str) -> Predictor:
     return Predictor(arrays, model, encoded, embedding)
 
 
-@pytest.fixture(scope="module", params=["vit_tiny", pytest.param("vit_b", marks=pytest.mark.slow)])
-def predictor(request: pytest.FixtureRequest, golden: Golden) -> Predictor:
-    return run_predictor(golden, request.param)
+@pytest.fixture(scope="module")
+def predictors(golden: Golden) -> Callable[[str], Predictor]:
+    """Each variant once, in whatever order pytest puts the tests."""
+    return cache(partial(run_predictor, golden))
+
+
+@pytest.fixture(params=["vit_tiny", pytest.param("vit_b", marks=pytest.mark.slow)])
+def predictor(request: pytest.FixtureRequest, predictors: Callable[[str], Predictor]) -> Predictor:
+    return predictors(request.param)
 
 
 def test_resized_image(golden: Golden) -> None:
