@@ -24,6 +24,18 @@ def test_random_sessions_and_kept_cases_go_as_they_have_to() -> None:
     assert f"{120 + len(CASES)} sessions" in ended.stdout
 
 
+def test_signals_that_the_shell_ignores_reach_the_sessions() -> None:
+    """A shell ignores SIGINT in what it starts in the background, and nohup ignores SIGHUP."""
+    command = [sys.executable, "-m", "tests.fuzz", "--way", "real", "--seed", "20260278"]
+    ended = subprocess.run(
+        ["/bin/sh", "-c", 'trap "" INT HUP; exec "$@"', "sh", *command, "--sessions", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 def test_a_script_says_what_has_to_come() -> None:
     script = Script(
         (

@@ -32,6 +32,10 @@ WAYS = {"fork": 0.80, "socket": 0.12, "resident": 0.07, "real": 0.01}
 def main() -> int:
     """Run sessions; 0 if all went as they have to, 1 after a failure."""
     args = _arguments()
+    # a shell ignores some in the background, and children would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     cv2.setNumThreads(0)  # a child has none of the threads of its parent
     seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4))
     print(f"seed {seed}", flush=True)
