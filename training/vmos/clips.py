@@ -1,13 +1,15 @@
 """Training clips, each a pure function of its number: from video, from stills, or generated."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar, cast
 
 import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
@@ -17,6 +19,8 @@ from hqtrack.types import Image, LabelMap
 from training.data.sources import VOID, Dataset, is_object
 from training.vmos import warp
 from training.vmos.picks import pick_frames
+
+AnyArray = TypeVar("AnyArray", bound=NDArray[Any])
 
 SMALLEST = 40
 """Smallest object on the first frame, in pixels; smaller ones become background."""
@@ -61,6 +65,8 @@ class ClipConfig:
         max_gap: largest distance in frames of the video between two frames of the clip.
         widest: largest side of a crop from video, relative to the frame's short side; above 1 there
             is a black margin.
+        mosaic: share of the clips from video in which four of them stand side by side at half the
+            size: more objects, and smaller ones.
         zoom: standard deviation of the logarithm of the zoom from the first to the last frame of a
             clip from video, and of its rotation in radians.
         objects: number of identities.
@@ -73,6 +79,7 @@ class ClipConfig:
     hidden: float = 0.0
     max_gap: int = 6
     widest: float = 1.1
+    mosaic: float = 0.0
     zoom: float = 0.0
     objects: int = 10
 
@@ -86,6 +93,7 @@ class Clips(TorchDataset[RawClip]):
 
     def __init__(self, config: ClipConfig, datasets: Sequence[Dataset], seed: int) -> None:
         self.config = config
+        self._datasets = datasets
         self.videos = [dataset for dataset in datasets if dataset.videos]
         self.stills = [dataset for dataset in datasets if dataset.stills]
         self.seed = seed
@@ -120,6 +128,8 @@ class Clips(TorchDataset[RawClip]):
             return self._from_stills(rng)
         if kind >= video:
             return self._generated(rng)
+        if self.config.mosaic and rng.random() < self.config.mosaic:
+            return self._mosaic(rng)
         images, labels = self._from_video(rng)
         if self.stills and rng.random() < 0.5:
             return self._add_cutout(rng, images, labels)
@@ -142,6 +152,22 @@ class Clips(TorchDataset[RawClip]):
             move = _compose(wobble, crop)
             seen.append(warp.sample(image, labels, move, self._shape))
         return _stack(seen)
+
+    def _mosaic(self, rng: Generator) -> tuple[Image, LabelMap]:
+        """Four clips from video at half the size, two above two, with the objects of all."""
+        images, label_maps, objects = [], [], 0
+        for _ in range(4):
+            frames, labels = self._tiles._from_video(rng)
+            images.append(frames)
+            label_maps.append(_renumber(labels, objects + 1))
+            objects = int(label_maps[-1][is_object(label_maps[-1])].max(initial=objects))
+        return _tile(images, self.config.size), _tile(label_maps, self.config.size)
+
+    @cached_property
+    def _tiles(self) -> "Clips":
+        """The same clips at half the size."""
+        half = replace(self.config, size=(self.config.size + 1) // 2)
+        return Clips(half, self._datasets, self.seed)
 
     def _from_stills(self, rng: Generator) -> tuple[Image, LabelMap]:
         """One moving image with its instances, and moving cut-outs of others over it."""
@@ -298,6 +324,20 @@ def _compose(second: warp.Affine, first: warp.Affine) -> warp.Affine:
     return np.column_stack(
         [second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]]
     )
+
+
+def _renumber(labels: LabelMap, first: int) -> LabelMap:
+    """The same objects with the numbers `first` and up."""
+    present = np.unique(labels[is_object(labels)])
+    table = np.arange(max(VOID, int(labels.max())) + 1, dtype=np.int32)
+    table[present] = np.arange(first, first + len(present))
+    return table[labels]
+
+
+def _tile(parts: Sequence[AnyArray], size: int) -> AnyArray:
+    """Four arrays [F,h,w,...], two above two, cut to [F,size,size,...]."""
+    rows = [np.concatenate(parts[start : start + 2], axis=2) for start in (0, 2)]
+    return cast(AnyArray, np.concatenate(rows, axis=1)[:, :size, :size])
 
 
 def _stack(seen: Sequence[tuple[Image, LabelMap]]) -> tuple[Image, LabelMap]:

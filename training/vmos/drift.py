@@ -14,6 +14,10 @@ REACH = 0.15
 """Labels spill over by up to this share of the sides."""
 
 
+MARGIN = 4
+"""Pixels around an unknown object that are unknown, too."""
+
+
 def stale(predicted: Tensor, before: Tensor) -> Tensor:
     """Predicted labels [B,h,w] and, where those are background, the labels of the frame before."""
     return torch.where(predicted > 0, predicted, before)
@@ -38,3 +42,19 @@ def damaged(predicted: Tensor, frames: Tensor, generator: Generator) -> Tensor:
     reach = (REACH * min(size) * normal(2).clamp(-1, 1)).long().tolist()
     spilled = torch.where(predicted > 0, predicted, predicted.roll(reach, dims=(1, 2)))
     return torch.where(region, spilled, predicted)
+
+
+def unknown(labels: Tensor, number: int, generator: Generator) -> Tensor:
+    """Labels [B,h,w] in which one random object of each clip, with a margin, becomes `number`.
+
+    A number above those of the objects has no identity: memory then says nothing about the place.
+    """
+    changed = labels.clone()
+    for clip, known in zip(changed, labels, strict=True):
+        present = known[(known > 0) & (known != number)].unique()
+        chance = torch.rand((), generator=generator).item()
+        if len(present):
+            chosen = (known == present[int(chance * len(present))]).float()
+            near = F.max_pool2d(chosen[None, None], 2 * MARGIN + 1, 1, MARGIN)[0, 0] > 0
+            clip[near & ((known == 0) | (chosen > 0))] = number
+    return changed

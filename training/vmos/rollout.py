@@ -32,6 +32,7 @@ class LossConfig:
         stale: probability that it enters with the predicted labels and those of the frame before.
         damaged: probability that it enters with predicted labels whose parts are lost or spill; for
             both see `training.vmos.drift`.
+        unknown: probability that one object of it enters as unknown, without an identity.
         reference_only: probability that long-term memory contains only the reference frame.
         memory_gap: one frame in so many enters long-term memory (HQTrack, Implementation details).
     """
@@ -41,6 +42,7 @@ class LossConfig:
     truth: float = 0.5
     stale: float = 0.0
     damaged: float = 0.0
+    unknown: float = 0.0
     reference_only: float = 0.0
     memory_gap: int = 1
 
@@ -154,7 +156,10 @@ def roll_out(
         weights.append(losses.known_frames(truth).sum())
         if t + 1 < count:
             entered = _Frame(frames[:, t], truth, predicted, before=known[-1])
-            known.append(_written(entered, config, generator))
+            written = _written(entered, config, generator)
+            if config.unknown and torch.rand((), generator=generator) < config.unknown:
+                written = drift.unknown(written, model.config.objects + 1, generator)
+            known.append(written)
             memories.append(run(model.memorize, states, known[-1]))
     transport.calls.clear()
     parts = {"segmentation": segmentation, "transport": carried, "J": scores}

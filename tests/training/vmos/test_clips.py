@@ -103,6 +103,23 @@ def test_clips_from_video_grow_and_shrink(tmp_path):
     assert 0.2 < growth(0.3).std() < 0.45
 
 
+def test_mosaics_show_the_objects_of_four_clips(shared):
+    """Each quarter has objects of its own, and void stays void."""
+    clips = supply(shared, config=ClipConfig(size=SIZE, frames=3, video=1.0, mosaic=1.0))
+    half, counts = (SIZE + 1) // 2, []
+    for number in range(6):
+        clip = clips[number]
+        check(clip, 10)
+        parts = [
+            set(clip.labels[:, rows, columns].unique().tolist()) - {0, VOID}
+            for rows in (slice(half), slice(half, None))
+            for columns in (slice(half), slice(half, None))
+        ]
+        assert sum(map(len, parts)) == len(set().union(*parts))
+        counts.append(sum(map(bool, parts)))
+    assert max(counts) == 4
+
+
 def test_wider_crops_show_smaller_objects(tmp_path):
     dataset = open_dataset(layouts.sequences(tmp_path))
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from training.vmos.drift import damaged, stale
+from training.vmos.drift import MARGIN, damaged, stale, unknown
 
 
 def labels():
@@ -79,3 +79,24 @@ def test_damage_does_not_depend_on_the_share_of_the_batch():
 def test_nothing_comes_of_nothing():
     empty = torch.zeros(1, 16, 16, dtype=torch.int64)
     assert not damaged(empty, frames()[:1, :, :16, :16], torch.Generator()).any()
+
+
+def test_one_object_becomes_unknown_with_a_margin():
+    """The others stay, and each object is chosen at times."""
+    chosen = set()
+    for seed in range(20):
+        after = unknown(labels(), 9, torch.Generator().manual_seed(seed))
+        for clip, before in zip(after, labels(), strict=True):
+            assert set(before[clip == 9].unique().tolist()) <= {0, 1, 2}
+            (gone,) = set(before.unique().tolist()) - set(clip.unique().tolist())
+            chosen.add(gone)
+            assert torch.equal(clip[clip != 9], before[clip != 9])
+            rows = (clip == 9).any(dim=1).nonzero().flatten()
+            own = (before == gone).any(dim=1).nonzero().flatten()
+            assert rows[0] == own[0] - MARGIN
+    assert chosen == {1, 2}
+
+
+def test_without_objects_nothing_becomes_unknown():
+    empty = torch.zeros(1, 8, 8, dtype=torch.int64)
+    assert torch.equal(unknown(empty, 9, torch.Generator()), empty)
