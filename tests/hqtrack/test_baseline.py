@@ -54,3 +54,22 @@ def test_bad_input_is_refused():
         tracker.track(np.zeros((5, 6, 3), np.uint8))
     with pytest.raises(InputError, match="empty first mask of object 0"):
         tracker.add_objects(IMAGE, mask(0, 0))
+
+
+def test_a_correction_replaces_a_mask_and_wins():
+    tracker = FirstMask()
+    tracker.initialize(IMAGE, np.concatenate([mask(0, 3), mask(3, 5)]))
+    tracker.correct(IMAGE, mask(2, 4), [0])
+    expected = np.concatenate([mask(2, 4), mask(4, 5)])
+    np.testing.assert_array_equal(tracker.track(IMAGE).masks, expected)
+    for masks, objects, message in [
+        (mask(0, 1), [2], "no object 2 to correct: the video has 2"),
+        (mask(0, 1), [-1], "no object -1"),
+        (mask(0, 1), [0, 1], "1 masks for 2 objects"),
+        (np.concatenate([mask(0, 1), mask(1, 2)]), [1, 1], "corrected twice"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            tracker.correct(IMAGE, masks, objects)
+    with pytest.raises(InputError, match="another image"):
+        tracker.correct(IMAGE + 1, mask(0, 1), [0])
+    np.testing.assert_array_equal(tracker.track(IMAGE).masks, expected)

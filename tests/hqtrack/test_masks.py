@@ -14,6 +14,7 @@ from hqtrack.masks import (
     mask_boxes,
     mask_iou,
     masks_to_labels,
+    repaint,
 )
 
 IMAGE = np.zeros((6, 8, 3), np.uint8)
@@ -140,3 +141,20 @@ def test_good_input_passes():
     check_first_masks(stack(np.s_[0, 0:4], np.s_[0, 2:6]), IMAGE)
     check_masks(stack(None), IMAGE)
     check_masks(np.ones((0, 6, 8), bool), IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("objects", "new", "expected"),
+    [
+        pytest.param([0], [[0, 1, 1, 0]], [0, 1, 1, 3], id="wins, and leaves its old pixels"),
+        pytest.param([2], [[0, 0, 0, 0]], [1, 2, 2, 0], id="empty"),
+        pytest.param([0, 2], [[1, 1, 0, 0], [0, 1, 0, 0]], [1, 3, 2, 0], id="the later wins"),
+        pytest.param([2, 0], [[0, 1, 0, 0], [1, 1, 0, 0]], [1, 1, 2, 0], id="in their order"),
+    ],
+)
+def test_repaint(objects, new, expected):
+    labels = np.array([[1, 2, 2, 3]], np.int32)
+    painted = repaint(labels, np.array(new, bool)[:, None], objects)
+    assert painted.tolist() == [expected]
+    assert painted.dtype == np.int32
+    assert labels.tolist() == [[1, 2, 2, 3]]

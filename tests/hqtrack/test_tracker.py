@@ -41,6 +41,9 @@ class Segmenter:
     def add_objects(self, image, masks):
         self.calls.append(("add_objects", image, masks))
 
+    def correct(self, image, masks, objects):
+        self.calls.append(("correct", image, masks, objects))
+
     def propagate(self, image):
         self.calls.append(("propagate", image))
         return Segmented(COARSE.copy(), CONFIDENCE)
@@ -134,9 +137,12 @@ def test_objects_are_handed_to_the_segmenter(calls):
     first, later = strip((0, 2)), strip((4, 6), (7, 8))
     tracker.initialize(IMAGE, first)
     tracker.add_objects(IMAGE, later)
-    assert [call[0] for call in calls] == ["add_reference", "add_objects"]
+    tracker.correct(IMAGE, first, [2])
+    assert [call[0] for call in calls] == ["add_reference", "add_objects", "correct"]
     assert calls[0][2] is first
     assert calls[1][2] is later
+    assert calls[2][2] is first
+    assert calls[2][3] == [2]
 
 
 def test_a_failing_refiner_leaves_memory_unwritten(calls):

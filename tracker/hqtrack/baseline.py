@@ -1,9 +1,17 @@
 """The baseline tracker."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hqtrack.errors import InputError
-from hqtrack.masks import check_first_masks, check_image, check_next_image, check_same_image
+from hqtrack.masks import (
+    check_corrections,
+    check_first_masks,
+    check_image,
+    check_next_image,
+    check_same_image,
+)
 from hqtrack.tracker import Tracked
 from hqtrack.types import Image, Masks
 
@@ -34,6 +42,17 @@ class FirstMask:
         check_first_masks(masks, image)
         check_same_image(image, self._image)
         self._masks = np.concatenate([before & ~masks.any(axis=0), masks])
+
+    def correct(self, image: Image, masks: Masks, objects: Sequence[int]) -> None:
+        """Repeat these masks instead for these objects; they win where they overlap others.
+
+        Raises InputError if the image is not the one seen last.
+        """
+        before = self._given(image)
+        check_corrections(masks, objects, image, len(before))
+        check_same_image(image, self._image)
+        self._masks = before & ~masks.any(axis=0)
+        self._masks[list(objects)] = masks
 
     def track(self, image: Image) -> Tracked:
         """The given masks."""

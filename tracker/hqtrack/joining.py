@@ -1,4 +1,6 @@
-"""Objects that join a video late, and those of whom there is nothing to see at first."""
+"""Objects that join a video late, those of whom there is nothing to see at first, corrections."""
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,6 +8,16 @@ from numpy.typing import NDArray
 from hqtrack.masks import check_next_image
 from hqtrack.tracker import Tracked, Tracker
 from hqtrack.types import Image, Masks
+
+
+class Corrections(NamedTuple):
+    """The right masks [M,H,W] of M objects on a frame; an empty one if it cannot be seen.
+
+    ``objects`` are their places in the video, counted from 0.
+    """
+
+    objects: tuple[int, ...]
+    masks: Masks
 
 
 class JoinedVideo:
@@ -20,24 +32,33 @@ class JoinedVideo:
         self._size: tuple[int, ...] | None = None
         self._known = np.zeros(0, np.bool_)
         self._tracked = self._known
+        self._given: list[int] = []  # the objects in the order in which the tracker got them
 
     @property
     def tracked(self) -> NDArray[np.bool_]:
         """[N]: which objects so far the tracker followed to the last image, not given there."""
         return self._tracked
 
-    def track(self, tracker: Tracker, image: Image, new: Masks) -> Tracked:
-        """Follow the objects to the next image, and take in new ones [M,H,W] on it.
+    def track(
+        self, tracker: Tracker, image: Image, new: Masks, corrections: Corrections | None = None
+    ) -> Tracked:
+        """Follow the objects to the next image, correct some, and take in new ones [M,H,W] on it.
 
-        Returns all N objects so far and then the M new ones, with their masks as given and
-        confidence 1. Where a new object lies over an old one, the new one wins. ``tracker`` has
-        seen the video so far. Raises InputError for an image of another size than the first one.
+        Returns all N objects so far and then the M new ones; given masks are as given, with
+        confidence 1. Where masks overlap, corrected ones win over tracked ones, and new ones over
+        both. ``tracker`` has seen the video so far. Raises InputError for an image of another size
+        than the first one.
         """
         if self._size is not None:
             check_next_image(image, self._size)
         self._size = image.shape[:2]
         self._tracked = self._known
         masks, confidence = self._follow(tracker, image)
+        if corrections is not None:
+            objects, right = list(corrections.objects), corrections.masks
+            self._correct(tracker, image, corrections)
+            masks &= ~right.any(axis=0)
+            masks[objects], confidence[objects] = right, right.any(axis=(1, 2))
         if len(new):
             seen = self._take_in(tracker, image, new)
             masks = np.concatenate([masks & ~new.any(axis=0), new])
@@ -46,19 +67,36 @@ class JoinedVideo:
 
     def _follow(self, tracker: Tracker, image: Image) -> Tracked:
         """All objects so far on the next image."""
-        if self._known.size and self._known.all():
+        if self._given and self._given == list(range(len(self._known))):
             return tracker.track(image)
         masks = np.zeros((len(self._known), *image.shape[:2]), np.bool_)
         confidence = np.zeros(len(self._known), np.float32)
-        if self._known.any():
-            masks[self._known], confidence[self._known] = tracker.track(image)
+        if self._given:
+            masks[self._given], confidence[self._given] = tracker.track(image)
         return Tracked(masks, confidence)
 
     def _take_in(self, tracker: Tracker, image: Image, new: Masks) -> NDArray[np.bool_]:
         """Hand the tracker the objects that can be seen; [M], which they are."""
         seen = np.asarray(new.any(axis=(1, 2)))
-        if seen.any():
-            add = tracker.add_objects if self._known.any() else tracker.initialize
-            add(image, new[seen])
-        self._known = np.concatenate([self._known, seen])
+        first = len(self._known)
+        self._known = np.concatenate([self._known, np.zeros(len(new), np.bool_)])
+        self._give(tracker, image, new[seen], (first + np.flatnonzero(seen)).tolist())
         return seen
+
+    def _correct(self, tracker: Tracker, image: Image, corrections: Corrections) -> None:
+        """Correct objects; those that the tracker does not know yet join, if they can be seen."""
+        known = self._known[list(corrections.objects)]
+        joining = ~known & corrections.masks.any(axis=(1, 2))
+        objects = np.array(corrections.objects)
+        if known.any():
+            channels = [self._given.index(index) for index in objects[known]]
+            tracker.correct(image, corrections.masks[known], channels)
+        self._give(tracker, image, corrections.masks[joining], objects[joining].tolist())
+
+    def _give(self, tracker: Tracker, image: Image, masks: Masks, objects: list[int]) -> None:
+        """Hand these objects to the tracker, if there are any."""
+        if objects:
+            add = tracker.add_objects if self._given else tracker.initialize
+            add(image, masks)
+            self._given += objects
+            self._known[objects] = True

@@ -72,6 +72,18 @@ def label_masks(labels: NDArray[np.integer], numbers: Sequence[int]) -> Masks:
     return masks
 
 
+def repaint(labels: LabelMap, masks: Masks, objects: Sequence[int]) -> LabelMap:
+    """The label map [H,W] with new masks [M,H,W] for these M objects, counted from 0.
+
+    The old pixels of these objects become background. The new masks win over other objects, and
+    the later of two new masks over the earlier.
+    """
+    painted = np.where(np.isin(labels, [index + 1 for index in objects]), 0, labels)
+    for mask, index in zip(masks, objects, strict=True):
+        np.copyto(painted, index + 1, where=mask)
+    return painted
+
+
 def fit_to_frame(
     mask: NDArray[np.bool_] | NDArray[np.integer], height: int, width: int
 ) -> NDArray[np.bool_]:
@@ -114,11 +126,11 @@ def check_next_image(image: Image, size: tuple[int, ...], name: str = "the image
 
 
 def check_same_image(image: Image, last: Image | None) -> None:
-    """Raise InputError unless new objects are given on the image that was seen ``last``."""
+    """Raise InputError unless masks are given on the image that was seen ``last``."""
     if last is None or not np.array_equal(image, last):
         raise InputError(
-            "new objects belong to the frame seen last, and this is another image: "
-            "propagate (or track) the image first, then add the objects"
+            "new objects and corrections belong to the frame seen last, and this is another image: "
+            "propagate (or track) the image first, then give its masks"
         )
 
 
@@ -159,6 +171,26 @@ def check_first_masks(masks: Masks, image: Image) -> None:
             f"empty first mask of object {', '.join(map(str, empty))} (counted from 0): "
             "give each object at least one pixel, or omit it"
         )
+
+
+def check_corrections(masks: Masks, objects: Sequence[int], image: Image, count: int) -> None:
+    """Raise InputError unless these are masks [M,H,W] of M different ones of ``count`` objects.
+
+    The objects are counted from 0. A mask may be empty, M may not be 0.
+    """
+    check_masks(masks, image)
+    if len(masks) == 0 or len(masks) != len(objects):
+        raise InputError(
+            f"there are {len(masks)} masks for {len(objects)} objects to correct: give at least "
+            "one object, and one mask for each"
+        )
+    unknown = [index for index in objects if not 0 <= index < count]
+    if unknown:
+        raise InputError(
+            f"there is no object {unknown[0]} to correct: the video has {count}, counted from 0"
+        )
+    if len(set(objects)) < len(objects):
+        raise InputError(f"an object is corrected twice in {list(objects)}: give it one mask")
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -1,5 +1,6 @@
 """VMOS over time: groups of objects, each with its memory, on one video at a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from hqtrack.compute.acceleration import precision
 from hqtrack.compute.transfer import to_host
 from hqtrack.errors import InputError
 from hqtrack.masks import (
+    check_corrections,
     check_first_masks,
     check_image,
     check_masks,
@@ -19,6 +21,7 @@ from hqtrack.masks import (
     check_same_image,
     labels_to_masks,
     masks_to_labels,
+    repaint,
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
 from hqtrack.preprocess import network_size, prepare_image, prepare_labels
@@ -156,6 +159,36 @@ class VideoObjectSegmenter:
 
     @stage(Stage.DECODE)
     @torch.inference_mode()
+    def correct(self, image: Image, masks: Masks, objects: Sequence[int]) -> None:
+        """Replace the masks of some objects on the frame propagated last.
+
+        Other objects keep their propagated masks; where masks overlap, the corrected ones win. The
+        frame becomes a further reference frame for the groups of these objects, and is memorized
+        for all other groups. A reference frame is never dropped: memory and the time of a frame
+        grow with each frame that is corrected, not with the video. Another correction on the same
+        frame costs nothing more.
+
+        Args:
+            image: the frame last given to `propagate`, `step` or `add_reference`.
+            masks: [M,H,W], the right masks; an empty one says that the object cannot be seen.
+            objects: the M objects, counted from 0.
+
+        Raises:
+            InputError: masks or objects have the wrong shape, type or number, there is no such
+                object, or the image is a different one.
+        """
+        video = self._known_video()
+        check_image(image)
+        check_corrections(masks, objects, image, video.objects)
+        frame = video.frame
+        check_same_image(image, frame.image)
+        frame.labels = repaint(frame.labels, masks, objects)
+        groups = {index // self._capacity for index in objects}
+        referred = self._referred(video)
+        self._write(video, [group in groups | referred for group in range(len(video.banks))])
+
+    @stage(Stage.DECODE)
+    @torch.inference_mode()
     def propagate(self, image: Image) -> Segmented:
         """Segment the next frame from memory, without changing memory.
 
@@ -261,10 +294,17 @@ class VideoObjectSegmenter:
 
     def _take_in(self, video: _Video, added: int) -> None:
         """Count the objects added on the current frame and write it to every group's memory."""
-        number = video.frame.number
-        referred = {group for group, bank in enumerate(video.banks) if number in bank.references}
-        refer = groups_that_refer(video.objects, added, self._capacity, referred)
+        refer = groups_that_refer(video.objects, added, self._capacity, self._referred(video))
         video.objects += added
+        self._write(video, refer)
+
+    def _referred(self, video: _Video) -> set[int]:
+        """The groups for which the current frame is a reference frame already."""
+        number = video.frame.number
+        return {group for group, bank in enumerate(video.banks) if number in bank.references}
+
+    def _write(self, video: _Video, refer: list[bool]) -> None:
+        """Write the current frame to every group's memory, as a reference frame if told so."""
         for group, becomes_reference in enumerate(refer):
             write = self._refer if becomes_reference else self._remember
             write(video, group)

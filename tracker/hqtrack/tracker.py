@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hqtrack.selection import Selection, best_candidates, select_masks
@@ -47,6 +48,9 @@ class Tracker(Protocol):
 
     def add_objects(self, image: Image, masks: Masks) -> None:
         """Add objects, with their masks on the frame tracked last."""
+
+    def correct(self, image: Image, masks: Masks, objects: Sequence[int]) -> None:
+        """Replace the masks of some objects, counted from 0, on the frame tracked last."""
 
     def track(self, image: Image) -> Tracked:
         """The masks of all objects on the next frame, in the order in which they were given."""
@@ -105,6 +109,19 @@ class HQTracker:
         InputError as ``initialize`` does, and if the image is not the one tracked last.
         """
         self.segmenter.add_objects(image, masks)
+
+    @stage(Stage.SELECT)
+    def correct(self, image: Image, masks: Masks, objects: Sequence[int]) -> None:
+        """Replace the masks of some objects on the frame tracked last; tracking goes on from there.
+
+        ``masks`` [M,H,W] are the right masks of the M ``objects``, counted from 0 in the order in
+        which they were given; an empty mask says that the object cannot be seen. Other objects keep
+        their masks; where masks overlap, the corrected ones win. The frame becomes a reference
+        frame, which memory never drops, so each frame that is corrected costs memory and time, see
+        ``hqtrack.segmenter.VideoObjectSegmenter.correct``. Raises InputError if image, masks or
+        objects cannot be used, and if the image is not the one tracked last.
+        """
+        self.segmenter.correct(image, masks, objects)
 
     @stage(Stage.SELECT)
     def track(self, image: Image) -> Tracked:
