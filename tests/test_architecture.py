@@ -22,7 +22,7 @@ ROOMS = {
 NETWORKS = "vmos hqsam"
 LEAVES = f"{NETWORKS} base compute synthetic video weights"
 CORE = f"{LEAVES} core face"
-DOMAIN = f"{CORE} bench evaluation records runs scoring vot"
+DOMAIN = f"{CORE} bench evaluation exports records runs scoring vot"
 
 ARROWS = {
     "vmos": "",
@@ -37,6 +37,7 @@ ARROWS = {
     "records": CORE,
     "bench": CORE,
     "runs": f"{CORE} records",
+    "exports": f"{CORE} records runs",
     "scoring": f"{CORE} records",
     "vot": CORE,
     "evaluation": f"{CORE} vot",

@@ -11,6 +11,7 @@ from hqtrack.errors import InputError, one_line
 _COMMANDS = {
     "run": "track objects through a video",
     "score": "measure a tracker on annotated sequences",
+    "export": "write a run in the formats of other programs",
     "inspect": "write a page that shows where the masks of a record come from",
     "generate": "make sequences with exact masks",
     "workspace": "turn a folder of sequences into a VOT workspace",

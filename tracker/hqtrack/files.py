@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Readers of ``path`` see the old file or the new one, never a partial one. After an error the old
     file is still there and the new one is deleted. Raises OSError if the file cannot be moved.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         yield part
         os.replace(part, path)

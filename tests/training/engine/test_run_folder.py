@@ -13,10 +13,10 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     trainer = make_trainer()
     run = saved(tmp_path, trainer)
     advance(trainer, 2)
-    (tmp_path / ".checkpoint.pt.part").symlink_to("/dev/full")
+    (tmp_path / ".checkpoint.part.pt").symlink_to("/dev/full")
     with pytest.raises(InputError, match=r"cannot write .*No space left.*last good checkpoint"):
         run.save(trainer.state())
-    assert not (tmp_path / ".checkpoint.pt.part").is_symlink()
+    assert not (tmp_path / ".checkpoint.part.pt").is_symlink()
     assert read_checkpoint(run.checkpoint)["step"] == 0
     run.save(trainer.state())
     assert read_checkpoint(run.checkpoint)["step"] == 2

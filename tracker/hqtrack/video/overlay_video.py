@@ -46,7 +46,7 @@ class OverlayVideo:
         drawn = draw_masks(frame.image, masks, numbers)
         _draw_numbers(drawn, masks, numbers)
         draw_legend(drawn, {n: name for n, name in self._names.items() if n in numbers})
-        picture = _even(drawn)
+        picture = even(drawn)
         if self._stream is None:
             self._first = frame.number
             self._stream = self._start(picture)
@@ -115,7 +115,7 @@ def thickest_place(mask: NDArray[np.bool_]) -> tuple[int, int]:
     return x + int(column) * step, y + int(row) * step
 
 
-def _even(image: Image) -> Image:
+def even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The image with even height and width, as codecs need; repeats the last row or column."""
     height, width = image.shape[:2]
     if height % 2 or width % 2:

@@ -1,0 +1,1 @@
+"""What a run has stored, in the formats of other programs."""
