@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image as PillowImage
 
 from hqtrack.errors import InputError
 from hqtrack.masks import label_masks, mask_boxes, masks_to_labels
 from hqtrack.regions import to_mask, to_region
 from hqtrack.video import read_image, read_labels, write_labels
+from hqtrack.video.mask_files import read_numbers
 from hqtrack.video.run_lengths import decode_mask, encode_mask
 
 sizes = arrays.array_shapes(min_dims=2, max_dims=2, max_side=24)
@@ -60,21 +62,60 @@ def test_a_label_map_gives_each_pixel_to_the_last_of_its_masks(stack: np.ndarray
     assert np.array_equal(labels > 0, stack.any(axis=0))
 
 
-@given(sizes.flatmap(lambda size: arrays.arrays(np.int32, size, elements=st.integers(0, 65535))))
-def test_16_bit_label_maps_are_read_as_written(folder: Path, labels: np.ndarray) -> None:
-    # 255 has a meaning of its own in files of 8 bits
-    labels[0, 0] = 256
+def maps(highest: int, side: int = 24) -> st.SearchStrategy[np.ndarray]:
+    shapes = arrays.array_shapes(min_dims=2, max_dims=2, max_side=side)
+    values = st.integers(0, highest)
+    return shapes.flatmap(lambda shape: arrays.arrays(np.int32, shape, elements=values))
+
+
+@given(maps(65534) | maps(255))
+def test_numbers_are_read_as_written(folder: Path, labels: np.ndarray) -> None:
     write_labels(folder / "labels.png", labels)
-    assert np.array_equal(read_labels(folder / "labels.png"), labels)
+    assert np.array_equal(read_numbers(folder / "labels.png"), labels)
 
 
-@given(sizes.flatmap(lambda size: arrays.arrays(np.int32, size, elements=st.integers(0, 254))))
-def test_8_bit_label_maps_are_read_as_written(folder: Path, labels: np.ndarray) -> None:
-    write_labels(folder / "labels.png", labels)
-    assert np.array_equal(read_labels(folder / "labels.png"), labels)
+def as_colours(labels: np.ndarray) -> np.ndarray:
+    """The colours of the numbers in the palette of DAVIS."""
+    palette = np.zeros((256, 3), np.uint8)
+    for number in range(256):
+        for bit in range(8):
+            palette[number, bit % 3] |= ((number >> bit) & 1) << (7 - bit // 3)
+    return palette[labels]
 
 
-@given(st.integers(-9, -1) | st.integers(65536, 70000))
+FORMATS = {
+    "grey.png": lambda labels: PillowImage.fromarray(labels.astype(np.uint8)),
+    "grey.bmp": lambda labels: PillowImage.fromarray(labels.astype(np.uint8)),
+    "deep.png": lambda labels: PillowImage.fromarray(labels.astype(np.uint16)),
+    "deep.tif": lambda labels: PillowImage.fromarray(labels.astype(np.int32)),
+    "float.tif": lambda labels: PillowImage.fromarray(labels.astype(np.float32)),
+    "equal.png": lambda labels: PillowImage.fromarray(np.dstack([labels.astype(np.uint8)] * 3)),
+    "colours.png": lambda labels: PillowImage.fromarray(as_colours(labels)),
+    "opaque.png": lambda labels: PillowImage.fromarray(
+        np.dstack([as_colours(labels), np.full_like(labels, 255, np.uint8)])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "indexed.png", "array.npy"])
+@given(labels=maps(254, side=8))
+def test_objects_are_read_from_any_format(folder: Path, name: str, labels: np.ndarray) -> None:
+    """Objects as people draw them: none is thinner than three pixels."""
+    drawn = np.kron(labels, np.ones((3, 3), np.int32))
+    drawn[:3, :3] = 0
+    path = folder / name
+    if name == "indexed.png":
+        write_labels(path, drawn)
+    elif name == "array.npy":
+        np.save(path, drawn)
+    else:
+        FORMATS[name](drawn).save(path)
+    steps = np.abs(np.concatenate([np.diff(labels).ravel(), np.diff(labels, axis=0).ravel()]))
+    assume(len(np.unique(drawn)) < 16 or np.count_nonzero(steps == 1) < np.count_nonzero(steps) / 2)
+    assert np.array_equal(read_labels(path), drawn)
+
+
+@given(st.integers(-9, -1) | st.integers(65535, 70000))
 def test_labels_that_do_not_fit_a_file_are_refused(folder: Path, label: int) -> None:
     with pytest.raises(InputError, match="do not fit"):
         write_labels(folder / "unfit.png", np.array([[0, label]]))
@@ -91,7 +132,7 @@ def test_a_damaged_file_is_read_or_refused(
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
-    for read in (read_image, read_labels):
+    for read in (read_image, read_labels, read_numbers):
         # any other exception fails
         with contextlib.suppress(InputError):
             assert read(path).ndim in (2, 3)

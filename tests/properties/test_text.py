@@ -135,5 +135,5 @@ later = st.builds(
 @given(st.lists(later | prompts, max_size=3))
 def test_any_later_object_is_taken_or_refused(texts: list[str]) -> None:
     with contextlib.suppress(InputError):
-        targets = parse_targets(None, [], [], texts)
+        targets = parse_targets([], [], [], texts)
         assert len({target.number for target in targets}) == len(targets) == len(texts)

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 from pycocotools import mask as run_lengths  # type: ignore[import-untyped]
 
-from hqtrack.errors import InputError, MissingFileError
+from hqtrack.errors import InputError
 from hqtrack.types import Image, LabelMap
 from hqtrack.video import read_image
+from hqtrack.video.mask_files import read_mask_file
 
 VOID = 255
 """Label of pixels of which nothing is known: no loss looks at them."""
@@ -129,43 +129,17 @@ class Dataset:
 
 
 def read_objects(path: Path) -> LabelMap:
-    """Read the mask file of an image: label map [H,W], 0 = background.
+    """Read the mask file of an image: label map [H,W], 0 = background, `VOID` = unknown.
 
-    An indexed (palette) file contains object numbers; if there are others, 255 is `VOID`. A grey
-    file, also one saved with three equal channels, contains object numbers, too, unless its
-    largest value is 255: then it is the mask of one object, brighter than 127.
-
-    Raises MissingFileError if there is no file, InputError if it is damaged or coloured.
+    See `hqtrack.video.mask_files` for what files mean; raises its errors.
     """
-    mode, values = _decode(path)
-    if values.ndim == 3:
-        colours = values[..., : 1 if mode == "LA" else 3]
-        if (colours != colours[..., :1]).any():
-            raise InputError(
-                f"{path} is a colour image ({mode}): a mask file has one object number per "
-                "pixel; save it as an indexed or grey PNG"
-            )
-        values = colours[..., 0]
-    labels: LabelMap = values.astype(np.int32)
-    if labels.max(initial=0) != 255:
-        return labels
-    if mode == "P" and ((labels > 0) & (labels < VOID)).any():
-        return labels
-    return (labels > 127).astype(np.int32)
-
-
-def _decode(path: Path) -> tuple[str, NDArray[Any]]:
-    """Pillow's name for the kind of image, and its values."""
-    try:
-        with PillowImage.open(path) as picture:
-            return picture.mode, np.asarray(picture)
-    except FileNotFoundError:
-        raise MissingFileError(f"there is no file {path}; check the path") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"cannot read {path} as a mask file: it is damaged or of an unknown format; "
-            "copy it again or remove it with its image"
-        ) from error
+    content = read_mask_file(path)
+    labels = content.labels
+    # an object of a file of 16 bits may have the number
+    labels[labels == VOID] = int(labels.max(initial=0)) + 1
+    if content.void is not None:
+        labels[content.void] = VOID
+    return labels
 
 
 def _filled(outline: Any, size: tuple[int, int], image: Path) -> NDArray[np.bool_]:

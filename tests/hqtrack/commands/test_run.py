@@ -17,6 +17,7 @@ from PIL import Image as PillowImage
 
 from hqtrack.cli import main
 from hqtrack.records.record import recorded_frames
+from hqtrack.runs.first_masks import GrabCut
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.video import read_labels, write_labels
@@ -230,6 +231,74 @@ def test_frames_that_lack_only_in_the_record_are_tracked_once_more(arguments, bu
     assert len(built.asked) == 3
     assert main([*arguments, "--record"]) == 0
     assert len(built.asked) == 3
+
+
+def test_masks_in_several_files(tmp_path, arguments, built, output, labels, capsys):
+    write_labels(tmp_path / "a.png", np.where(labels == 3, 1, 0))
+    write_labels(tmp_path / "b.png", np.where(np.roll(labels, 2, axis=1) == 3, 1, 0))
+    arguments[2:4] = ["--mask", str(tmp_path / "a.png"), "--mask", str(tmp_path / "b.png")]
+    assert main(arguments) == 0
+    found = read_labels(output / "masks" / NAMES[0])
+    second = np.roll(labels, 2, axis=1) == 3
+    np.testing.assert_array_equal(found, np.where(second, 2, labels == 3))
+    said = capsys.readouterr().err
+    assert f"object 1 of {tmp_path / 'b.png'} is object 2 of this run" in said
+    assert "objects 1 and 2 overlap in 6 pixels" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        (["--box", "-2,1,9,5"], "box:-2,1,9,5"),
+        (["--box=-2,1,9,5"], "box:-2,1,9,5"),
+        (["--box", "1,1,3,3", "-.5,1,9,5"], "box:-0.5,1,9,5"),
+        (["--object", "a@1=box:-2,-1,9,5"], "box:-2,-1,9,5"),
+    ],
+)
+def test_prompts_that_begin_with_a_minus(arguments, built, output, option, value):
+    arguments[2:4] = option
+    assert main(arguments) == 0
+    assert value in summary(output)["run"]["objects"][-1]
+
+
+def test_a_point_that_begins_with_a_minus_is_a_point(arguments, built, capsys, monkeypatch):
+    monkeypatch.setattr("hqtrack.commands.run.choose_prompted", lambda *given: GrabCut())
+    arguments[2:4] = ["--point", "-3,4"]
+    assert "object 1: point:-3,4 is outside the frame" in error_of(arguments, capsys)
+
+
+def test_a_box_that_looks_like_two_corners(arguments, built, capsys):
+    arguments[2:4] = ["--box", "12,4,18,10"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().err
+    assert "took columns 12 to 19, rows 4 to 11; if 12,4,18,10 are two corners" in said
+    assert "give X,Y,W,H: 12,4,6,6" in said
+
+
+def test_later_masks_are_checked_before_the_first_frame(tmp_path, arguments, built, output, capsys):
+    write_labels(tmp_path / "late.png", np.ones((5, 5), np.int32))
+    late = ["--object", f"b@4={tmp_path / 'late.png'}"]
+    assert "late.png is 5x5 and the image is 20x12" in error_of([*arguments, *late], capsys)
+    assert written(output) == []
+
+
+def test_void_is_said_and_not_tracked(tmp_path, arguments, built, output, capsys, labels):
+    drawn = np.where(labels == 3, 1, 0).astype(np.uint8)
+    drawn[8:, :4] = 255
+    PillowImage.fromarray(drawn).save(tmp_path / "first.png")
+    assert main(arguments) == 0
+    assert "first.png: 255 is void, 16 pixels" in capsys.readouterr().err
+    assert [one["number"] for one in summary(output)["objects"]] == [1]
+
+
+def test_an_object_255_is_kept_when_a_run_goes_on(tmp_path, arguments, built, output, labels):
+    arguments[2:4] = ["--object", "255@1=box:2,2,4,3"]
+    built.fails = KeyboardInterrupt()
+    assert main([*arguments, "--record"]) == 130
+    built.fails = None
+    assert main([*arguments, "--record", "--overlay"]) == 0
+    shown, _ = read_video(output / "overlay.mp4")
+    assert shown[0].max() > 60
 
 
 def test_other_arguments_are_another_run(tmp_path, arguments, built, capsys, labels):

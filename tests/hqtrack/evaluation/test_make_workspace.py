@@ -94,6 +94,25 @@ def test_without_a_mask_on_every_frame_a_label_map_speaks_only_of_its_objects(
     assert states(sequence, "002") == ["unknown", "unknown", "240", "unknown"]
 
 
+def test_void_is_no_object_and_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "in" / "rim", {})
+    for number, drawn in ((1, labels(o1=ONE, o255=TWO)), (2, labels(o255=TWO))):
+        cv2.imwrite(str(folder / "masks" / f"{number:08d}.png"), drawn.astype(np.uint8))
+    sequence = loaded(tmp_path / "in", tmp_path)["rim"]
+    assert states(sequence, "object") == ["100", "unknown", "unknown", "unknown"]
+    assert capsys.readouterr().err.count("255 is void, 240 pixels") == 1
+
+
+def test_colours_are_the_same_objects_on_all_frames(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in" / "painted", {})
+    palette = np.array([(0, 0, 0), (0, 0, 255), (255, 255, 0)], np.uint8)
+    for number, drawn in ((1, labels(o1=ONE, o2=TWO)), (2, labels(o2=TWO)), (3, labels(o1=ONE))):
+        cv2.imwrite(str(folder / "masks" / f"{number:08d}.png"), palette[drawn])
+    sequence = loaded(tmp_path / "in", tmp_path)["painted"]
+    assert states(sequence, "001") == ["100", "unknown", "100", "unknown"]
+    assert states(sequence, "002") == ["240", "240", "unknown", "unknown"]
+
+
 def test_one_object_goes_to_groundtruth_txt(tmp_path: Path) -> None:
     write(tmp_path / "in" / "single", {1: labels(o7=ONE)})
     sequence = loaded(tmp_path / "in", tmp_path)["single"]

@@ -163,6 +163,25 @@ def test_a_blank_tile_is_grey_without_objects_while_its_sequence_goes_on():
                 )
 
 
+@dataclass(frozen=True)
+class Rimmed(Coloured):
+    """The last column is void."""
+
+    def read(self):
+        void = np.zeros(self.size, bool)
+        void[:, -1] = True
+        for frame in super().read():
+            yield frame._replace(void=void)
+
+
+def test_void_takes_its_place_in_the_tile():
+    shown = (Coloured("a", 10), Rimmed("b", 90), Rimmed("b", 90))
+    frame = next(Mosaic("m", shown, Grid(3, 1), (16, 48)).read())
+    assert np.unique(np.argwhere(frame.void)[:, 1]).tolist() == [31, 32]
+    plain = (Coloured("a", 10), Coloured("b", 10))
+    assert next(Mosaic("m", plain, Grid(2, 1), (16, 32)).read()).void is None
+
+
 def test_an_object_that_vanishes_in_its_tile_is_named():
     shown = (Coloured("fine", 10), Coloured("wide", 10, size=(16, 600)))
     with pytest.raises(InputError, match="an object of wide is too small for a tile of 2x1"):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 import hqtrack.scoring.score
 from hqtrack.baseline import FirstMask
@@ -11,6 +12,7 @@ from hqtrack.scoring.annotated import OnDisk
 from hqtrack.scoring.score import Score, mean_score, score_sequence
 from hqtrack.scoring.vots import Tracks, VotsMeasures, analyse
 from hqtrack.video import open_sequence
+from hqtrack.video.mask_files import read_numbers
 from tests.helpers.squares import Perfect, square_sequence
 
 
@@ -61,3 +63,29 @@ def test_the_mean_is_over_sequences_and_speed_over_frames():
     assert mean.vots.quality == pytest.approx((1 / 2 + 1 / 4) / 2)
     assert mean.vots.nre == pytest.approx((1 / 2 + 3 / 4) / 2)
     assert mean.fps == pytest.approx(4)
+
+
+def test_void_counts_in_no_measure(tmp_path):
+    folder = square_sequence(tmp_path / "moving", [0, 10, 10, 10])
+    plain = score_sequence(FirstMask(), OnDisk(open_sequence(folder)))
+    for path in (folder / "masks").iterdir():
+        labels = read_numbers(path)
+        # what the first mask marks too much
+        labels[10:30, :10][labels[10:30, :10] == 0] = 255
+        PillowImage.fromarray(labels.astype(np.uint8)).save(path)
+    score = score_sequence(FirstMask(), OnDisk(open_sequence(folder)))
+    # object 1: half of it is found, and nothing beside it counts
+    assert plain.region == pytest.approx((1 / 3 + 1) / 2)
+    assert score.region == pytest.approx((1 / 2 + 1) / 2)
+    assert score.boundary > plain.boundary
+    assert score.vots.quality > plain.vots.quality
+
+
+def test_void_is_said_once_for_a_sequence(tmp_path, capsys):
+    folder = square_sequence(tmp_path / "moving", [0, 10, 10, 10])
+    for path in (folder / "masks").iterdir():
+        labels = read_numbers(path)
+        labels[50:, 50:] = 255
+        PillowImage.fromarray(labels.astype(np.uint8)).save(path)
+    score_sequence(FirstMask(), OnDisk(open_sequence(folder)))
+    assert capsys.readouterr().err.count("255 is void, 300 pixels") == 1

@@ -1,4 +1,4 @@
-"""Images, label maps and sequences on disk."""
+"""Images on disk."""
 
 import cv2
 import numpy as np
@@ -10,8 +10,6 @@ from hqtrack.video import (
     list_images,
     read_frames,
     read_image,
-    read_labels,
-    write_labels,
 )
 from hqtrack.video.images import encode_jpeg, write_image
 
@@ -86,17 +84,31 @@ def test_a_damaged_image_is_an_error_with_its_path(tmp_path, suffix, keep):
         read_image(path)
 
 
-@pytest.mark.parametrize("read", [read_image, read_labels])
-def test_a_missing_file_is_an_error_with_its_path(tmp_path, read):
+def test_a_missing_file_is_an_error_with_its_path(tmp_path):
     with pytest.raises(MissingFileError, match=r"nothing\.png"):
-        read(tmp_path / "nothing.png")
+        read_image(tmp_path / "nothing.png")
 
 
-@pytest.mark.parametrize("read", [read_image, read_labels])
-def test_a_folder_is_no_image(tmp_path, read):
+def test_a_folder_is_no_image(tmp_path):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(InputError, match=r"cannot read .*folder\.png \(Is a directory\)"):
-        read(tmp_path / "folder.png")
+        read_image(tmp_path / "folder.png")
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".webp"])
+def test_several_images_in_one_file_are_no_image(tmp_path, rgb, suffix):
+    pages = [PillowImage.fromarray(rgb), PillowImage.fromarray(255 - rgb)]
+    path = tmp_path / f"stack{suffix}"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match=rf"stack\{suffix} has 2 images in one file.*as a video"):
+        read_image(path)
+
+
+def test_a_preview_is_no_second_image(tmp_path, rgb):
+    image, small = PillowImage.fromarray(rgb), PillowImage.fromarray(rgb[::2, ::2])
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    image.save(tmp_path / "scan.tif", save_all=True, append_images=[small])
+    np.testing.assert_array_equal(read_image(tmp_path / "scan.tif"), rgb)
 
 
 def test_read_frames_names_the_image_of_another_size(tmp_path, rgb):
@@ -105,45 +117,6 @@ def test_read_frames_names_the_image_of_another_size(tmp_path, rgb):
     np.testing.assert_array_equal(next(frames), rgb)
     with pytest.raises(InputError, match=r"2\.png is 9x12 but .* 16x12"):
         next(frames)
-
-
-@pytest.mark.parametrize(("highest", "mode"), [(0, "P"), (2, "P"), (255, "P"), (300, "I;16")])
-def test_labels_survive_the_disk(tmp_path, highest, mode):
-    labels = np.minimum(np.arange(360, dtype=np.int32), highest).reshape(18, 20)
-    write_labels(tmp_path / "labels.png", labels)
-    back = read_labels(tmp_path / "labels.png")
-    assert back.dtype == np.int32
-    np.testing.assert_array_equal(back, labels)
-    with PillowImage.open(tmp_path / "labels.png") as picture:
-        assert picture.mode == mode
-        if mode == "P":
-            assert picture.getpalette()[:3] == [0, 0, 0]
-            assert picture.getpalette()[3:6] != [0, 0, 0]
-
-
-@pytest.mark.parametrize("labels", [[[-1]], [[65536]]])
-def test_labels_that_do_not_fit_are_refused(tmp_path, labels):
-    with pytest.raises(InputError, match="0 to 65535"):
-        write_labels(tmp_path / "labels.png", np.array(labels))
-    assert not (tmp_path / "labels.png").exists()
-
-
-@pytest.mark.parametrize(
-    "labels", [np.array([[0, 3], [255, 1]], np.uint8), np.array([[False, True]])]
-)
-def test_grey_and_one_bit_label_maps(tmp_path, labels):
-    np.testing.assert_array_equal(read_labels(save(labels, tmp_path / "labels.png")), labels)
-
-
-def test_colour_and_damaged_label_maps_are_refused(tmp_path, rgb):
-    with pytest.raises(InputError, match=r"labels\.png is a colour image"):
-        read_labels(save(rgb, tmp_path / "labels.png"))
-    noise = np.random.default_rng(0).integers(0, 256, (90, 90), np.uint8)
-    data = save(noise, tmp_path / "cut.png").read_bytes()
-    for kept in (data[: len(data) // 2], b"not an image", b""):
-        (tmp_path / "cut.png").write_bytes(kept)
-        with pytest.raises(InputError, match=r"cut\.png as a mask file: it is damaged"):
-            read_labels(tmp_path / "cut.png")
 
 
 def test_images_are_listed_in_the_order_of_their_numbers(tmp_path, rgb):

@@ -154,11 +154,22 @@ def test_a_sequence(tmp_path):
     assert sequence.labels(2)[0, :3].tolist() == [0, 1, 2]
 
 
+def test_void_alone_is_no_object_where_masks_have_numbers(tmp_path):
+    folder = labelled_sequence(tmp_path / "cat", labels=(0, 1, 255))
+    save(np.eye(6, 8, dtype=np.uint8) * 255, folder / "masks" / "00000002.png")
+    sequence = open_sequence(folder)
+    assert sequence.objects == (1,)
+    assert not sequence.labels(1).any()
+    np.testing.assert_array_equal(sequence.content(1).void, np.eye(6, 8) > 0)
+    white = labelled_sequence(tmp_path / "dog", labels=(0, 255))
+    assert open_sequence(white).labels(1).max() == 1
+
+
 def test_objects_are_the_labels_of_the_first_frame_in_order(tmp_path):
-    folder = labelled_sequence(tmp_path / "cat", masks=(1,), labels=(0, 255, 7))
+    folder = labelled_sequence(tmp_path / "cat", masks=(1,), labels=(0, 254, 7))
     save(np.full((6, 8), 7, np.uint8), folder / "masks" / "00000003.png")
     sequence = open_sequence(folder)
-    assert sequence.objects == (7, 255)
+    assert sequence.objects == (7, 254)
     assert np.argwhere(sequence.first_masks()).tolist() == [[0, 0, 2], [1, 0, 1]]
     assert sequence.masks(2).any(axis=(1, 2)).tolist() == [True, False]
     assert not sequence.fully_annotated

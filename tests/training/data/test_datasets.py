@@ -183,11 +183,12 @@ def test_a_folder_of_data_has_videos_and_stills(tmp_path):
         ("P", [0, 1, 255], [0, 1, VOID]),
         ("P", [0, 255, 255], [0, 1, 1]),
         ("L", [0, 1, 2], [0, 1, 2]),
-        ("L", [0, 90, 255], [0, 0, 1]),
+        ("L", [0, 90, 255], [0, 90, VOID]),
+        ("L", [0, 255, 255], [0, 1, 1]),
         ("1", [0, 1, 1], [0, 1, 1]),
-        ("RGB", [0, 200, 255], [0, 1, 1]),
+        ("RGB", [0, 0, 255], [0, 0, 1]),
         ("LA", [0, 1, 3], [0, 1, 3]),
-        ("I;16", [0, 255, 700], [0, 255, 700]),
+        ("I;16", [0, 255, 700], [0, 701, 700]),
     ],
 )
 def test_numbers_or_black_and_white(tmp_path, mode, values, expected):
@@ -204,9 +205,10 @@ def test_numbers_or_black_and_white(tmp_path, mode, values, expected):
     assert read_objects(tmp_path / "mask.png").tolist() == [expected]
 
 
-def test_a_coloured_mask_is_refused(tmp_path):
-    PillowImage.new("RGB", (4, 4), (10, 0, 0)).save(tmp_path / "mask.png")
-    with pytest.raises(InputError, match="colour image"):
+def test_a_photo_is_no_mask(tmp_path):
+    photo = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    PillowImage.fromarray(photo).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match="is a photo"):
         read_objects(tmp_path / "mask.png")
 
 

@@ -1,6 +1,8 @@
 """The command ``hqtrack run``: tracks objects through a video."""
 
 import argparse
+import re
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +14,7 @@ from hqtrack.runs.choice import choose_prompted, choose_tracker
 from hqtrack.runs.follower import check_starts
 from hqtrack.runs.plan import RunPlan
 from hqtrack.runs.run import carry_out
-from hqtrack.runs.targets import MaskFile, parse_targets
+from hqtrack.runs.targets import MaskFile, Target, parse_targets
 from hqtrack.video.sources import open_source
 
 
@@ -24,12 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VIDEO",
         help="a video file, a folder or pattern of images, the index of a camera, or a URL",
     )
+    # argparse takes -5,20,40,40 for an option: its own pattern knows single numbers alone
+    parser._negative_number_matcher = re.compile(r"-\.?\d[-+.,\deE]*")
     objects = parser.add_argument_group("objects", "at least one; frames are counted from 1")
     objects.add_argument(
         "--mask",
         type=Path,
+        action="append",
+        default=[],
         metavar="PNG",
-        help="label map of the first frame: 0 is background, every other number an object",
+        help="label map of the first frame: 0 is background, every other number an object; repeat "
+        "it for masks in several files",
     )
     for flag, metavar, meaning in (
         ("--box", "X,Y,W,H", "objects on the first frame, by their boxes"),
@@ -85,6 +92,7 @@ def _plan(args: argparse.Namespace) -> RunPlan:
     if min(args.start, args.every) < 1:
         raise InputError("--start and --every count from 1: give 1 or more")
     targets = parse_targets(args.mask, args.box, args.point, args.object)
+    _say_how_masks_are_read(targets)
     files = [target.prompt.file.path for target in targets if isinstance(target.prompt, MaskFile)]
     source = open_source(*args.video, but_not=files)
     if source.total is not None and source.total < args.start:
@@ -105,3 +113,17 @@ def _plan(args: argparse.Namespace) -> RunPlan:
         overlay=args.overlay,
         record=args.record,
     )
+
+
+def _say_how_masks_are_read(targets: list[Target]) -> None:
+    """Print what the reader of the mask files decided, and which objects got another number."""
+    lines: dict[str, None] = {}
+    for target in targets:
+        if not isinstance(target.prompt, MaskFile):
+            continue
+        file, label = target.prompt
+        lines.update(dict.fromkeys(note.text for note in file.notes))
+        if target.frame is None and target.number != label:
+            lines[f"object {label} of {file.path} is object {target.number} of this run"] = None
+    for line in lines:
+        print(f"hqtrack: {line}", file=sys.stderr)

@@ -17,6 +17,8 @@ from hqtrack.files import new_folder, shipped
 from hqtrack.regions import EMPTY, Region, to_region
 from hqtrack.types import LabelMap
 from hqtrack.video import Sequence, read_image
+from hqtrack.video.mask_files import tell
+from hqtrack.video.mask_rules import HIGHEST, MaskContent
 
 REGISTRY = Path(__file__).resolve().parents[3] / "trackers.ini"
 """The file from which the toolkit starts our trackers, at the top of a checkout."""
@@ -145,13 +147,17 @@ def _trajectories(sequence: Sequence, height: int, width: int) -> Iterator[tuple
 
     An object is unknown until its first mask, where the toolkit gives it to the tracker. If all
     frames have label maps, a later label map without the object means that it is not visible.
-    Otherwise label maps only introduce objects and say nothing about the others.
+    Otherwise label maps only introduce objects and say nothing about the others. Void pixels belong
+    to no object.
     """
     seen: dict[int, dict[int, Region]] = {}
+    told: set[str] = set()
     for index, annotation in enumerate(sequence.annotations):
         if annotation is None:
             continue
-        labels = _framed(sequence, index, height, width)
+        content = sequence.content(index)
+        tell(content, told)
+        labels = _framed(sequence, index, content, height, width)
         for label in np.unique(labels[labels > 0]).tolist():
             seen.setdefault(label, {})[index] = to_region(labels == label)
     if not any(0 in regions for regions in seen.values()):
@@ -159,10 +165,12 @@ def _trajectories(sequence: Sequence, height: int, width: int) -> Iterator[tuple
             f"sequence {sequence.name} has no object on its first frame, where tracking starts: "
             f"draw one in masks/{sequence.frames[0].stem}.png"
         )
-    for label, regions in sorted(seen.items()):
+    # colours have numbers that are too high for names of files
+    compact = max(seen) > HIGHEST
+    for place, (label, regions) in enumerate(sorted(seen.items()), start=1):
         first = min(regions)
         yield (
-            label,
+            place if compact else label,
             [
                 _vot_region(regions.get(index), sequence.fully_annotated and index > first)
                 for index in range(len(sequence.frames))
@@ -178,9 +186,11 @@ def _vot_region(region: Region | None, absent: bool) -> Any:
     return Mask(pixels, (x, y))
 
 
-def _framed(sequence: Sequence, index: int, height: int, width: int) -> LabelMap:
+def _framed(
+    sequence: Sequence, index: int, content: MaskContent, height: int, width: int
+) -> LabelMap:
     """The label map of a frame; if its size is off by one, cut or add a last row or column."""
-    labels = sequence.labels(index)
+    labels = content.labels
     if max(abs(labels.shape[0] - height), abs(labels.shape[1] - width)) > 1:
         raise InputError(
             f"{sequence.annotations[index]} is {labels.shape[1]}x{labels.shape[0]}, the frames "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hqtrack import weights
 from hqtrack.errors import InputError, MissingFileError
+from hqtrack.runs.prompt_checks import check_prompts
 from hqtrack.runs.targets import Box, MaskFile, Points, Prompt, Target, describe
 from hqtrack.types import Image, Masks
 
@@ -140,8 +141,7 @@ def first_masks(image: Image, targets: Sequence[Target], prompted: Prompted) -> 
     Raises InputError, which names the object, if a prompt does not fit the frame or gives an empty
     mask.
     """
-    for target in targets:
-        _check_fits(target, image.shape[1], image.shape[0])
+    check_prompts(targets, image.shape[1], image.shape[0])
     asked = [target.prompt for target in targets if not isinstance(target.prompt, MaskFile)]
     made = iter(prompted.masks(image, asked) if asked else ())
     masks = [
@@ -157,29 +157,6 @@ def first_masks(image: Image, targets: Sequence[Target], prompted: Prompted) -> 
                 "there; give another prompt, or a mask"
             )
     return np.array(masks, np.bool_)
-
-
-def _check_fits(target: Target, width: int, height: int) -> None:
-    """Raise InputError unless the prompt fits a frame of this size."""
-    prompt = target.prompt
-    if isinstance(prompt, MaskFile):
-        rows, columns = prompt.file.labels.shape
-        if (columns, rows) != (width, height):
-            raise InputError(
-                f"{prompt.file.path} is {columns}x{rows} and the image is {width}x{height}: draw "
-                "the mask on the frame at its full size"
-            )
-        return
-    if isinstance(prompt, Box):
-        inside = prompt.right >= 0 and prompt.bottom >= 0
-        inside = inside and prompt.left <= width - 1 and prompt.top <= height - 1
-    else:
-        inside = all(0 <= x <= width - 1 and 0 <= y <= height - 1 for x, y in prompt.places)
-    if not inside:
-        raise InputError(
-            f"object {target.name}: {describe(prompt)} is outside the frame, which is "
-            f"{width}x{height} pixels"
-        )
 
 
 def _grabcut(image: Image, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:

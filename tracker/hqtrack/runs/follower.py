@@ -1,5 +1,6 @@
 """Tracks one video: objects start on their frames, and each frame gets its result."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 from hqtrack.errors import InputError
 from hqtrack.joining import JoinedVideo
 from hqtrack.runs.first_masks import Prompted, first_masks
+from hqtrack.runs.prompt_checks import check_prompts, separate
 from hqtrack.runs.targets import Target
 from hqtrack.tracker import HQTracker, Step, Tracker, last_step
 from hqtrack.types import Image, Masks, Scores
@@ -38,6 +40,7 @@ class Follower:
         self._prompted = prompted
         self._known: tuple[Target, ...] = ()
         self._video = JoinedVideo()
+        self._unchecked = True
 
     @property
     def pending(self) -> list[Target]:
@@ -47,6 +50,7 @@ class Follower:
     def follow(self, frame: Frame) -> Followed:
         """The next frame with its objects.
 
+        On the first frame, it checks the prompts of all objects, also of those that start later.
         Where masks overlap, new objects win. Raises InputError for a frame or a prompt that cannot
         be used.
         """
@@ -63,8 +67,15 @@ class Follower:
         return self._advance(coarse, frame)
 
     def _advance(self, tracker: Tracker, frame: Frame) -> Followed:
+        if self._unchecked:
+            height, width = frame.image.shape[:2]
+            _say(check_prompts(self._targets, width, height))
+            self._unchecked = False
         new = tuple(target for target in self.pending if target.frame in (None, frame.number))
-        given = first_masks(frame.image, new, self._prompted) if new else _none(frame.image)
+        given = _none(frame.image)
+        if new:
+            given, told = separate(new, first_masks(frame.image, new, self._prompted))
+            _say(told)
         masks, confidence = self._video.track(tracker, frame.image, given)
         self._known += new
         return Followed(frame, self._known, masks, confidence, last_step(tracker))
@@ -92,6 +103,11 @@ def check_starts(
                 f"--every {every} skips: mark it on one of {start}, {start + every}, "
                 f"{start + 2 * every}, ..."
             )
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(f"hqtrack: {line}", file=sys.stderr)
 
 
 def _none(image: Image) -> Masks:

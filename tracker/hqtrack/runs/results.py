@@ -3,7 +3,7 @@
 ====================  ===================================================================
 file                  what
 ====================  ===================================================================
-masks/NAME.png        label map of a frame, indexed, 16-bit above 255 objects
+masks/NAME.png        label map of a frame, indexed, 16-bit from 255 on
 frames.jsonl          the journal: a description of the run, then a line per finished frame
 masks.json            all masks as run lengths, a COCO data set
 summary.json          per object frames seen, mean area, mean confidence; see hqtrack.runs.summary
@@ -28,7 +28,7 @@ from hqtrack.files import Journal, first_line, journal_lines, replacing
 from hqtrack.masks import label_masks, masks_to_labels
 from hqtrack.runs.follower import Followed
 from hqtrack.types import Masks
-from hqtrack.video import read_labels, write_labels
+from hqtrack.video.mask_files import read_numbers, write_labels
 from hqtrack.video.run_lengths import encode_mask
 
 
@@ -119,7 +119,7 @@ class Results:
 
     def stored_masks(self, stem: str, numbers: list[int]) -> Masks:
         """The saved masks [N,H,W] of these objects on a finished frame."""
-        return label_masks(read_labels(self._labels_path(stem)), numbers)
+        return label_masks(read_numbers(self._labels_path(stem)), numbers)
 
     def records(self) -> Iterator[FrameRecord]:
         """The finished frames in order, read one by one."""

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqtrack.errors import InputError
-from hqtrack.video.images import decode_labels, read_bytes
+from hqtrack.video.images import read_bytes
+from hqtrack.video.mask_files import decode_mask_file
+from hqtrack.video.mask_rules import HIGHEST, Note
 
-_HIGHEST = 65535
 _STARTING = re.compile(r"(?P<name>[^@=]+)@(?P<frame>\d+)=(?P<prompt>.+)")
 
 
@@ -23,21 +24,30 @@ _STARTING = re.compile(r"(?P<name>[^@=]+)@(?P<frame>\d+)=(?P<prompt>.+)")
 class LabelFile:
     """A label map [H,W] as it was read from a file.
 
-    ``digest``: the first 16 digits of the SHA-256 of the file's content.
+    ``digest``: the first 16 digits of the SHA-256 of the file's content. ``notes``: how it
+    was read.
     """
 
     path: Path
     digest: str
     labels: NDArray[np.integer] = field(repr=False, compare=False)
+    notes: tuple[Note, ...] = field(default=(), repr=False, compare=False)
 
 
 def read_label_file(path: Path) -> LabelFile:
-    """Read a label map; raises the errors of ``hqtrack.video.read_labels``."""
+    """Read a mask file; raises the errors of ``hqtrack.video.mask_files.read_mask_file``.
+
+    Colours become 1, 2, ... in the order of their numbers, unless all have the number of an object.
+    """
     data = read_bytes(path)
-    labels = decode_labels(data, path)
+    content = decode_mask_file(data, path)
+    labels = content.labels
+    if labels.max(initial=0) > HIGHEST:
+        present, places = np.unique(labels, return_inverse=True)
+        labels = places.reshape(labels.shape).astype(np.int32) + np.int32(present[0] > 0)
     # the map stays in memory during the run
     small = labels.astype(np.min_scalar_type(int(labels.max(initial=0))))
-    return LabelFile(path, hashlib.sha256(data).hexdigest()[:16], small)
+    return LabelFile(path, hashlib.sha256(data).hexdigest()[:16], small, content.notes)
 
 
 class MaskFile(NamedTuple):
@@ -81,17 +91,18 @@ class Target:
 
 
 def parse_targets(
-    mask: Path | None, boxes: Sequence[str], points: Sequence[str], starting: Sequence[str]
+    masks: Sequence[Path], boxes: Sequence[str], points: Sequence[str], starting: Sequence[str]
 ) -> list[Target]:
     """The objects in the order of masks, boxes, points and ``starting``, NAME@FRAME=PROMPT.
 
-    Objects of a mask keep their labels; if 255 is the only label, as in the masks of drawing
-    programs, it becomes 1. A NAME that is a number is also the object's number; all other objects
-    get the next free number. Raises InputError if an argument cannot be parsed, if two objects have
-    the same name, and if there is no object.
+    Objects of a mask keep their labels, unless an earlier mask has them. A NAME that is a number is
+    also the object's number; all other objects get the next free number. Raises InputError if an
+    argument cannot be parsed, if two objects have the same name, and if there is no object.
     """
     read = cache(read_label_file)
-    targets = [] if mask is None else _labelled(read(mask))
+    targets: list[Target] = []
+    for mask in masks:
+        targets += _labelled(read(mask), targets)
     prompts: list[Prompt] = [*map(parse_box, boxes), *map(parse_points, points)]
     for prompt in prompts:
         number = _next_number(targets)
@@ -137,11 +148,17 @@ def describe(prompt: Prompt) -> str:
             return "point:" + ",".join(f"{number:g}" for place in places for number in place)
 
 
-def _labelled(file: LabelFile) -> list[Target]:
-    labels = _labels_in(file)
-    if labels == [255]:
-        return [Target("1", 1, None, MaskFile(file, 255))]
-    return [Target(str(label), label, None, MaskFile(file, label)) for label in labels]
+def _labelled(file: LabelFile, before: Sequence[Target]) -> list[Target]:
+    """The objects of a mask of the first frame."""
+    labels, taken = _labels_in(file), {target.number for target in before}
+    free = max([*labels, *taken]) + 1
+    targets: list[Target] = []
+    for label in labels:
+        number = label
+        if label in taken:
+            number, free = free, free + 1
+        targets.append(Target(str(number), number, None, MaskFile(file, label)))
+    return targets
 
 
 def _parse_starting(text: str, before: list[Target], read: Callable[[Path], LabelFile]) -> Target:
@@ -155,8 +172,8 @@ def _parse_starting(text: str, before: list[Target], read: Callable[[Path], Labe
     number = int(name) if name.isdecimal() else _next_number(before)
     if any(target.name == name or target.number == number for target in before):
         raise InputError(f"there are two objects {name}: give them different names")
-    if not 1 <= number <= _HIGHEST:
-        raise InputError(f"objects have numbers from 1 to {_HIGHEST}, not {number}")
+    if not 1 <= number <= HIGHEST:
+        raise InputError(f"objects have numbers from 1 to {HIGHEST}, not {number}")
     frame = int(parts["frame"])
     if frame < 1:
         raise InputError(f"object {name}: frames are counted from 1, there is no frame {frame}")

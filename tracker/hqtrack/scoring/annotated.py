@@ -4,22 +4,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hqtrack.errors import InputError
-from hqtrack.masks import labels_to_masks
+from hqtrack.masks import label_masks, labels_to_masks
 from hqtrack.synthetic import FRAMES, MAX_OBJECTS, RESERVED_SEED, SIZE, generate
 from hqtrack.types import Image, Masks
 from hqtrack.video import Sequence, read_frames
+from hqtrack.video.mask_files import tell
 
 
 class AnnotatedFrame(NamedTuple):
     """A frame [H,W,3], its file name or number, and the true masks [N,H,W] of its objects.
 
-    The mask of an absent object is empty.
+    The mask of an absent object is empty. void [H,W]: where nothing is known, if anywhere; such
+    pixels belong to no object, and no measure counts them.
     """
 
     name: str
     image: Image
     masks: Masks
+    void: NDArray[np.bool_] | None = None
 
 
 class Annotated(Protocol):
@@ -64,16 +70,22 @@ class OnDisk:
         return len(self.sequence.frames)
 
     def read(self) -> Iterator[AnnotatedFrame]:
-        """See ``Annotated.read``; raises InputError if label maps and images differ in size."""
+        """See ``Annotated.read``; raises InputError if label maps and images differ in size.
+
+        A line on stderr says if there is void, or if masks were read in an unusual way.
+        """
+        told: set[str] = set()
         for index, image in enumerate(read_frames(self.sequence.frames)):
-            masks = self.sequence.masks(index)
+            content = self.sequence.content(index)
+            tell(content, told)
+            masks = label_masks(content.labels, self.objects)
             if masks.shape[1:] != image.shape[:2]:
                 raise InputError(
                     f"{self.sequence.annotations[index]} is {masks.shape[2]}x{masks.shape[1]} but "
                     f"its image is {image.shape[1]}x{image.shape[0]}: label maps need the size of "
                     "the images"
                 )
-            yield AnnotatedFrame(self.sequence.frames[index].name, image, masks)
+            yield AnnotatedFrame(self.sequence.frames[index].name, image, masks, content.void)
 
 
 @dataclass(frozen=True)

@@ -150,16 +150,18 @@ class Mosaic:
         for index, (frames, hidden) in enumerate(zip(together, blank, strict=False)):
             image = np.full((*self.size, 3), _GREY, np.uint8)
             masks = np.zeros((len(self.objects), *self.size), np.bool_)
+            void = np.zeros(self.size, np.bool_)
             first = 0
             for tile, frame, flip, gone in zip(tiles, frames, mirrored, hidden, strict=True):
                 count = len(frame.masks)
                 if not gone:
                     fitted = _fit(frame, tile, bool(flip))
-                    image[tile.area], masks[(slice(first, first + count), *tile.area)] = fitted
+                    image[tile.area], inside, void[tile.area] = fitted
+                    masks[(slice(first, first + count), *tile.area)] = inside
                 first += count
             if index == 0:
                 self._check_visible(masks)
-            yield AnnotatedFrame(f"{index + 1:08d}", image, masks)
+            yield AnnotatedFrame(f"{index + 1:08d}", image, masks, void if void.any() else None)
 
     def _check_visible(self, masks: Masks) -> None:
         shown = [sequence.name for sequence in self.sequences for _ in sequence.objects]
@@ -194,8 +196,10 @@ def make_mosaics(
     return mosaics
 
 
-def _fit(frame: AnnotatedFrame, tile: Tile, mirrored: bool) -> tuple[Image, Masks]:
-    """Resize image and masks to a tile."""
+def _fit(
+    frame: AnnotatedFrame, tile: Tile, mirrored: bool
+) -> tuple[Image, Masks, NDArray[np.bool_]]:
+    """Resize image, masks and void to a tile."""
     size = (tile.right - tile.left, tile.bottom - tile.top)
     shrinks = size[0] < frame.image.shape[1]
     image = cv2.resize(
@@ -204,10 +208,15 @@ def _fit(frame: AnnotatedFrame, tile: Tile, mirrored: bool) -> tuple[Image, Mask
     masks = np.array(
         [
             cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
-            for mask in frame.masks
+            for mask in (*frame.masks, _void(frame))
         ],
         np.bool_,
     )
     if mirrored:
         image, masks = image[:, ::-1], masks[:, :, ::-1]
-    return np.asarray(image, np.uint8), masks
+    return np.asarray(image, np.uint8), masks[:-1], masks[-1]
+
+
+def _void(frame: AnnotatedFrame) -> NDArray[np.bool_]:
+    """Where the frame is void, [H,W]."""
+    return np.zeros(frame.image.shape[:2], np.bool_) if frame.void is None else frame.void

@@ -56,7 +56,8 @@ def score_sequence(
     """Track the objects of the first frame; mean of J and F over frames, then objects.
 
     As in DAVIS, J and F leave out the first and the last frame, so the sequence needs at least
-    three frames. The measures of VOTS use all frames. This calls ``advance`` after each tracked
+    three frames. The measures of VOTS use all frames. No measure counts void pixels: as in DAVIS's
+    code, they are removed from the masks first. This calls ``advance`` after each tracked
     frame and ``observe`` with every frame. Raises InputError if images or label maps cannot be read
     or differ in size.
     """
@@ -71,9 +72,10 @@ def score_sequence(
         start = time.perf_counter()
         tracked = tracker.track(frame.image)
         seconds += time.perf_counter() - start
-        tracks.add(frame.masks, tracked.masks)
-        regions.append(region_similarity(tracked.masks, frame.masks))
-        boundaries.append(boundary_measure(tracked.masks, frame.masks))
+        known = tracked.masks if frame.void is None else tracked.masks & ~frame.void
+        tracks.add(frame.masks, known)
+        regions.append(region_similarity(known, frame.masks))
+        boundaries.append(boundary_measure(known, frame.masks))
         compared = Truth(frame.masks, regions[-1], boundaries[-1])
         shown = (number, frame.name, frame.image, sequence.objects)
         observe(Observed(*shown, *tracked, last_step(tracker), compared))

@@ -7,9 +7,8 @@ from hqtrack.video.images import (
     order_images,
     read_frames,
     read_image,
-    read_labels,
-    write_labels,
 )
+from hqtrack.video.mask_files import read_labels, write_labels
 from hqtrack.video.sequences import Sequence, find_sequences, open_sequence, write_sequence
 
 __all__ = [

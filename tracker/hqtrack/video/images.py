@@ -1,4 +1,4 @@
-"""Images and label maps on disk."""
+"""Images on disk."""
 
 import io
 import itertools
@@ -10,16 +10,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL import TiffImagePlugin
 
 from hqtrack.errors import InputError, MissingFileError, ran_out_of_memory
 from hqtrack.masks import MAX_PIXELS, check_next_image
-from hqtrack.types import Image, LabelMap
-from hqtrack.video.overlay import object_colours
+from hqtrack.types import Image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _MAX_FILE_BYTES = 12 * MAX_PIXELS  # four channels of 16 bits, and room for what else is in it
+_TIFF_SUBFILE, _TIFF_COPY = 254, 1 | 4
 _PARTS = re.compile(r"\d+|\D+")
 _NOT_OF_PEOPLE = {"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
 """Folders that operating systems create, in lower case."""
@@ -31,10 +31,16 @@ def read_image(path: Path) -> Image:
     Grey becomes RGB, the alpha channel is dropped, palettes become colours, and 16 bits are scaled
     to 8. An EXIF orientation is applied, as viewers and the VOT toolkit do, so masks that were
     drawn in a viewer fit. Raises MissingFileError if there is no file, InputError if it is not a
-    complete image or has more than ``hqtrack.masks.MAX_PIXELS``, MemoryError if it does not fit.
+    complete image, has several images or more than ``hqtrack.masks.MAX_PIXELS``, MemoryError if it
+    does not fit.
     """
     data = read_bytes(path)
-    _check_pixels(path, data)
+    pictures = check_pixels(path, data)
+    if pictures > 1:
+        raise InputError(
+            f"{path} has {pictures} images in one file where one image is expected: give the file "
+            "alone, as a video, or save each image as its own file"
+        )
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error as error:
@@ -77,51 +83,6 @@ def read_frames(paths: Iterable[Path]) -> Iterator[Image]:
         size = size or image.shape[:2]
         check_next_image(image, size, str(path))
         yield image
-
-
-def read_labels(path: Path) -> LabelMap:
-    """Read a label map: a file with one number per pixel, indexed (palette) or grey, 8 or 16 bits.
-
-    Raises MissingFileError if there is no file, InputError if it is damaged, in colour, or has
-    more than ``hqtrack.masks.MAX_PIXELS``.
-    """
-    return decode_labels(read_bytes(path), path)
-
-
-def decode_labels(data: bytes, path: Path) -> LabelMap:
-    """Decode the content of a mask file; see ``read_labels``. ``path``: its name in errors."""
-    _check_pixels(path, data)
-    try:
-        with PillowImage.open(io.BytesIO(data)) as picture:
-            mode, labels = picture.mode, np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"cannot read {path} as a mask file: it is damaged or of an unknown format"
-        ) from error
-    if mode not in {"1", "L", "P", "I", "I;16", "I;16B"}:
-        raise InputError(
-            f"{path} is a colour image ({mode}): a mask file has one object number per pixel; "
-            "save it as an indexed or grey PNG"
-        )
-    return labels.astype(np.int32)
-
-
-def write_labels(path: Path, labels: NDArray[np.integer]) -> None:
-    """Write a label map [H,W] as PNG: indexed with the objects' colours, or 16-bit above 255.
-
-    Raises InputError for labels outside 0 to 65535, OSError if the file cannot be written.
-    """
-    lowest, highest = int(labels.min()), int(labels.max())
-    if lowest < 0 or highest > 65535:
-        raise InputError(f"labels from {lowest} to {highest} do not fit a PNG: use 0 to 65535")
-    if highest > 255:
-        picture = PillowImage.fromarray(labels.astype(np.uint16))
-    else:
-        picture = PillowImage.fromarray(labels.astype(np.uint8), mode="P")
-        picture.putpalette([0, 0, 0, *object_colours(range(1, 256)).ravel().tolist()])
-    encoded = io.BytesIO()
-    picture.save(encoded, "PNG")
-    path.write_bytes(encoded.getvalue())
 
 
 def is_hidden(path: Path) -> bool:
@@ -189,10 +150,11 @@ def read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def _check_pixels(path: Path, data: bytes) -> None:
+def check_pixels(path: Path, data: bytes) -> int:
     """Raise InputError for too large an image by what its header says, before it is decoded.
 
-    A header that cannot be read is left to the decoder.
+    Returns how many images are in the file; see ``count_pictures``. A header that cannot be read is
+    left to the decoder, and counts as one.
     """
     message = (
         f"{path} has more than {MAX_PIXELS} pixels, the most that can be used: make it smaller"
@@ -200,12 +162,32 @@ def _check_pixels(path: Path, data: bytes) -> None:
     try:
         with PillowImage.open(io.BytesIO(data)) as picture:
             width, height = picture.size
+            pictures = count_pictures(picture) if width * height <= MAX_PIXELS else 1
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
         raise InputError(message) from error
     except Exception:  # Pillow raises many kinds, depending on where the damage is
-        return
+        return 1
     if width * height > MAX_PIXELS:
         raise InputError(message)
+    return pictures
+
+
+def count_pictures(picture: PillowImage.Image) -> int:
+    """The number of images in an open file: pages or the frames of an animation.
+
+    Copies do not count: previews in TIFF files, and the further images of a telephone's JPEG.
+    """
+    pictures = int(getattr(picture, "n_frames", 1))
+    if pictures == 1 or picture.format == "MPO":
+        return 1
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return pictures
+    pages = 0
+    for page in range(pictures):
+        picture.seek(page)
+        pages += not picture.tag_v2.get(_TIFF_SUBFILE, 0) & _TIFF_COPY
+    picture.seek(0)
+    return max(pages, 1)
 
 
 def check_folder(folder: Path) -> None:

@@ -19,10 +19,10 @@ from hqtrack.video.images import (
     is_hidden,
     list_images,
     order_images,
-    read_labels,
     write_image,
-    write_labels,
 )
+from hqtrack.video.mask_files import read_mask_file, write_labels
+from hqtrack.video.mask_rules import MaskContent
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,25 @@ class Sequence:
         present = np.unique(self.labels(0))
         return tuple(present[present > 0].tolist())
 
-    def labels(self, index: int) -> LabelMap:
-        """The label map of frame ``index``; raises MissingFileError if the frame has none."""
+    def content(self, index: int) -> MaskContent:
+        """The mask file of frame ``index``; raises MissingFileError if the frame has none."""
         path = self.annotations[index]
         if path is None:
             raise MissingFileError(
                 f"sequence {self.name}: {self.frames[index].name} has no mask; "
                 f"save its label map as masks/{self.frames[index].stem}.png"
             )
-        return read_labels(path)
+        return read_mask_file(path, self._numbered)
+
+    @cached_property
+    def _numbered(self) -> bool:
+        """Whether the first mask numbers objects, so that white alone is void in others."""
+        first = read_mask_file(next(path for path in self.annotations if path is not None))
+        return bool(first.labels.any()) and not first.white
+
+    def labels(self, index: int) -> LabelMap:
+        """The label map of frame ``index``; raises MissingFileError if the frame has none."""
+        return self.content(index).labels
 
     def masks(self, index: int) -> Masks:
         """The masks [N,H,W] of ``objects`` on frame ``index``; empty for an absent object."""
