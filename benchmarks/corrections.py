@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if unknown := set(options.sequences or ()) - names:
             raise InputError(f"no annotated sequence {', '.join(unknown)} in {options.data}")
         tracker = build_tracker(options.preset, options.device)
-        show(tracker, found, options.sequences or names, options.corrections)
+        show(tracker, found, options.sequences or sorted(names), options.corrections)
     except (InputError, OSError) as error:
         print(f"corrections: {error}", file=sys.stderr)
         return 1
