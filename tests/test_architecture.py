@@ -11,7 +11,8 @@ from tests.helpers.imports import ROOT, Import, imports_in, module_files, read_i
 PACKAGES = ("hqtrack", "vmos", "hqsam", "training", "benchmarks", "examples", "tests")
 
 ROOMS = {
-    "base": "environment errors files masks measures progress regions stages types",
+    "base": "environment errors files masks measures progress regions signals stages "
+    "standard_streams types",
     "core": "baseline build decoding joining light memory preprocess presets refiner segmenter "
     "selection tracker",
     "face": "__init__",

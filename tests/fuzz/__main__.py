@@ -86,6 +86,8 @@ def _run(args: argparse.Namespace, seed: int, images: Path, sockets: Path) -> in
             print(f"reduced:\n    {_reduced(script, wrong, images, sockets)!r},")
             return 1
         counts[script.way] += 1
+        if counts.total() % 500 == 0:
+            print(f"{counts.total()} sessions, next seed {seed + number}", flush=True)
         if args.way == "resident" and counts["resident"] in (20, 200):
             _print_sizes(counts["resident"], sockets)
     seconds = time.monotonic() - began

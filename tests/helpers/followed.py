@@ -3,11 +3,22 @@
 import numpy as np
 
 from hqtrack.runs.follower import Followed
+from hqtrack.runs.identity import Identity
 from hqtrack.runs.results import RunDescription
 from hqtrack.runs.targets import Points, Target
 from hqtrack.video.streams import Frame
 
-RUN = RunDescription("/clip.mp4", 1, 2, "light", "given", ("a", "b"))
+RUN = RunDescription(
+    video="/clip.mp4",
+    input=Identity(1, 1000, "content", "times"),
+    start=1,
+    every=2,
+    tracker="light",
+    computation="cpu, float32",
+    weights={"light.safetensors": "0123"},
+    first_masks="given",
+    objects=("a", "b"),
+)
 
 
 SIZE = (12, 20)

@@ -26,6 +26,21 @@ def write_video(path, frames, rate=10, codec="libx264"):
     return path
 
 
+def write_burst(path, count, seconds=0.01):
+    """Frames that follow each other faster than the rate in the file says, which is 2."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(2), options={"crf": "5"})
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for index, frame in enumerate(pictures(count)):
+            video_frame = av.VideoFrame.from_ndarray(frame, "rgb24")
+            video_frame.pts = round(1000 * seconds * index)
+            video_frame.time_base = Fraction(1, 1000)
+            container.mux(stream.encode(video_frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def read_video(path):
     """Its frames and the second at which each is shown."""
     with av.open(path) as container:

@@ -1,12 +1,21 @@
 """The command ``hqtrack``: loads one module per subcommand, and only the one that it runs."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from hqtrack import version
-from hqtrack.errors import InputError, one_line
+from hqtrack.errors import (
+    MISSING_LIBRARY,
+    MORE_MEMORY,
+    InputError,
+    one_line,
+    ran_out_of_memory,
+)
+from hqtrack.signals import Ended, ended_by_signals
+from hqtrack.standard_streams import outlive_readers, repair_descriptors
 
 _COMMANDS = {
     "run": "track objects through a video",
@@ -29,20 +38,42 @@ _COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command, by default the one of this process; return the exit code.
 
-    The code is 2 if an input cannot be used; one line on stderr then says what to do. It is 130
-    after an interruption.
+    The code is 2 if an input cannot be used, or if there is too little memory; one line on stderr
+    then says what to do. After a signal that ended the command it is 128 plus the number of the
+    signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. A reader of standard output or error
+    that goes away (``| head -1``) changes neither the command nor its code.
     """
+    repair_descriptors()
+    outlive_readers()
     arguments = sys.argv[1:] if argv is None else list(argv)
     command = next((word for word in arguments if word in _COMMANDS), None)
     try:
-        args = _parser(command).parse_args(arguments)
-        return int(import_module(f"hqtrack.commands.{args.command}").run(args))
-    except (InputError, OSError) as error:
-        print(f"hqtrack: error: {one_line(error)}", file=sys.stderr)
+        with ended_by_signals():
+            args = _parser(command).parse_args(arguments)
+            status = int(import_module(f"hqtrack.commands.{args.command}").run(args))
+            sys.stdout.flush()
+        return status
+    except KeyboardInterrupt as end:
+        ended = end if isinstance(end, Ended) else Ended(signal.SIGINT)
+        word = "interrupted" if ended.number == signal.SIGINT else str(ended)
+        print(f"hqtrack: {word}", file=sys.stderr)
+        return ended.status
+    except Exception as error:
+        if (message := _told(error)) is None:
+            raise
+        print(f"hqtrack: error: {message}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("hqtrack: interrupted", file=sys.stderr)
-        return 130
+
+
+def _told(error: Exception) -> str | None:
+    """What a person can do about an error; None for our own mistakes."""
+    if isinstance(error, InputError):
+        return one_line(error)
+    if ran_out_of_memory(error):
+        return f"{one_line(error)}: {MORE_MEMORY}"
+    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        return f"{one_line(error)}: {MISSING_LIBRARY}"
+    return one_line(error) if isinstance(error, OSError) else None
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:

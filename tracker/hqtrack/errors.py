@@ -13,6 +13,10 @@ _NO_MEMORY = (
 )
 
 
+MORE_MEMORY = "there is too little memory; end other programs, or take a smaller tracker or device"
+MISSING_LIBRARY = "a library cannot be loaded; `hqtrack doctor` says what is missing"
+
+
 class InputError(ValueError):
     """An input cannot be used: an image, a mask, a folder, an option."""
 

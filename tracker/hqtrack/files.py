@@ -4,19 +4,30 @@ A journal is a file of JSON values, one per line, that only grows. A killed proc
 incomplete last line; readers ignore it, and the next writer removes it.
 """
 
+import errno
+import fcntl
 import json
 import os
 import shutil
+import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
+
+from hqtrack.errors import InputError
 
 
 def shipped(name: str) -> Path:
     """A file that is part of this package, by its name in ``hqtrack/data``."""
     return Path(__file__).with_name("data") / name
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written before it replaces ``path``: hidden, beside it, of its type."""
+    return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
 @contextmanager
@@ -26,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Readers of ``path`` see the old file or the new one, never a partial one. After an error the old
     file is still there and the new one is deleted. Raises OSError if the file cannot be moved.
     """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    part = part_of(path)
     try:
         yield part
         os.replace(part, path)
@@ -53,6 +64,62 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; others may have no end, or wait for a writer.
+
+    Raises OSError if it is none or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock, a file with the number of this process; the system releases it with the process.
+
+    Raises InputError, which names the process, if another one holds it, OSError if the file cannot
+    be written.
+    """
+    descriptor = _lock(path)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()} {socket.gethostname()}".encode())
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    """The descriptor of the locked file."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+            # the process before deleted it meanwhile
+            os.close(descriptor)
+        except BlockingIOError:
+            holder = os.read(descriptor, 300)
+            os.close(descriptor)
+            raise InputError(_held(path, holder)) from None
+
+
+def _held(path: Path, holder: bytes) -> str:
+    number, _, host = holder.decode(errors="replace").partition(" ")
+    where = "" if host in ("", socket.gethostname()) else f" on {host}"
+    return (
+        f"process {number or '(just started)'}{where} writes to {path.parent}: wait until it ends, "
+        "or write to another folder"
+    )
+
+
 class Line(NamedTuple):
     """A line of a journal: its JSON value, and the position in bytes at which it ends."""
 
@@ -63,7 +130,7 @@ class Line(NamedTuple):
 def first_line(path: Path) -> bytes | None:
     """The first line of a file with its line end; None without a file or a complete line."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             line = file.readline()
     except FileNotFoundError:
         return None
@@ -78,7 +145,7 @@ def journal_lines(path: Path, start: int = 0, skip: bool = False) -> Iterator[Li
     OSError if the file cannot be read.
     """
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         return
     with file:
@@ -90,7 +157,7 @@ def journal_lines(path: Path, start: int = 0, skip: bool = False) -> Iterator[Li
                 return
             try:
                 value = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 if skip:
                     continue
                 return

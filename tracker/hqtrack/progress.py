@@ -41,33 +41,41 @@ def speed_text(fps: float, digits: int = 1) -> str:
 
 
 @contextmanager
-def pace_on_stderr(total: int | None) -> Iterator[Callable[[], None]]:
+def pace_on_stderr(total: int | None, exact: bool = True) -> Iterator[Callable[[], None]]:
     """Show how many frames of ``total`` are done, frames per second and the time left.
 
-    A terminal gets a bar, anything else a line every ten seconds. Call what it gives after each
-    frame.
+    Unless the total is ``exact``, it is shown as an estimate until more frames are done. A terminal
+    gets a bar, anything else a line every ten seconds. Call what it gives after each frame.
     """
+    about = "" if exact else "about "
     if not sys.stderr.isatty():
-        lines = _Lines(total)
+        lines = _Lines(total, about)
         try:
             yield lines.advance
         finally:
             lines.end()
         return
     first = SpinnerColumn() if total is None else BarColumn(None, table_column=Column(ratio=1))
-    columns: list[ProgressColumn] = [first, _CountColumn(), _SpeedColumn()]
+    columns: list[ProgressColumn] = [first, _CountColumn("" if exact else "~"), _SpeedColumn()]
     if total is not None:
         columns.append(TimeRemainingColumn(compact=True))
     with Progress(*columns, console=Console(stderr=True), expand=total is not None) as progress:
         task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)
+
+        def advance() -> None:
+            progress.advance(task)
+            if not exact and total is not None and progress.tasks[0].completed > total:
+                progress.tasks[0].total = None
+
+        yield advance
 
 
 class _Lines:
     """Plain lines; the speed is that since the previous line."""
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, about: str) -> None:
         self._total = total
+        self._about = about
         self._done = self._done_before = 0
         self._before = time.monotonic()
 
@@ -82,19 +90,24 @@ class _Lines:
             return
         now = time.monotonic()
         fps = (self._done - self._done_before) / max(now - self._before, 1e-9)
+        total = self._total or 0
         line = f"frame {self._done}"
-        if self._total:
-            line += f" of {self._total}"
+        if self._done <= total:
+            line += f" of {self._about}{total}"
         line += f", {speed_text(fps)}"
-        if self._total and self._done < self._total:
-            line += f", {(self._total - self._done) / fps:.0f} s left"
+        if self._done < total:
+            line += f", {self._about}{(total - self._done) / fps:.0f} s left"
         print(line, file=sys.stderr)
         self._before, self._done_before = now, self._done
 
 
 class _CountColumn(ProgressColumn):
+    def __init__(self, about: str) -> None:
+        super().__init__()
+        self._about = about
+
     def render(self, task: Task) -> Text:
-        total = "" if task.total is None else f"/{task.total:.0f}"
+        total = "" if task.total is None else f"/{self._about}{task.total:.0f}"
         return Text(f"{task.completed:.0f}{total}")
 
 

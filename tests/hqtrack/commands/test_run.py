@@ -8,7 +8,6 @@ import pydoc
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,71 +15,26 @@ import pytest
 from PIL import Image as PillowImage
 
 from hqtrack.cli import main
-from hqtrack.records.record import recorded_frames
 from hqtrack.runs.first_masks import GrabCut
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.video import read_labels, write_labels
 from tests.helpers.camera import FakeCamera
 from tests.helpers.moving import Moving
+from tests.helpers.run_command import (
+    HEIGHT,
+    NAMES,
+    WIDTH,
+    error_of,
+    output_of,
+    recorded,
+    same_files,
+    summary,
+    written,
+)
 from tests.helpers.tiny_segmenter import CONFIG
 from tests.helpers.tiny_vmos import tiny_vmos
 from tests.helpers.video_files import pictures, read_video, write_video
-
-HEIGHT, WIDTH = 12, 20
-NAMES = ["1.png", "5.png", "9.png", "10.png", "100.png"]
-
-
-@pytest.fixture
-def built(monkeypatch, tmp_path):
-    """What was asked of hqtrack.build; ``fails`` is handed on to the tracker."""
-    monkeypatch.setenv("HQTRACK_WEIGHTS", str(tmp_path / "weights"))
-    state = SimpleNamespace(asked=[], fails=None, make=lambda: Moving(state.fails))
-
-    def build_tracker(preset, **options):
-        state.asked.append((preset, options))
-        return state.make()
-
-    monkeypatch.setattr("hqtrack.build.build_tracker", build_tracker)
-    return state
-
-
-@pytest.fixture
-def labels():
-    labels = np.zeros((HEIGHT, WIDTH), np.int32)
-    labels[2:5, 2:6], labels[6:9, 3:8] = 3, 300
-    return labels
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out" / "deep"
-
-
-@pytest.fixture
-def arguments(tmp_path, labels, output):
-    """A folder of five images named with gaps, the mask of the first, and where to write."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for name in NAMES:
-        PillowImage.new("RGB", (WIDTH, HEIGHT)).save(folder / name)
-    write_labels(tmp_path / "first.png", labels)
-    options = [folder, "--mask", tmp_path / "first.png", "--output", output]
-    return ["run", *map(str, options)]
-
-
-def written(output):
-    return sorted((path.name for path in (output / "masks").iterdir()), key=NAMES.index)
-
-
-def summary(output):
-    return json.loads((output / "summary.json").read_text())
-
-
-def error_of(arguments, capsys):
-    assert main(arguments) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    return next(line for line in lines if line.startswith("hqtrack: error: "))
 
 
 def test_writes_label_maps_run_lengths_and_a_summary(output, arguments, built, labels, capsys):
@@ -108,6 +62,8 @@ def test_writes_label_maps_run_lengths_and_a_summary(output, arguments, built, l
 
 
 def test_options_reach_the_tracker(tmp_path, arguments, built):
+    for name in ("save_step_42000.pth", "sam_hq_vit_h.pth"):
+        (tmp_path / name).write_bytes(b"weights")
     options = ["--preset", "full", "--device", "cpu", "--weights", str(tmp_path), "--exact"]
     assert main([*arguments, *options]) == 0
     [(preset, given)] = built.asked
@@ -144,15 +100,6 @@ def test_objects_that_start_later(tmp_path, arguments, built, output, labels):
     assert found == [[0, 1], [0, 1], [0, 1, 300], [0, 1, 300], [0, 1, 300, 301]]
     starts = [(one["name"], one["first_frame"]) for one in summary(output)["objects"]]
     assert starts == [("1", 1), ("300", 3), ("red", 5)]
-
-
-def same_files(one, other):
-    """Whether two runs left the same, but for the seconds that tracking took."""
-    for path in sorted((one / "masks").iterdir()):
-        assert path.read_bytes() == (other / "masks" / path.name).read_bytes()
-    assert (one / "masks.json").read_text() == (other / "masks.json").read_text()
-    first, second = summary(one), summary(other)
-    assert {**first, "fps": 0} == {**second, "fps": 0}
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path, arguments, built, output, capsys):
@@ -201,10 +148,6 @@ def test_a_finished_run_is_not_tracked_again(arguments, built, output, capsys):
     assert "300" in capsys.readouterr().out
     assert main([*arguments, "--overlay"]) == 0
     assert len(read_video(output / "overlay.mp4")[0]) == 5
-
-
-def recorded(output):
-    return [frame.name for frame in recorded_frames(output / "record")]
 
 
 def test_a_record_goes_on_where_it_was_stopped(tmp_path, arguments, built, output, capsys):
@@ -303,9 +246,27 @@ def test_an_object_255_is_kept_when_a_run_goes_on(tmp_path, arguments, built, ou
 
 def test_other_arguments_are_another_run(tmp_path, arguments, built, capsys, labels):
     assert main(arguments) == 0
-    assert "contains another run (other every)" in error_of([*arguments, "--every", "2"], capsys)
+    error = error_of([*arguments, "--every", "2"], capsys)
+    assert "contains another run (every: 1 then, 2 now): give another --output, or --r" in error
+    assert "tracker: light then, light, exact now" in error_of([*arguments, "--exact"], capsys)
     write_labels(tmp_path / "first.png", np.roll(labels, 1, axis=0))
-    assert "contains another run (other objects)" in error_of(arguments, capsys)
+    error = error_of(arguments, capsys)
+    assert "contains another run (objects: 3 (3) from the first frame: object 3 of mask" in error
+    assert main([*arguments, "--restart"]) == 0
+    assert summary(output_of(arguments))["frames"] == 5
+
+
+def test_other_weights_are_another_run(tmp_path, arguments, built, capsys):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "light.safetensors").write_bytes(b"one")
+    arguments += ["--preset", "light", "--weights", str(folder)]
+    built.fails = KeyboardInterrupt()
+    assert main(arguments) == 130
+    (folder / "light.safetensors").write_bytes(b"two")
+    built.fails = None
+    assert "contains another run (weights: {'light.safetensors': " in error_of(arguments, capsys)
+    assert main([*arguments, "--restart"]) == 0
 
 
 def test_a_camera_is_followed_to_its_end_but_not_taken_up_again(built, output, monkeypatch, capsys):
@@ -332,7 +293,7 @@ def test_what_is_done_is_kept_when_an_image_is_bad(tmp_path, arguments, built, o
     [
         ("hqtrack.runs.results.write_labels", 3, 2),
         ("hqtrack.runs.results.encode_mask", 5, 2),
-        ("hqtrack.files.os.replace", 2, 5),
+        ("hqtrack.files.os.replace", 6, 5),
     ],
 )
 def test_a_full_disk(arguments, built, output, capsys, monkeypatch, function, on_call, kept):
@@ -379,7 +340,7 @@ def test_a_mask_of_the_wrong_size_is_mended_and_run(tmp_path, arguments, built, 
         (["--point", "1,2"], "hqtrack weights download hqsam_vit_b"),
         (["--object", "a@9=box:1,1,2,2"], "a starts on frame 9, and the video has 5"),
         (["--object", "a@2=box:1,1,2,2", "--every", "2"], "skips"),
-        (["--box", "1,1,3,3", "--start", "6"], "--start 6 is after the last frame, 5"),
+        (["--box", "1,1,3,3", "--start", "6"], "images has no frame 6: its last frame is 5"),
         (["--box", "1,1,3,3", "--every", "0"], "--start and --every count from 1"),
         ([], "no object to track"),
     ],
@@ -421,9 +382,9 @@ def test_masks_that_are_there_are_never_written_over(tmp_path, arguments, built,
     """The layout of data sets has the true masks where the output would have its own."""
     (tmp_path / "out" / "deep" / "masks").mkdir(parents=True)
     write_labels(tmp_path / "out" / "deep" / "masks" / "1.png", labels)
-    assert "contains files that are not from a run: give another --output" in error_of(
-        arguments, capsys
-    )
+    error = error_of(arguments, capsys)
+    assert "masks contains files that are not from a run (1.png): give another --output" in error
+    assert "files that are not from a run" in error_of([*arguments, "--restart"], capsys)
 
 
 def test_a_mask_file_among_the_images_is_no_frame(tmp_path, arguments, built, labels, output):

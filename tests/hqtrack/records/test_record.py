@@ -136,7 +136,7 @@ def test_going_on_after_the_last_whole_line(tmp_path, cut):
     parts = make_record(tmp_path / "parts", frames=5)
     journal = parts / "record.jsonl"
     journal.write_bytes(journal.read_bytes() + lines(whole)[6][: -1 - cut * 100])
-    with Recorder(parts, HEADING, resume=True) as recorder:
+    with Recorder(parts, HEADING, up_to=5) as recorder:
         assert recorder.last == 5
         for number in range(6, 9):
             recorder.write(observed(number))
@@ -144,11 +144,11 @@ def test_going_on_after_the_last_whole_line(tmp_path, cut):
 
 
 @pytest.mark.parametrize(
-    ("heading", "resume"), [(HEADING, False), (Heading("else", "a tracker", OBJECTS), True)]
+    ("heading", "up_to"), [(HEADING, 0), (Heading("else", "a tracker", OBJECTS), 9)]
 )
-def test_beginning_anew(tmp_path, heading, resume):
+def test_beginning_anew(tmp_path, heading, up_to):
     make_record(tmp_path)
-    with Recorder(tmp_path, heading, resume) as recorder:
+    with Recorder(tmp_path, heading, up_to) as recorder:
         assert recorder.last == 0
     assert list(recorded_frames(tmp_path)) == []
     assert read_heading(tmp_path) == heading

@@ -14,7 +14,7 @@ import pytest
 from hqtrack.errors import InputError
 from hqtrack.video.streams import Camera, Frame, newest, open_video
 from tests.helpers.camera import FakeCamera
-from tests.helpers.video_files import pictures, write_video
+from tests.helpers.video_files import pictures, write_burst, write_video
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def stripe(image):
 
 def test_a_video_file_says_what_it_holds(path):
     video = open_video(str(path), "clip")
-    assert (video.name, video.total, video.rate, video.live) == ("clip", 6, Fraction(10), False)
+    assert (video.name, video.expected, video.rate, video.live) == ("clip", 6, Fraction(10), False)
 
 
 def test_frames_are_numbered_from_1_and_named_in_eight_digits(path, frames):
@@ -50,12 +50,25 @@ def test_frames_are_numbered_from_1_and_named_in_eight_digits(path, frames):
 
 @pytest.mark.parametrize(
     ("start", "every", "numbers"),
-    [(3, 1, [3, 4, 5, 6]), (2, 2, [2, 4, 6]), (6, 9, [6]), (7, 1, [])],
+    [(3, 1, [3, 4, 5, 6]), (2, 2, [2, 4, 6]), (6, 9, [6])],
 )
 def test_start_and_every_leave_frames_out(path, start, every, numbers):
     read = list(open_video(str(path), "clip").read(start, every))
     assert [frame.number for frame in read] == numbers
     assert [stripe(frame.image) for frame in read] == [number - 1 for number in numbers]
+
+
+def test_a_start_behind_the_end_says_how_many_frames_there_are(path):
+    with pytest.raises(InputError, match=r"clip\.mp4 has no frame 7: its last frame is 6"):
+        next(open_video(str(path), "clip").read(7))
+
+
+def test_the_number_of_frames_is_an_estimate(tmp_path):
+    """Twelve frames within a second, of a container that says it has two in a second."""
+    path = write_burst(tmp_path / "burst.mkv", 12)
+    video = open_video(str(path), "burst")
+    assert (video.total, video.expected) == (None, 1)
+    assert [frame.number for frame in video.read(5)] == list(range(5, 13))
 
 
 @pytest.mark.parametrize(("turn", "times"), [((0, 1, -1, 0), 3), ((-1, 0, 0, -1), 2)])

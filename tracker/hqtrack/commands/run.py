@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +16,8 @@ from hqtrack.runs.follower import check_starts
 from hqtrack.runs.plan import RunPlan
 from hqtrack.runs.run import carry_out
 from hqtrack.runs.targets import MaskFile, Target, parse_targets
-from hqtrack.video.sources import open_source
+from hqtrack.video.sources import Source, open_source
+from hqtrack.video.streams import check_reached
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "again resumes an interrupted run",
     )
     parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="replace an earlier run in DIR: delete the files that it wrote, and no others",
+    )
+    parser.add_argument(
         "--overlay", action="store_true", help="also write a video with the masks drawn on it"
     )
     parser.add_argument(
@@ -95,9 +102,10 @@ def _plan(args: argparse.Namespace) -> RunPlan:
     _say_how_masks_are_read(targets)
     files = [target.prompt.file.path for target in targets if isinstance(target.prompt, MaskFile)]
     source = open_source(*args.video, but_not=files)
-    if source.total is not None and source.total < args.start:
-        raise InputError(f"--start {args.start} is after the last frame, {source.total}")
+    if source.total is not None:
+        check_reached(source.address, args.start, source.total)
     check_starts(targets, args.start, args.every, source.total, source.live)
+    _warn_of_the_end(targets, args.start, source)
     choice = choose_tracker(args.preset, args.weights)
     return RunPlan(
         folder=args.output or Path("tracked", source.name),
@@ -112,6 +120,7 @@ def _plan(args: argparse.Namespace) -> RunPlan:
         exact=args.exact,
         overlay=args.overlay,
         record=args.record,
+        restart=args.restart,
     )
 
 
@@ -127,3 +136,17 @@ def _say_how_masks_are_read(targets: list[Target]) -> None:
             lines[f"object {label} of {file.path} is object {target.number} of this run"] = None
     for line in lines:
         print(f"hqtrack: {line}", file=sys.stderr)
+
+
+def _warn_of_the_end(targets: Sequence[Target], start: int, source: Source) -> None:
+    """Say which frames are probably behind the end of a video whose length is an estimate."""
+    if source.total is not None or source.expected is None:
+        return
+    wanted = {f"object {target.name}": target.frame or 0 for target in targets}
+    for what, frame in {"the run": start, **wanted}.items():
+        if frame > source.expected:
+            print(
+                f"hqtrack: {what} starts on frame {frame}, and the video seems to have only about "
+                f"{source.expected}",
+                file=sys.stderr,
+            )

@@ -12,6 +12,7 @@ time. Numbers (area, IoU, J, F) describe the masks at full size; the stored mask
 the picture.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -120,8 +121,8 @@ class RecordedFrame(NamedTuple):
 class Recorder:
     """Writes a record frame by frame; a context manager. Memory does not grow with the video."""
 
-    def __init__(self, folder: Path, heading: Heading, resume: bool = False) -> None:
-        """Start a new record; with ``resume``, continue a record that has the same heading.
+    def __init__(self, folder: Path, heading: Heading, up_to: int = 0) -> None:
+        """Start a new record, or continue one of the same heading after frame ``up_to`` at most.
 
         Raises InputError if the folder is not writable.
         """
@@ -131,7 +132,7 @@ class Recorder:
         self._known: set[int] = set()
         try:
             (folder / "frames").mkdir(parents=True, exist_ok=True)
-            self._journal = self._open(dataclasses.asdict(heading), resume)
+            self._journal = self._open(dataclasses.asdict(heading), up_to)
         except OSError as error:
             raise InputError(
                 f"cannot write to {folder} ({error.strerror}): record into another folder"
@@ -162,18 +163,18 @@ class Recorder:
         """Close the journal."""
         self._journal.close()
 
-    def _open(self, heading: dict[str, Any], resume: bool) -> Journal:
-        """The journal, with the complete lines of a record if it is resumed, else empty."""
+    def _open(self, heading: dict[str, Any], up_to: int) -> Journal:
+        """The journal with its good lines up to that frame; empty if its heading is another one."""
         path, end = self.folder / _JOURNAL, 0
-        before = journal_lines(path) if resume else iter(())
-        first = next(before, None)
-        if first is not None and first.value == json.loads(json.dumps(heading)):
+        first = next(journal_lines(path), None)
+        if up_to and first is not None and first.value == json.loads(json.dumps(heading)):
             end = first.end
-            for line in before:
-                frame = _frame(line.value)
+            for frame, line_end in _frames(path):
+                if frame.number > up_to:
+                    break
                 self.last = frame.number
                 self._known.update(found.number for found in frame.objects)
-                end = line.end
+                end = line_end
         journal = Journal(path, end)
         if not end:
             journal.append(heading)
@@ -246,9 +247,34 @@ def read_heading(folder: Path) -> Heading:
 
 
 def recorded_frames(folder: Path) -> Iterator[RecordedFrame]:
-    """The frames of a record in order, read one by one; ignores an incomplete last line."""
-    for line in islice(journal_lines(folder / _JOURNAL), 1, None):
-        yield _frame(line.value)
+    """The frames of a record in order, read one by one, up to the first damaged line."""
+    for frame, _ in _frames(folder / _JOURNAL):
+        yield frame
+
+
+def delete_record(folder: Path) -> None:
+    """Delete the journal and the pictures of a record, and no other file."""
+    for line in journal_lines(folder / _JOURNAL, skip=True):
+        if isinstance(line.value, list) and line.value and isinstance(line.value[0], int):
+            picture_path(folder, line.value[0]).unlink(missing_ok=True)
+    (folder / _JOURNAL).unlink(missing_ok=True)
+    for each in (folder / "frames", folder):
+        with contextlib.suppress(OSError):  # it has other files, or is not there
+            each.rmdir()
+
+
+def _frames(journal: Path) -> Iterator[tuple[RecordedFrame, int]]:
+    """The frames of a journal, and where their lines end, up to the first damaged line."""
+    last = 0
+    for line in islice(journal_lines(journal), 1, None):
+        try:
+            frame = _frame(line.value)
+        except (ValueError, TypeError):
+            return
+        if frame.number <= last:
+            return
+        last = frame.number
+        yield frame, line.end
 
 
 def _frame(value: Any) -> RecordedFrame:

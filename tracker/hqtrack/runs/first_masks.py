@@ -69,6 +69,7 @@ class HQSamMasks:
 
     def __init__(self, variant: str, directory: Path | None, device: str | None) -> None:
         self.name = f"HQ-SAM {variant}"
+        self.checkpoint = f"hqsam_{variant}"
         self._variant = variant
         self._directory = directory
         self._device = device
@@ -80,7 +81,7 @@ class HQSamMasks:
             from hqsam import build_hqsam
             from hqtrack.build import choose_device
 
-            file = weights.find(f"hqsam_{self._variant}", self._directory)
+            file = weights.find(self.checkpoint, self._directory)
             model = build_hqsam(self._variant, weights.load(file))
             self._model = model.to(choose_device(self._device))
         return prompted_masks(self._model, image, prompts)

@@ -1,12 +1,16 @@
 """The plan of a run: the video, its objects, the tracker and the folder of the results."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hqtrack import weights
+from hqtrack.presets import find_preset
 from hqtrack.records.record import Heading
 from hqtrack.runs.choice import TrackerChoice
-from hqtrack.runs.first_masks import Prompted
+from hqtrack.runs.first_masks import HQSamMasks, Prompted
+from hqtrack.runs.identity import file_digest, identify
 from hqtrack.runs.results import RunDescription
 from hqtrack.runs.targets import MaskFile, Target, describe
 from hqtrack.tracker import Tracker
@@ -21,7 +25,7 @@ class RunPlan:
     from frame ``start`` on, counted from 1. targets: the objects. prompted: makes masks from boxes
     and points. choice: the tracker; device, weights (a folder), exact: see
     ``hqtrack.build.build_tracker``. overlay, record: whether the run also writes a video with the
-    masks, and a record for ``hqtrack inspect``.
+    masks, and a record for ``hqtrack inspect``. restart: whether it replaces an earlier run.
     """
 
     folder: Path
@@ -36,23 +40,30 @@ class RunPlan:
     exact: bool = False
     overlay: bool = False
     record: bool = False
+    restart: bool = False
 
     @property
-    def total(self) -> int | None:
-        """The number of frames that are read; None if unknown."""
-        if self.source.total is None:
+    def expected(self) -> int | None:
+        """About how many frames are read; None if unknown."""
+        if self.source.expected is None:
             return None
-        return len(range(self.start, self.source.total + 1, self.every))
+        return len(range(self.start, self.source.expected + 1, self.every))
 
-    @property
+    @cached_property
     def description(self) -> RunDescription:
-        """Everything that determines the masks; the journal starts with it."""
+        """Everything that determines the masks; the journal starts with it.
+
+        Raises MissingFileError if weights are missing, InputError if there is no such device.
+        """
         makes = any(not isinstance(target.prompt, MaskFile) for target in self.targets)
         return RunDescription(
             video=self.source.address,
+            input=identify(self.source),
             start=self.start,
             every=self.every,
             tracker=f"{self.choice}{', exact' if self.exact else ''}",
+            computation=self._computation(),
+            weights=self._weights(makes),
             first_masks=self.prompted.name if makes else "given",
             objects=tuple(map(_identity, self.targets)),
         )
@@ -62,6 +73,24 @@ class RunPlan:
         """The heading of the record."""
         names = {target.number: target.name for target in self.targets}
         return Heading(self.source.name, f"the {self.choice} tracker", names)
+
+    def _computation(self) -> str:
+        """The kind of device, and the data type."""
+        # these import torch: load them only now
+        from hqtrack.build import choose_device
+        from hqtrack.compute.acceleration import choose_acceleration
+
+        device = choose_device(self.device)
+        dtype = choose_acceleration(device, self.exact).dtype
+        return f"{device.type}, {str(dtype).removeprefix('torch.')}"
+
+    def _weights(self, makes_masks: bool) -> dict[str, str]:
+        """The digest of each file of weights, by its name."""
+        names = list(find_preset(self.choice.preset).checkpoints(self.choice.refiner))
+        if makes_masks and isinstance(self.prompted, HQSamMasks):
+            names.append(self.prompted.checkpoint)
+        files = {weights.find(name, self.weights) for name in names}
+        return {path.name: file_digest(path) for path in sorted(files)}
 
     def build_tracker(self) -> Tracker:
         """Load the tracker; raises the errors of ``hqtrack.build.build_tracker``."""

@@ -10,12 +10,16 @@ summary.json          per object frames seen, mean area, mean confidence; see hq
 overlay.mp4           masks and object numbers on the frames, if requested
 ====================  ===================================================================
 
-A frame is finished when its line is complete. The line is written after the label map. So a run can
-be killed at any time, and it resumes after the last finished frame.
+A frame is finished when its line is complete. The label map gets its name after that, and what it
+lacks is made again from the line. So a run can be killed at any time, it resumes after the last
+finished frame, and each label map belongs to a line.
 """
 
+import contextlib
 import json
-from collections.abc import Iterable, Iterator
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,29 +28,55 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hqtrack.errors import InputError
-from hqtrack.files import Journal, first_line, journal_lines, replacing
-from hqtrack.masks import label_masks, masks_to_labels
+from hqtrack.files import (
+    Journal,
+    first_line,
+    journal_lines,
+    locked,
+    open_regular,
+    part_of,
+    replacing,
+)
+from hqtrack.masks import masks_to_labels
+from hqtrack.records.record import delete_record
 from hqtrack.runs.follower import Followed
+from hqtrack.runs.identity import Identity, image_digest
 from hqtrack.types import Masks
-from hqtrack.video.mask_files import read_numbers, write_labels
-from hqtrack.video.run_lengths import encode_mask
+from hqtrack.video.mask_files import write_labels
+from hqtrack.video.run_lengths import decode_mask, encode_mask
+
+SUMMARY, COCO, OVERLAY, RECORD = "summary.json", "masks.json", "overlay.mp4", "record"
+"""The names of what a run writes beside the journal and the label maps."""
+
+_PNG = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xaeB`\x82"
+"""The first and the last bytes of every complete PNG file."""
 
 
 @dataclass(frozen=True)
 class RunDescription:
     """Everything that determines the masks of a run: equal descriptions give equal masks.
 
-    video: the source's address. start, every: the frames. tracker: preset and networks.
-    first_masks: the method that makes them. objects: a line for each, see
-    ``hqtrack.runs.targets.describe``.
+    video: the source's address. input: its identity. start, every: the frames. tracker: preset and
+    networks. computation: device and data type. weights: a checksum of each file. first_masks: the
+    method that makes them. objects: a line for each, see ``hqtrack.runs.targets.describe``.
     """
 
     video: str
+    input: Identity
     start: int
     every: int
     tracker: str
+    computation: str
+    weights: dict[str, str]
     first_masks: str
     objects: tuple[str, ...]
+
+
+_OF_THE_INPUT = ("video", "input")
+"""The fields of a description that may change while the frames stay the same."""
+
+_OF_EVERY_VERSION = {"video", "start", "every", "tracker", "first_masks", "objects"}
+"""The fields by which the journals of earlier versions are known, too."""
 
 
 class ObjectRecord(NamedTuple):
@@ -59,72 +89,115 @@ class ObjectRecord(NamedTuple):
 
 
 class FrameRecord(NamedTuple):
-    """A finished frame; size is (height, width), seconds the time of tracking it."""
+    """A finished frame; size is (height, width), seconds the time of tracking it.
+
+    image: the digest of the frame's pixels, see ``hqtrack.runs.identity``.
+    """
 
     number: int
     name: str
     size: tuple[int, int]
     seconds: float
     objects: tuple[ObjectRecord, ...]
+    image: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The name of the label map, without the suffix."""
+        return Path(self.name).stem
+
+    def masks(self) -> Masks:
+        """The masks [N,H,W] of the objects; an object that is not seen has an empty one."""
+        masks = np.zeros((len(self.objects), *self.size), np.bool_)
+        for mask, found in zip(masks, self.objects, strict=True):
+            if found.counts is not None:
+                mask[:] = decode_mask(found.counts, *self.size)
+        return masks
 
 
 class Results:
     """Saves finished frames in a folder; a context manager, for one process at a time."""
 
-    def __init__(self, folder: Path, description: RunDescription) -> None:
-        """Resume an equal run, or start a new one.
+    def __init__(self, folder: Path, description: RunDescription, restart: bool = False) -> None:
+        """Resume an equal run, or start a new one; with ``restart``, delete an earlier one first.
 
-        Raises InputError if the folder contains another run or is not writable.
+        If only the input differs, ``input_change`` says how: whoever knows the frames decides with
+        ``adopt_input`` that the finished ones are the same. Raises InputError if the folder
+        contains another run, belongs to a run in another process or is not writable.
         """
         self.folder = folder
         self.last = 0
         """Number of the last finished frame, 0 before the first."""
         self.count = 0
         """How many frames are finished."""
+        self.input_change = ""
+        """How the input differs from that of the finished frames; empty if it does not."""
         self._path = folder / "frames.jsonl"
         self._masks = folder / "masks"
-        try:
-            self._masks.mkdir(parents=True, exist_ok=True)
-            if not self._path.exists() and any(self._masks.iterdir()):
+        self._heading = {"run": json.loads(json.dumps(asdict(description)))}
+        with contextlib.ExitStack() as stack:
+            try:
+                self._masks.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(folder / ".lock"))
+                if restart:
+                    self._delete()
+                elif not self._path.exists():
+                    self._refuse_foreign("[!.]*", own=set())
+                self._journal = self._open()
+                stack.callback(self._close)
+                self._restore_label_maps()
+            except OSError as error:
                 raise InputError(
-                    f"{self._masks} contains files that are not from a run: give another --output"
-                )
-            self._journal = self._open({"run": json.loads(json.dumps(asdict(description)))})
-        except OSError as error:
-            raise InputError(
-                f"cannot write to {folder} ({error.strerror}): give another --output"
-            ) from error
+                    f"cannot write to {folder} ({error.strerror}): give another --output"
+                ) from error
+            self._stack = stack.pop_all()
 
     def write(self, followed: Followed, seconds: float) -> None:
-        """Save a frame: its label map first, then its line; ``seconds`` is its tracking time."""
+        """Save a frame; ``seconds`` is the time of tracking it."""
         frame, masks = followed.frame, followed.masks
-        numbering = np.array([0, *(target.number for target in followed.targets)])
-        labels = numbering[masks_to_labels(masks)]
-        write_labels(self._labels_path(frame.stem), labels)
+        numbers = [target.number for target in followed.targets]
         areas = [int(np.count_nonzero(mask)) for mask in masks]
         counts = [
             encode_mask(mask) if area else None for mask, area in zip(masks, areas, strict=True)
         ]
         objects = tuple(
-            ObjectRecord(target.number, area, round(float(confidence), 4), count)
-            for target, area, confidence, count in zip(
-                followed.targets, areas, followed.confidence, counts, strict=True
+            ObjectRecord(number, area, round(float(confidence), 4), count)
+            for number, area, confidence, count in zip(
+                numbers, areas, followed.confidence, counts, strict=True
             )
         )
         height, width = frame.image.shape[:2]
-        record = FrameRecord(frame.number, frame.name, (height, width), round(seconds, 4), objects)
-        self._journal.append(record)
+        record = FrameRecord(
+            frame.number,
+            frame.name,
+            (height, width),
+            round(seconds, 4),
+            objects,
+            image_digest(frame.image),
+        )
+        path = self._labels_path(frame.stem)
+        with replacing(path) as part:
+            write_labels(part, _labels(masks, numbers))
+            self._journal.append(record)
         self.last = frame.number
         self.count += 1
 
-    def stored_masks(self, stem: str, numbers: list[int]) -> Masks:
-        """The saved masks [N,H,W] of these objects on a finished frame."""
-        return label_masks(read_numbers(self._labels_path(stem)), numbers)
-
     def records(self) -> Iterator[FrameRecord]:
         """The finished frames in order, read one by one."""
-        for line in islice(journal_lines(self._path), 1, None):
-            yield _record(line.value)
+        for record, _ in _records(self._path):
+            yield record
+
+    def adopt_input(self) -> None:
+        """Note the present input in the journal: its first frames are the finished ones."""
+        self._journal.close()
+        with replacing(self._path) as part:
+            journal = Journal(part)
+            journal.append(self._heading)
+            for line in islice(journal_lines(self._path), 1, None):
+                journal.append(line.value)
+            journal.close()
+        self._journal = Journal(self._path, self._path.stat().st_size)
+        self.input_change = ""
 
     def write_json(self, name: str, parts: Iterable[str]) -> None:
         """Write a file of these parts atomically: an old file stays until the new is complete."""
@@ -134,51 +207,189 @@ class Results:
         ):
             file.writelines(parts)
 
+    def is_finished(self) -> bool:
+        """Whether the summary says of the finished frames that they are all, and is intact."""
+        try:
+            content = json.loads((self.folder / SUMMARY).read_bytes())
+            return content["complete"] is True and content["frames"] == self.count
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return False
+
+    def has_whole(self, name: str) -> bool:
+        """Whether there is a file of ``write_json`` that ends as JSON does."""
+        path = self.folder / name
+        try:
+            with open_regular(path) as file:
+                file.seek(-2, os.SEEK_END)
+                return file.read() == b"}\n"
+        except OSError:
+            return False
+
     def __enter__(self) -> "Results":
         """The results themselves."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close the journal."""
+        """Close the journal and release the folder."""
+        self._stack.close()
+
+    def _close(self) -> None:
         self._journal.close()
 
     def _labels_path(self, stem: str) -> Path:
         return self._masks / f"{stem}.png"
 
-    def _open(self, heading: dict[str, Any]) -> Journal:
-        """The journal, truncated after its last complete line, for appending."""
-        first = first_line(self._path)
-        different = [] if first is None else self._differences(heading["run"], first)
-        end = 0
-        for line in islice(journal_lines(self._path), 1, None):
-            self.last = _record(line.value).number
-            self.count += 1
-            end = line.end
-        if self.count and different:
+    def _refuse_foreign(self, pattern: str, own: set[Path]) -> None:
+        """Raise InputError if a new run would write over, or beside, files that no run wrote."""
+        foreign = [path for path in self._masks.glob(pattern) if path not in own]
+        others = [self.folder / name for name in (SUMMARY, COCO, OVERLAY, RECORD)]
+        foreign += [path for path in others if path.exists() and path not in own]
+        if foreign:
             raise InputError(
-                f"{self.folder} contains another run (other {', '.join(different)}): give another "
-                "--output, or delete it"
+                f"{foreign[0].parent} contains files that are not from a run "
+                f"({foreign[0].name}): give another --output, or move them away"
             )
+
+    def _delete(self) -> None:
+        """Delete what an earlier run has written: the files that its journal names."""
+        line = first_line(self._path)
+        own = set(_label_maps(self._path, self._masks))
+        if line is not None:
+            self._run_in(line)
+            own |= {self.folder / name for name in (SUMMARY, COCO, OVERLAY, RECORD)}
+        self._refuse_foreign("[!.]*.png", own)
+        delete_record(self.folder / RECORD)
+        own |= {part_of(path) for path in own} | {self._path}
+        for path in own - {self.folder / RECORD}:
+            path.unlink(missing_ok=True)
+
+    def _open(self) -> Journal:
+        """The journal, cut after its last good line, for appending."""
+        line, end = first_line(self._path), 0
+        before = None if line is None else self._run_in(line)
+        for record, line_end in _records(self._path):
+            self.last = record.number
+            self.count += 1
+            end = line_end
+        size = self._path.stat().st_size if before else 0
+        started = before is not None and any(_label_maps(self._path, self._masks))
+        if before is not None and (self.count or started):
+            self._compare(before)
+            if size > end:
+                _note(f"{self._path} is damaged after frame {self.last}: what follows it is lost")
         journal = Journal(self._path, end)
         if not self.count:
-            journal.append(heading)
+            journal.append(self._heading)
         return journal
 
-    def _differences(self, run: dict[str, Any], line: bytes) -> list[str]:
-        """The fields that differ in the first line of a journal.
+    def _run_in(self, line: bytes) -> dict[str, Any]:
+        """The description in the first line of a journal.
 
         Raises InputError if the line does not belong to a journal.
         """
-        try:
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
             before = json.loads(line)["run"]
-            return [name for name, value in run.items() if before[name] != value]
-        except (ValueError, TypeError, KeyError):
+            if before.keys() >= _OF_EVERY_VERSION:
+                return before
+        raise InputError(f"{self._path} is not the journal of a run: give another --output")
+
+    def _compare(self, before: dict[str, Any]) -> None:
+        """Note how the input differs; raises InputError if anything else does."""
+        now = self._heading["run"]
+        if not now.keys() <= before.keys():
             raise InputError(
-                f"{self._path} is not the journal of a run: give another --output"
-            ) from None
+                f"{self.folder} has the results of an earlier version, which did not note "
+                f"{', '.join(sorted(now.keys() - before.keys()))}: give another --output, or "
+                "--restart to replace them"
+            )
+        changed = [
+            f"{name}: {_change(before[name], value)}"
+            for name, value in now.items()
+            if name not in _OF_THE_INPUT and before[name] != value
+        ]
+        if changed:
+            raise InputError(
+                f"{self.folder} contains another run ({'; '.join(changed)}): give another "
+                "--output, or --restart to replace it"
+            )
+        self.input_change = Identity(**now["input"]).changes(before["input"])
+        if now["video"] != before["video"] and (self.input_change or not now["input"]["files"]):
+            self.input_change = f"it was {before['video']}"
+
+    def _restore_label_maps(self) -> None:
+        """Write damaged or missing label maps again, from the journal."""
+        restored = 0
+        for record in self.records():
+            path = self._labels_path(record.stem)
+            if not _is_whole_png(path):
+                with replacing(path) as part:
+                    numbers = [found.number for found in record.objects]
+                    write_labels(part, _labels(record.masks(), numbers))
+                restored += 1
+        if restored:
+            _note(f"wrote {restored} missing or damaged label maps in {self._masks} again")
 
 
-def _record(value: Any) -> FrameRecord:
-    number, name, (height, width), seconds, objects = value
-    records = tuple(ObjectRecord(*fields) for fields in objects)
-    return FrameRecord(number, name, (height, width), seconds, records)
+def _labels(masks: Masks, numbers: Sequence[int]) -> Any:
+    """The label map [H,W] of objects with these numbers."""
+    return np.array([0, *numbers])[masks_to_labels(masks)]
+
+
+def _is_whole_png(path: Path) -> bool:
+    """Whether the file begins and ends as a PNG does; a write that broke off leaves another."""
+    head, tail = _PNG
+    try:
+        with open_regular(path) as file:
+            begins = file.read(len(head)) == head
+            file.seek(-len(tail), os.SEEK_END)
+            return begins and file.read() == tail
+    except OSError:
+        return False
+
+
+def _change(before: Any, now: Any) -> str:
+    """Two values of a field in words; of lists, only what they do not share."""
+    if isinstance(before, list) and isinstance(now, list):
+        before, now = ([x for x in a if x not in b] for a, b in ((before, now), (now, before)))
+        if not before and not now:
+            return "in another order"
+    words = [
+        ", ".join(map(str, each)) if isinstance(each, list) else str(each) for each in (before, now)
+    ]
+    return f"{words[0] or 'none'} then, {words[1] or 'none'} now"
+
+
+def _records(journal: Path) -> Iterator[tuple[FrameRecord, int]]:
+    """The frames of a journal, and where their lines end, up to the first that is not good."""
+    last = 0
+    for line in islice(journal_lines(journal), 1, None):
+        record = _record(line.value)
+        if record is None or record.number <= last:
+            return
+        last = record.number
+        yield record, line.end
+
+
+def _label_maps(journal: Path, folder: Path) -> Iterator[Path]:
+    """The label maps that a journal names, also of an earlier version or after damage."""
+    for line in journal_lines(journal, skip=True):
+        match line.value:
+            case [int(), str(name), *_] if Path(name).name == name:
+                yield folder / f"{Path(name).stem}.png"
+
+
+def _record(value: Any) -> FrameRecord | None:
+    """The frame in a line of a journal; None if it is none."""
+    try:
+        number, name, (height, width), seconds, objects, image = value
+        records = tuple(ObjectRecord(*fields) for fields in objects)
+        good = isinstance(number, int) and isinstance(name, str) and Path(name).name == name
+        good = good and all(isinstance(found.number, int) for found in records)
+        good = good and min(height, width) > 0 and seconds >= 0
+    except (ValueError, TypeError):
+        return None
+    return FrameRecord(number, name, (height, width), seconds, records, image) if good else None
+
+
+def _note(text: str) -> None:
+    print(f"hqtrack: {text}", file=sys.stderr)

@@ -85,6 +85,15 @@ class OverlayVideo:
         return stream
 
 
+def frames_in(path: Path) -> int:
+    """The number of frames in an overlay; 0 if there is none, or if it cannot be played."""
+    try:
+        with av.open(path) as container:
+            return container.streams.video[0].frames
+    except (av.FFmpegError, IndexError):
+        return 0
+
+
 def _draw_numbers(image: Image, masks: Masks, numbers: Sequence[int]) -> None:
     """Write the number of each object on the thickest part of its mask, into the image."""
     scale = max(0.4, min(image.shape[:2]) / 1200)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.video.images import IMAGE_SUFFIXES, list_images, order_images, read_frames
-from hqtrack.video.streams import RATE, Camera, Frame, open_video
+from hqtrack.video.streams import RATE, Camera, Frame, check_reached, open_video
 
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt")
 
@@ -30,7 +30,11 @@ class Source(Protocol):
 
     @property
     def total(self) -> int | None:
-        """Number of frames if the file contains it, else None."""
+        """Number of frames if it is known for certain, else None."""
+
+    @property
+    def expected(self) -> int | None:
+        """About how many frames there are, None if there is no telling; nothing depends on it."""
 
     @property
     def live(self) -> bool:
@@ -39,7 +43,7 @@ class Source(Protocol):
     def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
         """Frame ``start``, counted from 1, and every ``every``-th after it; decoded on demand.
 
-        Raises InputError if a frame cannot be read.
+        Raises InputError if a frame cannot be read, or if frame ``start`` is behind the last one.
         """
 
 
@@ -57,6 +61,11 @@ def open_source(place: str | Path, *more: str | Path, but_not: Iterable[Path] = 
     if path.is_dir():
         return _images(list_images(path), but_not, path, str(path.resolve()))
     if path.exists():
+        if not path.is_file():
+            raise InputError(
+                f"{text} is no regular file but a pipe, socket or device: give a file, a folder, a "
+                "URL, or for a camera its index, like 0"
+            )
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return Images((path,), path.stem, str(path.resolve()))
         return open_video(str(path.resolve()), path.stem)
@@ -87,8 +96,14 @@ class Images:
         """Number of files."""
         return len(self.paths)
 
+    @property
+    def expected(self) -> int:
+        """Number of files."""
+        return self.total
+
     def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
         """See ``Source.read``; images between the requested ones are not decoded."""
+        check_reached(self.address, start, self.total)
         numbers = range(start, self.total + 1, every)
         paths = self.paths[start - 1 :: every]
         for number, path, image in zip(numbers, paths, read_frames(paths), strict=True):

@@ -42,13 +42,17 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class EncodedVideo:
-    """A video file or a video stream, decoded by FFmpeg; a ``Source``."""
+    """A video file or a video stream, decoded by FFmpeg; a ``Source``.
+
+    Containers do not always hold as many frames as they say, so the total is not known.
+    """
 
     address: str
     name: str
     rate: Fraction
-    total: int | None
+    expected: int | None
     live: bool
+    total: None = None
 
     def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
         """See ``Source.read``; frames are upright, as players show them."""
@@ -73,6 +77,7 @@ class EncodedVideo:
                     f"{self.address} cannot be decoded after frame {number} ({error.strerror}): it "
                     "is damaged or cut off; repair it with: ffmpeg -i VIDEO -c:v libx264 FIXED.mp4"
                 ) from error
+        check_reached(self.address, start, number)
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Camera:
 
     index: int
     rate: Fraction = RATE
+    expected: None = None
     total: None = None
     live: bool = True
 
@@ -128,6 +134,16 @@ def open_video(address: str, name: str, live: bool = False) -> EncodedVideo:
         stream = container.streams.video[0]
         rate = stream.average_rate or stream.guessed_rate or RATE
         return EncodedVideo(address, name, Fraction(rate), _count(container, stream), live)
+
+
+def check_reached(address: str, start: int, total: int) -> None:
+    """Raise InputError, which says how many frames there are, if ``start`` is behind the last."""
+    if start > total:
+        raise InputError(
+            f"{address} has no frame {start}: its last frame is {total}; give a lower --start"
+            if total
+            else f"{address} has no frame that can be decoded"
+        )
 
 
 def newest(frames: Iterator[Frame]) -> Iterator[Frame]:

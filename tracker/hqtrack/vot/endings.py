@@ -1,14 +1,11 @@
-"""How a session ends other than well: signals, and errors in words; only the standard library."""
+"""Errors that end a session, in words; only the standard library."""
 
 import contextlib
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator
-from types import FrameType
 
-from hqtrack.errors import InputError, one_line, ran_out_of_memory
+from hqtrack.errors import MISSING_LIBRARY, MORE_MEMORY, InputError, one_line, ran_out_of_memory
+from hqtrack.signals import Ended
 
 NO_CLIENT = """\
 hqtrack.vot talks to the VOT toolkit over standard input and output, but no toolkit is connected.
@@ -17,37 +14,6 @@ or debug it by hand:           hqtrack debug --help
 or track without the toolkit:  hqtrack run --help
 """
 """The message to a person who starts a tracker process by hand."""
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-class Ended(BaseException):
-    """A signal asks this process to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"ended by {signal.Signals(number).name}")
-        self.status = 128 + number
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Raise Ended inside where SIGTERM, SIGINT or SIGHUP comes; one that is ignored stays so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, _end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _end(number: int, _: FrameType | None) -> None:
-    raise Ended(number)
 
 
 def report(error: BaseException) -> None:
@@ -67,12 +33,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the tracker ended its process with status {exit_status(error)}"
     if ran_out_of_memory(error):
-        return (
-            f"{text}: there is too little memory; end other programs, or take a smaller tracker "
-            "or device"
-        )
+        return f"{text}: {MORE_MEMORY}"
     if isinstance(error, ImportError):
-        return f"{text}: a library cannot be loaded; `hqtrack doctor` says what is missing"
+        return f"{text}: {MISSING_LIBRARY}"
     return text
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hqtrack.environment import OF_A_SESSION
-from hqtrack.vot.endings import Ended
+from hqtrack.signals import Ended
 from hqtrack.vot.sockets import Unavailable, connect
 from hqtrack.vot.talk import (
     BUSY,

@@ -10,7 +10,6 @@ toolkit's log.
 import contextlib
 import faulthandler
 import fcntl
-import io
 import os
 import stat
 import sys
@@ -76,26 +75,6 @@ class Direct(NamedTuple):
 
     def forward(self) -> None:
         """Do nothing: no text is collected."""
-
-
-def repair_descriptors() -> None:
-    """Point closed descriptors among 0, 1 and 2 at nothing, so that no other file gets the number.
-
-    Characters that the encoding of standard output or error lacks are printed as escapes from now.
-    """
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            nothing = os.open(os.devnull, os.O_RDWR)
-            if nothing != descriptor:
-                os.dup2(nothing, descriptor)
-                os.close(nothing)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def can_have_client() -> bool:

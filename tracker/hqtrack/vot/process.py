@@ -17,16 +17,11 @@ from hqtrack import environment
 from hqtrack.environment import Settings, Variable
 from hqtrack.errors import InputError
 from hqtrack.presets import FULL, PRESETS, find_tracker
-from hqtrack.vot.endings import (
-    NO_CLIENT,
-    Ended,
-    ended_by_signals,
-    exit_status,
-    reason,
-    report,
-)
+from hqtrack.signals import Ended, ended_by_signals
+from hqtrack.standard_streams import repair_descriptors
+from hqtrack.vot.endings import NO_CLIENT, exit_status, reason, report
 from hqtrack.vot.handover import hand_over
-from hqtrack.vot.isolation import Channel, Direct, can_have_client, isolate, repair_descriptors
+from hqtrack.vot.isolation import Channel, Direct, can_have_client, isolate
 from hqtrack.vot.messages import ProtocolError
 from hqtrack.vot.server import TraxServer
 from hqtrack.vot.sockets import Unavailable

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqtrack.presets import PRESETS
-from hqtrack.vot.endings import Ended, ended_by_signals
+from hqtrack.signals import Ended, ended_by_signals
 from hqtrack.vot.isolation import Streams, collect_output
 from hqtrack.vot.process import load, serve_on
 from hqtrack.vot.reception import HandedClient, Reception, write_log

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hqtrack import environment
 from hqtrack.environment import Variable
-from hqtrack.errors import InputError, MissingFileError
+from hqtrack.errors import InputError, MissingFileError, ran_out_of_memory
 from hqtrack.files import replacing, shipped
 from hqtrack.weights.download import DriveFile, HubFile, Remote, download
 
@@ -165,7 +165,7 @@ def load(path: Path | str) -> dict[str, "Tensor"]:
     If the format allows it, they are read from disk only when used. They may be at the top level
     or under "state_dict" or "model". Raises MissingFileError if there is no such file, InputError
     if it is truncated or contains something else, if a value is NaN or infinite, or if a file that
-    is part of hqtrack has another checksum than in `SHA256SUMS`.
+    is part of hqtrack has another checksum than in `SHA256SUMS`, MemoryError if it does not fit.
     """
     from safetensors.torch import load_file
 
@@ -176,6 +176,8 @@ def load(path: Path | str) -> dict[str, "Tensor"]:
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
     except Exception as error:  # its type depends on the damage
+        if ran_out_of_memory(error):
+            raise MemoryError(f"no memory to read {path}") from error
         raise InputError(
             f"{path} cannot be read as weights, it is truncated or something else "
             f"({type(error).__name__}): get it again"
