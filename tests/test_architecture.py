@@ -13,8 +13,8 @@ PACKAGES = ("hqtrack", "vmos", "hqsam", "training", "benchmarks", "examples", "t
 ROOMS = {
     "base": "environment errors files masks measures progress regions signals stages "
     "standard_streams types",
-    "core": "baseline build decoding joining light memory preprocess presets refiner segmenter "
-    "selection tracker",
+    "core": "baseline build decoding joining light memory preprocess presets refiner rules "
+    "segmenter selection tracker",
     "face": "__init__",
     "top": "__main__ cli demo",
 }

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
     path for folder in ("tracker", "models", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
-NOTHING = Settings(None, None, None, None, False, False, None, None, None)
+NOTHING = Settings(None, None, None, None, None, False, False, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ NOTHING = Settings(None, None, None, None, False, False, None, None, None)
         ("HQTRACK_PRESET", "light", "preset", "light"),
         ("HQTRACK_DEVICE", "cuda:1", "device", "cuda:1"),
         ("HQTRACK_REFINER", "vit_b", "refiner", "vit_b"),
+        ("HQTRACK_RULES", "plus", "rules", "plus"),
         ("HQTRACK_WEIGHTS", "/some/folder", "weights", Path("/some/folder")),
         ("HQTRACK_WEIGHTS", "~/folder", "weights", Path.home() / "folder"),
         ("HQTRACK_EXACT", "1", "exact", True),

@@ -180,3 +180,34 @@ def test_written_memory_is_not_changed_later():
     run(bank, 2, 5)
     assert read[0].key[0, :, 0].tolist() == [0] * TOKENS + [1] * TOKENS
     assert not reference[0].key.any()
+
+
+def test_what_is_not_trusted_waits():
+    """The next trusted frame enters long-term memory, whenever it comes."""
+    bank = MemoryBank(gap=2, size=3, lag=1, wait=True)
+    bank.add_reference(0, memory(0))
+    for frame in range(1, 6):
+        bank.add(frame, memory(frame), trusted=False)
+    assert stored(bank) == [0]
+    bank.add(6, memory(6))
+    assert stored(bank) == [0, 6]
+
+
+def test_short_term_memory_is_held_for_a_while():
+    bank = MemoryBank(gap=50, size=3, lag=1, hold=3)
+    bank.add_reference(0, memory(0))
+    read = []
+    for frame, trusted in enumerate([True, False, False, False, False, False, True, False], 1):
+        bank.add(frame, memory(frame), trusted)
+        read.append(bank.short_term.frame)
+    assert read == [1, 1, 1, 1, 5, 6, 7, 7]
+
+
+def test_without_rules_trust_changes_nothing():
+    bank, other = (MemoryBank(gap=2, size=3, lag=2) for _ in range(2))
+    for each, trusted in ((bank, True), (other, False)):
+        each.add_reference(0, memory(0))
+        for frame in range(1, 9):
+            each.add(frame, memory(frame), trusted)
+    assert stored(bank) == stored(other)
+    assert bank.short_term.frame == other.short_term.frame

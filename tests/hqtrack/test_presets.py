@@ -22,6 +22,7 @@ def test_the_table() -> None:
         for preset in presets.PRESETS.values()
     } == {
         "full": ("HQTrack", ("vmos", "hqsam_vit_h"), 60.0),
+        "plus": ("HQTrackPlus", ("vmos", "hqsam_vit_h"), 60.0),
         "light": ("HQTrackLight", ("light",), 60.0),
         "first-mask": ("FirstMask", (), 0.0),
     }
@@ -31,7 +32,7 @@ def test_names_are_unique_and_checkpoints_known() -> None:
     assert len(TRACKERS) == len(presets.PRESETS)
     names = [name for preset in TRACKERS.values() for name in preset.checkpoints()]
     assert set(names) <= set(weights.KNOWN)
-    assert set(CONFIGS) == set(WITH_NETWORKS) == {"full", "light"}
+    assert set(CONFIGS) == set(WITH_NETWORKS) == {"full", "plus", "light"}
 
 
 @pytest.mark.parametrize(
@@ -62,11 +63,13 @@ def test_where_the_files_belong(tmp_path: Path) -> None:
 
 
 def test_names_that_are_none_are_refused() -> None:
-    with pytest.raises(InputError, match=r"no preset 'huge': choose one of full, light$"):
+    with pytest.raises(InputError, match=r"no preset 'huge': choose one of full, plus, light$"):
         build_tracker("huge")
-    with pytest.raises(InputError, match=r"no preset 'first-mask': choose one of full, light$"):
+    with pytest.raises(
+        InputError, match=r"no preset 'first-mask': choose one of full, plus, light$"
+    ):
         build_tracker("first-mask")
-    with pytest.raises(InputError, match=r"choose one of HQTrack, HQTrackLight, FirstMask$"):
+    with pytest.raises(InputError, match=r"HQTrack, HQTrackPlus, HQTrackLight, FirstMask$"):
         build_named("light")
 
 

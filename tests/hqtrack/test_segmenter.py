@@ -6,7 +6,8 @@ import torch
 
 from hqtrack import decoding
 from hqtrack.errors import InputError
-from hqtrack.segmenter import SegmenterConfig, VideoObjectSegmenter
+from hqtrack.rules import MemoryRules
+from hqtrack.segmenter import MARGIN, SegmenterConfig, VideoObjectSegmenter, forget
 from tests.helpers.tiny_segmenter import CONFIG, HEIGHT, WIDTH, rectangles, same, start, video
 from tests.helpers.tiny_vmos import tiny_vmos
 
@@ -350,3 +351,34 @@ def test_gpu_agrees_with_cpu():
         expected, actual = (segmenter.step(image) for segmenter in segmenters)
         assert np.mean(expected.masks != actual.masks) < 0.02
         np.testing.assert_allclose(actual.confidence, expected.confidence, atol=0.05)
+
+
+def test_what_is_not_trusted_is_unknown_with_a_margin():
+    """The margin takes from the background only, never from another object."""
+    labels = torch.zeros(1, 20, 30, dtype=torch.int64)
+    labels[0, 8:12, 8:12] = 1
+    labels[0, 8:12, 14:20] = 2
+    after = forget(labels, torch.tensor([False, True]), 9)
+    assert torch.equal(after == 2, labels == 2)
+    assert not (after == 1).any()
+    rows, columns = (after[0] == 9).nonzero(as_tuple=True)
+    assert (rows.min(), rows.max()) == (8 - MARGIN, 11 + MARGIN)
+    assert columns.min() == 8 - MARGIN
+    assert torch.equal(forget(labels, torch.tensor([True, True]), 9), labels)
+
+
+def test_doubted_objects_enter_memory_without_identity(model, monkeypatch):
+    """Only those of the group in doubt; the reference frame is always trusted."""
+    written = []
+    memorize = model.memorize
+    monkeypatch.setattr(
+        model, "memorize", lambda states, labels: written.append(labels) or memorize(states, labels)
+    )
+    images = video(3)
+    doubt = MemoryRules(min_confidence=1.1, unknown=True)
+    segmenter = VideoObjectSegmenter(model, CONFIG, rules=doubt)
+    segmenter.add_reference(images[0], rectangles(4))
+    segmenter.step(images[1])
+    unknown = model.config.objects + 1
+    assert [set(labels.unique().tolist()) <= {0, unknown} for labels in written] == [True, True]
+    assert any((labels == unknown).any() for labels in written)

@@ -15,8 +15,9 @@ from hqtrack.baseline import FirstMask
 from hqtrack.compute.acceleration import Acceleration, accelerate, choose_acceleration
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
-from hqtrack.presets import FULL, LIGHT, PUBLISHED_REFINER, find_preset, find_tracker
+from hqtrack.presets import FULL, LIGHT, PLUS, PUBLISHED_REFINER, find_preset, find_tracker
 from hqtrack.refiner import MaskRefiner
+from hqtrack.rules import PUBLISHED, Rules, find_rules
 from hqtrack.segmenter import SegmenterConfig, VideoObjectSegmenter
 from hqtrack.tracker import HQTracker, Tracker
 from vmos import VMOS, VMOSConfig, build_vmos
@@ -25,6 +26,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 CONFIGS = {
     FULL.name: (VMOSConfig(), SegmenterConfig()),
+    PLUS.name: (VMOSConfig(), SegmenterConfig()),
     LIGHT.name: (LIGHT_VMOS, LIGHT_SEGMENTER),
 }
 """The configuration of the network and that of the segmenter, by the name of the preset."""
@@ -36,6 +38,7 @@ def build_tracker(
     weights: Path | str | None = None,
     refiner: str = PUBLISHED_REFINER,
     exact: bool = False,
+    rules: str | None = None,
 ) -> HQTracker:
     """Load a tracker.
 
@@ -48,6 +51,7 @@ def build_tracker(
         refiner: the HQ-SAM of the full preset: "vit_h" as published, or a smaller one.
         exact: use the reference float32 path, which is slower; see
             `hqtrack.compute.acceleration`.
+        rules: "published" or "plus", see `hqtrack.rules`; by default those of the preset.
 
     Raises:
         InputError: there is no such preset, refiner or device, or a checkpoint is that of another
@@ -57,6 +61,7 @@ def build_tracker(
     chosen = find_preset(preset)
     if refiner not in VARIANTS:
         raise InputError(f"there is no refiner {refiner!r}: choose one of {', '.join(VARIANTS)}")
+    asked = find_rules(rules or chosen.rules)
     target = choose_device(device)
     acceleration = choose_acceleration(target, exact)
     vmos_config, config = CONFIGS[preset]
@@ -64,17 +69,24 @@ def build_tracker(
     vmos_file, *others = [known.find(name, weights) for name in chosen.checkpoints(refiner)]
     vmos = _load(partial(build_vmos, vmos_config), vmos_file, target)
     hqsam = _load(partial(build_hqsam, refiner), others[0], target) if others else None
-    return assemble(vmos, hqsam, config, accelerate(acceleration, vmos, hqsam))
+    acceleration = accelerate(acceleration, vmos, hqsam)
+    return assemble(vmos, hqsam, config, acceleration, asked)
 
 
 def assemble(
-    vmos: VMOS, hqsam: HQSam | None, config: SegmenterConfig, acceleration: Acceleration
+    vmos: VMOS,
+    hqsam: HQSam | None,
+    config: SegmenterConfig,
+    acceleration: Acceleration,
+    rules: Rules = PUBLISHED,
 ) -> HQTracker:
     """A tracker with networks that `hqtrack.compute.acceleration.accelerate` has prepared."""
-    segmenter = VideoObjectSegmenter(vmos, config, acceleration.dtype)
+    segmenter = VideoObjectSegmenter(vmos, config, acceleration.dtype, rules.memory)
     if hqsam is None:
-        return HQTracker(segmenter)
-    return HQTracker(segmenter, MaskRefiner(hqsam, acceleration.dtype), ahead=acceleration.ahead)
+        return HQTracker(segmenter, rules=rules)
+    return HQTracker(
+        segmenter, MaskRefiner(hqsam, acceleration.dtype), ahead=acceleration.ahead, rules=rules
+    )
 
 
 def _load(
@@ -94,17 +106,20 @@ def build_named(
     device: str | torch.device | None = None,
     weights: Path | str | None = None,
     exact: bool = False,
+    rules: str | None = None,
 ) -> Tracker:
     """Load a tracker by its name in trackers.ini, see `hqtrack.presets`.
 
     The environment variable HQTRACK_REFINER selects a smaller HQ-SAM if the published one does not
-    fit in memory. See `build_tracker` for the other arguments and the errors.
+    fit in memory, and HQTRACK_RULES other rules unless `rules` are given. See `build_tracker` for
+    the other arguments and the errors.
     """
     chosen = find_tracker(name)
     if chosen.vmos is None:
         return FirstMask()
-    refiner = environment.read().refiner or PUBLISHED_REFINER
-    return build_tracker(chosen.name, device, weights, refiner, exact)
+    settings = environment.read()
+    refiner = settings.refiner or PUBLISHED_REFINER
+    return build_tracker(chosen.name, device, weights, refiner, exact, rules or settings.rules)
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:

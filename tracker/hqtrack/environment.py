@@ -17,6 +17,7 @@ class Variable(StrEnum):
     PRESET = "HQTRACK_PRESET"
     DEVICE = "HQTRACK_DEVICE"
     REFINER = "HQTRACK_REFINER"
+    RULES = "HQTRACK_RULES"
     WEIGHTS = "HQTRACK_WEIGHTS"
     EXACT = "HQTRACK_EXACT"
     GRAPHS = "HQTRACK_GRAPHS"
@@ -38,6 +39,7 @@ class Settings:
         preset: which tracker answers under VOT, see ``hqtrack.presets``.
         device: where to compute, for example "cpu" or "cuda:1".
         refiner: the HQ-SAM of the full preset, for example "vit_b".
+        rules: "published" or "plus", see ``hqtrack.rules``.
         weights: folder of the downloaded checkpoints.
         exact: whether to compute on the reference float32 path.
         graphs: whether to replay image encoders as CUDA graphs.
@@ -50,6 +52,7 @@ class Settings:
     preset: str | None
     device: str | None
     refiner: str | None
+    rules: str | None
     weights: Path | None
     exact: bool
     graphs: bool
@@ -67,6 +70,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         preset=environment.get(Variable.PRESET) or None,
         device=environment.get(Variable.DEVICE) or None,
         refiner=environment.get(Variable.REFINER) or None,
+        rules=environment.get(Variable.RULES) or None,
         weights=Path(weights).expanduser() if weights else None,
         exact=environment.get(Variable.EXACT, "") not in ("", "0"),
         graphs=environment.get(Variable.GRAPHS) == "1",

@@ -73,16 +73,22 @@ class MemoryBank:
     Long-term memory contains the reference frames and one frame every `gap` frames, `size` in
     total. Short-term memory is the frame `lag` frames back, or the last reference frame if that is
     nearer.
+
+    A frame on which nothing is trusted does not enter long-term memory if ``wait``, and short-term
+    memory if at most ``hold`` frames in a row were left out, see `hqtrack.rules.MemoryRules`.
     """
 
-    def __init__(self, gap: int, size: int, lag: int) -> None:
+    def __init__(self, gap: int, size: int, lag: int, wait: bool = False, hold: int = 0) -> None:
         self.gap = gap
         self.size = size
+        self.wait = wait
+        self.hold = hold
         self.references: set[int] = set()
         self.frames: list[int] = []
         self._long_term: FrameMemory = ()
         self._recent: deque[Remembered] = deque(maxlen=lag)
         self._last_kept = 0
+        self._held = 0
 
     @property
     def long_term(self) -> FrameMemory:
@@ -108,14 +114,19 @@ class MemoryBank:
         self.references.add(frame)
         self._recent.clear()
         self._recent.append(Remembered(frame, memory))
+        self._held = 0
 
-    def add(self, frame: int, memory: FrameMemory) -> None:
+    def add(self, frame: int, memory: FrameMemory, trusted: bool = True) -> None:
         """Add a tracked frame; if the same frame comes again, it replaces the old memory."""
         if self._recent and self._recent[-1].frame == frame:
             self._recent[-1] = Remembered(frame, memory)
-        else:
+        elif trusted or self._held >= self.hold:
             self._recent.append(Remembered(frame, memory))
-        if frame in self.frames or frame - self._last_kept >= self.gap:
+            self._held = 0 if trusted else self._held
+        else:
+            self._held += 1
+        due = frame - self._last_kept >= self.gap and (trusted or not self.wait)
+        if frame in self.frames or due:
             self._keep(frame, memory)
 
     def _keep(self, frame: int, memory: FrameMemory) -> None:

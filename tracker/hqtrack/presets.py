@@ -1,11 +1,14 @@
 """The trackers there are, in one table. Light: no torch and no numpy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hqtrack import weights
 from hqtrack.environment import Settings
 from hqtrack.errors import InputError
+
+RULE_NAMES = ("published", "plus")
+"""The names of ``hqtrack.rules.RULES``."""
 
 IDLE_SECONDS = 60.0
 """How long a resident tracker waits for the next session, unless HQTRACK_RESIDENT says so."""
@@ -24,6 +27,7 @@ class Preset:
         vmos: the checkpoint of its VMOS; None for a tracker without networks, which does not need
             torch.
         refiner: the variant of its HQ-SAM unless another is asked for; None without a refiner.
+        rules: the name of its rules unless others are asked for, see ``hqtrack.rules``.
         idle_seconds: how long a resident process of it stays without a session; 0 where there is
             nothing to load and so no resident.
     """
@@ -32,6 +36,7 @@ class Preset:
     tracker: str
     vmos: str | None
     refiner: str | None
+    rules: str
     idle_seconds: float
 
     def checkpoints(self, refiner: str | None = None) -> tuple[str, ...]:
@@ -48,11 +53,12 @@ class Preset:
         return [one.path(settings.weights if one.source else None) for one in known]
 
 
-FULL = Preset("full", "HQTrack", "vmos", PUBLISHED_REFINER, IDLE_SECONDS)
-LIGHT = Preset("light", "HQTrackLight", "light", None, IDLE_SECONDS)
-FIRST_MASK = Preset("first-mask", "FirstMask", None, None, 0.0)
+FULL = Preset("full", "HQTrack", "vmos", PUBLISHED_REFINER, "published", IDLE_SECONDS)
+PLUS = replace(FULL, name="plus", tracker="HQTrackPlus", rules="plus")
+LIGHT = Preset("light", "HQTrackLight", "light", None, "published", IDLE_SECONDS)
+FIRST_MASK = Preset("first-mask", "FirstMask", None, None, "published", 0.0)
 
-PRESETS = {preset.name: preset for preset in (FULL, LIGHT, FIRST_MASK)}
+PRESETS = {preset.name: preset for preset in (FULL, PLUS, LIGHT, FIRST_MASK)}
 """All presets, by their names."""
 
 TRACKERS = {preset.tracker: preset for preset in PRESETS.values()}

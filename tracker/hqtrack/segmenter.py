@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from hqtrack import decoding
 from hqtrack.compute.acceleration import precision
@@ -25,11 +27,15 @@ from hqtrack.masks import (
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
 from hqtrack.preprocess import network_size, prepare_image, prepare_labels
+from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, no_past, trusted
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, LabelMap, Masks, Scores
 from vmos import VMOS
 from vmos.encoder import Features
 from vmos.propagation import LayerState
+
+MARGIN = 4
+"""Pixels of the network's input around an unknown object that are unknown, too, as in training."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Segmented(NamedTuple):
 
 @dataclass
 class _Frame:
-    """The last frame."""
+    """The last frame; ``confidence`` and ``trusted`` [N] are of the objects when it was tracked."""
 
     image: Image
     number: int
@@ -80,15 +86,18 @@ class _Frame:
     labels: LabelMap
     states: list[list[LayerState]]
     in_memory: bool
+    confidence: Scores
+    trusted: NDArray[np.bool_]
     read: tuple[MemoryFrames, ...] = ()
 
 
 @dataclass
 class _Video:
-    """The state of a video: its last frame, and a memory bank per group of objects."""
+    """The state of a video: its last frame, its past, and a memory bank per group of objects."""
 
     frame: _Frame
     objects: int
+    past: Past
     banks: list[MemoryBank] = field(default_factory=list)
 
 
@@ -105,9 +114,11 @@ class VideoObjectSegmenter:
         model: VMOS,
         config: SegmenterConfig | None = None,
         dtype: torch.dtype = torch.float32,
+        rules: MemoryRules | None = None,
     ) -> None:
         """``dtype``: of convolutions and matrix products, see `hqtrack.compute.acceleration`."""
         self.model = model
+        self.rules = rules or MemoryRules()
         self.config = config or SegmenterConfig()
         self.dtype = dtype
         self._video: _Video | None = None
@@ -127,8 +138,8 @@ class VideoObjectSegmenter:
         check_image(image)
         check_first_masks(masks, image)
         labels = masks_to_labels(masks)
-        frame = _Frame(image.copy(), 0, self._encode(image), labels, [], in_memory=False)
-        video = _Video(frame, 0)
+        frame = _Frame(image.copy(), 0, self._encode(image), labels, [], False, *_nothing(0))
+        video = _Video(frame, 0, no_past(0))
         self._take_in(video, len(masks))
         self._video = video
 
@@ -183,6 +194,7 @@ class VideoObjectSegmenter:
         frame = video.frame
         check_same_image(image, frame.image)
         frame.labels = repaint(frame.labels, masks, objects)
+        frame.trusted[list(objects)] = True
         groups = {index // self._capacity for index in objects}
         referred = self._referred(video)
         self._write(video, [group in groups | referred for group in range(len(video.banks))])
@@ -212,7 +224,7 @@ class VideoObjectSegmenter:
         number = video.frame.number + 1
         read = tuple(bank.frames_read for bank in video.banks)
         video.frame = _Frame(
-            image.copy(), number, features, label_map, states, in_memory=False, read=read
+            image.copy(), number, features, label_map, states, False, sure, sure > 0, read
         )
         return Segmented(labels_to_masks(label_map, video.objects), sure)
 
@@ -239,6 +251,9 @@ class VideoObjectSegmenter:
                     "one mask per object, an empty one if it is not visible"
                 )
             frame.labels = masks_to_labels(masks)
+        area = _areas(frame.labels, video.objects)
+        frame.trusted = trusted(video.past, frame.confidence, area, self.rules)
+        video.past = add_frame(video.past, frame.confidence, area)
         for group in range(len(video.banks)):
             self._remember(video, group)
         frame.in_memory = True
@@ -286,16 +301,30 @@ class VideoObjectSegmenter:
             return self.model.encode(prepared)
 
     def _group_labels(self, frame: _Frame, group: int) -> Tensor:
-        """Label map [1,h,w] of one group at the network's size; other groups are background."""
+        """Label map [1,h,w] of one group at the network's size; other groups are background.
+
+        If the rules say so, objects that are not trusted are unknown.
+        """
         first = group * self._capacity
         labels = prepare_labels(frame.labels, self._network_size(frame.image)).to(self._device)
         inside = (labels > first) & (labels <= first + self._capacity)
-        return torch.where(inside, labels - first, 0)
+        labels = torch.where(inside, labels - first, 0)
+        if self.rules.unknown:
+            trusted = torch.from_numpy(self._trusted(frame, group)).to(self._device)
+            labels = forget(labels, trusted, self._capacity + 1)
+        return labels
+
+    def _trusted(self, frame: _Frame, group: int) -> NDArray[np.bool_]:
+        """Which objects of the group are trusted on the frame, [M] at most."""
+        first = group * self._capacity
+        return frame.trusted[first : first + self._capacity]
 
     def _take_in(self, video: _Video, added: int) -> None:
         """Count the objects added on the current frame and write it to every group's memory."""
         refer = groups_that_refer(video.objects, added, self._capacity, self._referred(video))
         video.objects += added
+        video.past = add_objects(video.past, _areas(video.frame.labels, video.objects)[-added:])
+        video.frame.trusted = np.append(video.frame.trusted, np.ones(added, np.bool_))
         self._write(video, refer)
 
     def _referred(self, video: _Video) -> set[int]:
@@ -315,7 +344,13 @@ class VideoObjectSegmenter:
         if group == len(video.banks):
             config = self.config
             video.banks.append(
-                MemoryBank(config.long_term_gap, config.long_term_size, config.short_term_lag)
+                MemoryBank(
+                    config.long_term_gap,
+                    config.long_term_size,
+                    config.short_term_lag,
+                    self.rules.wait,
+                    self.rules.hold,
+                )
             )
         labels = self._group_labels(video.frame, group)
         with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
@@ -327,4 +362,26 @@ class VideoObjectSegmenter:
         labels = self._group_labels(video.frame, group)
         with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)
-        video.banks[group].add(video.frame.number, memory)
+        sure = self._trusted(video.frame, group).any()
+        video.banks[group].add(video.frame.number, memory, bool(sure))
+
+
+def forget(labels: Tensor, trusted: Tensor, number: int) -> Tensor:
+    """Labels [1,h,w] in which objects that are not trusted [N] become `number`, with a margin.
+
+    The margin takes from the background only.
+    """
+    known = torch.cat([trusted.new_ones(1), trusted])
+    doubted = ~known[labels.long().clamp(max=len(trusted))] & (labels <= len(trusted))
+    near = F.max_pool2d(doubted.float(), 2 * MARGIN + 1, 1, MARGIN) > 0
+    return torch.where(doubted | (near & (labels == 0)), number, labels)
+
+
+def _areas(labels: LabelMap, objects: int) -> Scores:
+    """Pixels of each object [N]."""
+    return np.bincount(labels.ravel(), minlength=objects + 1)[1:].astype(np.float32)
+
+
+def _nothing(objects: int) -> tuple[Scores, NDArray[np.bool_]]:
+    """Confidence and trust of objects that were not tracked yet."""
+    return np.full(objects, np.nan, np.float32), np.ones(objects, np.bool_)

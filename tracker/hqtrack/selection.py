@@ -32,14 +32,30 @@ def best_candidates(candidates: Masks, scores: Scores) -> Masks:
     return candidates[np.arange(len(candidates)), scores.argmax(axis=1)]
 
 
-def choose_masks(
-    coarse: Masks, candidates: Masks, scores: Scores, min_iou: float = 0.1
-) -> Selection:
-    """The published selection, object by object; the selected masks may overlap.
+def nearest_candidates(candidates: Masks, coarse: Masks) -> Masks:
+    """The candidate of each object with the highest IoU with its coarse mask, the first of equals.
 
-    The candidate with the highest predicted score (the first of equals) replaces the coarse mask
-    if its IoU with the coarse mask, in float32, is at least ``min_iou``. An empty coarse mask stays
-    empty, because the object is absent. HQTrack, Mask Refiner.
+    Takes [N,K,H,W] and [N,H,W], returns [N,H,W].
+    """
+    if candidates.shape[1] == 1:
+        return candidates[:, 0]
+    iou = np.stack([mask_iou(each, coarse) for each in candidates.swapaxes(0, 1)], axis=1)
+    return best_candidates(candidates, iou)
+
+
+def choose_masks(
+    coarse: Masks,
+    candidates: Masks,
+    scores: Scores,
+    min_iou: float = 0.1,
+    nearest: bool = False,
+) -> Selection:
+    """The selection, object by object; the selected masks may overlap.
+
+    As published, the candidate with the highest predicted score (the first of equals) replaces the
+    coarse mask if its IoU with the coarse mask, in float32, is at least ``min_iou``. If
+    ``nearest``, it is the candidate with the highest IoU. An empty coarse mask stays empty, because
+    the object is absent. HQTrack, Mask Refiner.
 
     Takes ``coarse`` [N,H,W], ``candidates`` [N,K,H,W] and ``scores`` [N,K] with K of at least 1.
     Raises InputError if the shapes disagree.
@@ -58,7 +74,10 @@ def choose_masks(
             f"scores {scores.shape} and candidates {candidates.shape} disagree: "
             "give one score per candidate and at least one candidate per object"
         )
-    best = best_candidates(candidates, scores)
+    if nearest:
+        best = nearest_candidates(candidates, coarse)
+    else:
+        best = best_candidates(candidates, scores)
     iou = mask_iou(best, coarse)
     refined = (iou >= np.float32(min_iou)) & coarse.any(axis=(1, 2))
     masks = coarse.copy()
@@ -83,9 +102,13 @@ def _separate(masks: Masks) -> None:
 
 
 def select_masks(
-    coarse: Masks, candidates: Masks, scores: Scores, min_iou: float = 0.1
+    coarse: Masks,
+    candidates: Masks,
+    scores: Scores,
+    min_iou: float = 0.1,
+    nearest: bool = False,
 ) -> Selection:
     """The masks to report: ``choose_masks`` followed by ``separate_masks``."""
-    chosen = choose_masks(coarse, candidates, scores, min_iou)
+    chosen = choose_masks(coarse, candidates, scores, min_iou, nearest)
     _separate(chosen.masks)
     return chosen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from hqtrack.rules import PUBLISHED, Rules, present
 from hqtrack.selection import Selection, best_candidates, select_masks
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
@@ -67,21 +68,28 @@ class HQTracker:
         self,
         segmenter: VideoObjectSegmenter,
         refiner: MaskRefiner | None = None,
-        min_iou: float = 0.1,
+        min_iou: float | None = None,
         ahead: bool = False,
+        rules: Rules = PUBLISHED,
     ) -> None:
         """Without a ``refiner`` the tracker reports the coarse masks.
 
-        It reports a refined mask only if its IoU with the coarse mask is at least ``min_iou``.
-        With ``ahead`` the refiner encodes the image concurrently with the segmenter, even if the
-        segmenter will find no object; this is for a device with enough memory for both. While a
-        clock times the stages, ``ahead`` has no effect.
+        ``rules`` decide what is reported; those for memory belong to the ``segmenter``. If
+        ``min_iou`` is given, it replaces the one in the rules. With ``ahead`` the refiner encodes
+        the image concurrently with the segmenter, even if the segmenter will find no object; this
+        is for a device with enough memory for both. While a clock times the stages, ``ahead`` has
+        no effect.
         """
         self.segmenter = segmenter
         self.refiner = refiner
-        self.min_iou = min_iou
+        self.rules = rules if min_iou is None else rules.with_min_iou(min_iou)
         self.ahead = ahead
         self._step: Step | None = None
+
+    @property
+    def min_iou(self) -> float:
+        """The IoU with the coarse mask from which on a refined mask is reported."""
+        return self.rules.selection.min_iou
 
     @property
     def last(self) -> Step | None:
@@ -137,13 +145,15 @@ class HQTracker:
         refined = selection = None
         if self.refiner is not None:
             candidates = self.refiner.refine(image, coarse.masks)
+            asked = self.rules.selection
             selection = select_masks(
-                coarse.masks, candidates.masks, candidates.scores, self.min_iou
+                coarse.masks, candidates.masks, candidates.scores, asked.min_iou, asked.nearest
             )
             refined = best_candidates(candidates.masks, candidates.scores)
         self.segmenter.memorize()
         self._step = Step(coarse.masks, refined, selection, self.segmenter.frames_read)
-        return Tracked(coarse.masks if selection is None else selection.masks, coarse.confidence)
+        masks = coarse.masks if selection is None else selection.masks
+        return Tracked(present(masks, coarse.confidence, self.rules), coarse.confidence)
 
 
 def last_step(tracker: Tracker) -> Step | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hqtrack.errors import InputError
-from hqtrack.presets import LIGHT, PUBLISHED_REFINER, WITH_NETWORKS
+from hqtrack.presets import LIGHT, PUBLISHED_REFINER, RULE_NAMES, WITH_NETWORKS
 
 if TYPE_CHECKING:  # slow to import, and most commands use a few of these options only
     from rich.console import Console
@@ -29,6 +29,15 @@ def add_tracker_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="folder of checkpoints (default: see `hqtrack weights path`)",
+    )
+
+
+def add_rules(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the rules of a tracker; see ``hqtrack.rules``."""
+    parser.add_argument(
+        "--rules",
+        choices=RULE_NAMES,
+        help="rules of what is reported and remembered (default: those of the tracker)",
     )
 
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hqtrack.commands.options import add_mask_shift, add_tracker_options, parse_grid, parse_size
+from hqtrack.commands.options import (
+    add_mask_shift,
+    add_rules,
+    add_tracker_options,
+    parse_grid,
+    parse_size,
+)
 from hqtrack.errors import InputError
 from hqtrack.presets import TRACKERS
 from hqtrack.progress import speed_text
@@ -50,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also save a record of each sequence for `hqtrack inspect DIR/NAME`",
     )
     add_tracker_options(parser)
+    add_rules(parser)
 
 
 def _add_choice_of_sequences(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from hqtrack.compute.threads import limit_threads
 
     limit_threads()
-    tracker = build_named(args.tracker, device=args.device, weights=args.weights, exact=args.exact)
+    tracker = build_named(args.tracker, args.device, args.weights, args.exact, args.rules)
     observer = None if args.record is None else partial(_recording, args.record, args.tracker)
     scores = score_sequences(tracker, sequences, observer)
     mean = mean_score(list(scores.values()))

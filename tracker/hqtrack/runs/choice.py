@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hqtrack import weights
 from hqtrack.errors import MissingFileError
-from hqtrack.presets import FULL, LIGHT, PUBLISHED_REFINER
+from hqtrack.presets import FULL, LIGHT, PLUS, PUBLISHED_REFINER
 from hqtrack.runs.first_masks import GrabCut, HQSamMasks, Prompted, best_variant, boxes_only
 from hqtrack.runs.targets import MaskFile, Target
 
@@ -30,8 +30,8 @@ def choose_tracker(preset: str | None, directory: Path | None) -> TrackerChoice:
     stderr says which preset is used and why.
     """
     variant = best_variant(directory)
-    if preset == FULL.name:
-        return TrackerChoice(FULL.name, variant or PUBLISHED_REFINER)
+    if preset in (FULL.name, PLUS.name):
+        return TrackerChoice(preset, variant or PUBLISHED_REFINER)
     if preset == LIGHT.name:
         return TrackerChoice(LIGHT.name, None)
     missing = [] if variant else ["HQ-SAM"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from hqtrack import environment
 from hqtrack.environment import Settings, Variable
 from hqtrack.errors import InputError
-from hqtrack.presets import FULL, PRESETS, find_tracker
+from hqtrack.presets import FULL, PRESETS, RULE_NAMES, find_tracker
 from hqtrack.signals import Ended, ended_by_signals
 from hqtrack.standard_streams import repair_descriptors
 from hqtrack.vot.endings import NO_CLIENT, exit_status, reason, report
@@ -180,6 +180,8 @@ def _wrong(preset: str, settings: Settings) -> str:
     """What is wrong with the environment, and what to do about it; empty if nothing is."""
     if preset not in PRESETS:
         return _wrong_preset(preset)
+    if settings.rules is not None and settings.rules not in RULE_NAMES:
+        return f"{Variable.RULES} is {settings.rules!r}: give {' or '.join(RULE_NAMES)}"
     if settings.resident is not None and math.isnan(settings.resident):
         return (
             f"{Variable.RESIDENT} is {os.environ[Variable.RESIDENT]!r}: give the seconds that a "

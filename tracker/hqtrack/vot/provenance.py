@@ -15,15 +15,16 @@ from hqtrack import environment, version
 from hqtrack.environment import Settings
 from hqtrack.errors import MissingFileError
 from hqtrack.files import append_line, journal_lines
-from hqtrack.presets import find_tracker
+from hqtrack.presets import RULE_NAMES, find_tracker
+from hqtrack.rules import rules_name
 from hqtrack.tracker import HQTracker, Tracker
 
 _SUFFIX = ".made.jsonl"
 
 
 class Provenance(NamedTuple):
-    """A tracker: its name, the version of hqtrack, the SHA-256 of each weight file, and the device
-    and data type of the computation.
+    """A tracker: its name, the version of hqtrack, the SHA-256 of each weight file, the device and
+    data type of the computation, and the rules.
     """
 
     tracker: str
@@ -31,11 +32,12 @@ class Provenance(NamedTuple):
     weights: dict[str, str]
     device: str
     dtype: str
+    rules: str = RULE_NAMES[0]
 
     def differences(self, other: "Provenance") -> list[str]:
         """The differences that can change masks; the device is not one, as it changes little."""
         differing = []
-        for name in ("tracker", "version"):
+        for name in ("tracker", "version", "rules"):
             if getattr(self, name) != getattr(other, name):
                 differing.append(f"{name} {getattr(self, name)} is now {getattr(other, name)}")
         if self.weights != other.weights:
@@ -64,15 +66,17 @@ def identity(
     process. Raises InputError for a name that is none of ours and MissingFileError if weights are
     missing.
     """
-    files = find_tracker(name).files(settings or environment.read())
+    settings = settings or environment.read()
+    preset = find_tracker(name)
+    files = preset.files(settings)
     for path in files:
         if not path.is_file():
             raise MissingFileError(
                 f"the weights {path} are missing: `hqtrack weights list` shows where to get them"
             )
-    return Provenance(
-        name, version(), {path.name: _checksum(path) for path in files}, device, dtype
-    )
+    checksums = {path.name: _checksum(path) for path in files}
+    rules = settings.rules or preset.rules
+    return Provenance(name, version(), checksums, device, dtype, rules)
 
 
 def provenance(name: str, tracker: Tracker) -> Provenance:
@@ -81,7 +85,7 @@ def provenance(name: str, tracker: Tracker) -> Provenance:
         return Provenance(name, version(), {}, "cpu", "")
     device = next(tracker.segmenter.model.parameters()).device
     dtype = str(tracker.segmenter.dtype).removeprefix("torch.")
-    return identity(name, str(device), dtype)
+    return identity(name, str(device), dtype)._replace(rules=rules_name(tracker.rules))
 
 
 def sign(made_by: Provenance, image: Path) -> None:

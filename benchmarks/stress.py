@@ -1,0 +1,126 @@
+"""Compares rules of a tracker on harder sequences: `python -m benchmarks.stress`.
+
+Every sequence of every kind (`hqtrack.scoring.stress`) is tracked under each of the rules. The
+table shows the mean of each measure, and the difference to the first rules with the interval in
+which 95 % of the means lie when the sequences are drawn anew (bootstrap, paired by sequence).
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.errors import InputError
+from hqtrack.presets import LIGHT, WITH_NETWORKS
+from hqtrack.rules import RULES
+from hqtrack.scoring.score import numbers, scorable, score_sequence
+from hqtrack.scoring.stress import KINDS, make_harder
+from hqtrack.video import find_sequences
+
+COLUMNS = ("Quality", "accuracy", "robustness", "NRE", "DRE", "ADQ", "J", "F", "fps")
+DRAWS = 10_000
+
+EVERYTHING = "all but plain"
+
+
+def interval(differences: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
+    """The 2.5th and the 97.5th percentile of the mean of differences [S] drawn anew."""
+    drawn = np.random.default_rng(seed).choice(differences, (DRAWS, len(differences)))
+    low, high = np.percentile(drawn.mean(axis=1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def table(found: dict[str, dict[str, dict[str, float | None]]], measure: str) -> str:
+    """A table in Markdown, a row per kind and set of rules.
+
+    Takes the measures by rules and then by kind/sequence; the gain is that of one measure.
+    """
+    base, *_ = found
+    lines = [f"| kind | sequences | rules | {' | '.join(COLUMNS)} | {measure}, gain |"]
+    lines.append("|---|--:|---|" + "--:|" * (len(COLUMNS) + 1))
+    kinds = list(dict.fromkeys(name.split("/")[0] for name in found[base]))
+    for kind in [*kinds, EVERYTHING]:
+        names = [
+            name
+            for name in found[base]
+            if name.split("/")[0] == kind
+            or (kind == "all but plain" and not name.startswith("plain/"))
+        ]
+        for rules, scores in found.items():
+            cells = [_mean([scores[name][column] for name in names]) for column in COLUMNS]
+            gains = np.array([_gain(scores[name], found[base][name], measure) for name in names])
+            gain = ""
+            if rules != base and len(gains):
+                low, high = interval(gains)
+                gain = f"{gains.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+            lines.append(f"| {kind} | {len(names)} | {rules} | {' | '.join(cells)} | {gain} |")
+    return "\n".join(lines)
+
+
+def _belongs(name: str, kind: str) -> bool:
+    own = name.split("/")[0]
+    return own == kind or (kind == EVERYTHING and own != "plain")
+
+
+def _gain(one: dict[str, float | None], base: dict[str, float | None], measure: str) -> float:
+    return (one[measure] or 0.0) - (base[measure] or 0.0)
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{np.mean(known):.3f}" if known else ""
+
+
+def compare(options: argparse.Namespace) -> str:
+    """Track everything and return the table. Raises InputError."""
+    import torch
+
+    from hqtrack.build import build_tracker
+
+    torch.set_num_threads(options.threads)
+    sequences = [
+        sequence
+        for folder in options.data
+        for sequence in scorable(find_sequences(folder))
+        if not options.only or sequence.name in options.only
+    ]
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
+    for rules in options.rules:
+        tracker = build_tracker(options.preset, weights=options.weights, rules=rules)
+        found[rules] = {}
+        for kind in options.kinds:
+            for sequence in make_harder(sequences, kind, options.frames):
+                score = numbers(score_sequence(tracker, sequence))
+                found[rules][f"{kind}/{sequence.name}"] = score
+                print(f"{rules} {kind}/{sequence.name}: Q {score['Quality']:.3f}", file=sys.stderr)
+        if options.record:
+            options.record.write_text(json.dumps(found, indent=1) + "\n")
+    return table(found, options.measure)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="annotated sequences")
+    parser.add_argument("--only", nargs="+", default=[], help="names of sequences")
+    parser.add_argument("--frames", type=int, default=60, help="most frames of each sequence")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
+    parser.add_argument("--preset", choices=WITH_NETWORKS, default=LIGHT.name)
+    parser.add_argument("--weights", type=Path, help="folder of checkpoints")
+    parser.add_argument("--measure", choices=COLUMNS, default="Quality")
+    parser.add_argument("--record", type=Path, help="JSON file for all numbers")
+    parser.add_argument("--threads", type=int, default=1)
+    try:
+        print(compare(parser.parse_args(arguments)))
+    except InputError as error:
+        print(f"stress: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

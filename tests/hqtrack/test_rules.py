@@ -1,0 +1,110 @@
+"""What is trusted and what is reported, as tables."""
+
+import math
+
+import numpy as np
+import pytest
+
+from hqtrack.errors import InputError
+from hqtrack.presets import RULE_NAMES
+from hqtrack.rules import (
+    PLUS,
+    PUBLISHED,
+    RULES,
+    WINDOW,
+    MemoryRules,
+    Rules,
+    add_frame,
+    add_objects,
+    find_rules,
+    no_past,
+    present,
+    rules_name,
+    trusted,
+)
+
+
+def numbers(*values):
+    return np.array(values, np.float32)
+
+
+def past(confidence, area=100, frames=WINDOW):
+    """One object that looked the same for so many frames."""
+    found = no_past(1)
+    for _ in range(frames):
+        found = add_frame(found, numbers(confidence), numbers(area))
+    return found
+
+
+DOUBT = MemoryRules(min_confidence=0.8, usual=0.9, max_jump=1.5)
+
+
+@pytest.mark.parametrize(
+    ("before", "confidence", "area", "rules", "trust"),
+    [
+        pytest.param(no_past(1), 0.0, 1, MemoryRules(), True, id="published trusts what it sees"),
+        pytest.param(no_past(1), 0.9, 0, MemoryRules(), False, id="nothing to see"),
+        pytest.param(no_past(1), 0.79, 9, DOUBT, False, id="new and not certain"),
+        pytest.param(no_past(1), 0.8, 9, DOUBT, True, id="new and certain"),
+        pytest.param(past(0.5), 0.46, 100, DOUBT, True, id="as uncertain as ever"),
+        pytest.param(past(0.5), 0.44, 100, DOUBT, False, id="less certain than ever"),
+        pytest.param(past(0.95), 0.81, 100, DOUBT, True, id="certain enough"),
+        pytest.param(past(0.9), 0.9, 149, DOUBT, True, id="grows slowly"),
+        pytest.param(past(0.9), 0.9, 151, DOUBT, False, id="grows suddenly"),
+        pytest.param(past(0.9), 0.9, 66, DOUBT, False, id="shrinks suddenly"),
+        pytest.param(past(0.9), 0.9, 67, DOUBT, True, id="shrinks slowly"),
+        pytest.param(past(0.0), 0.0, 100, MemoryRules(), True, id="never certain, published"),
+        pytest.param(past(0.5), 0.6, 100, MemoryRules(min_confidence=0.7), False, id="fixed"),
+    ],
+)
+def test_trust(before, confidence, area, rules, trust):
+    assert trusted(before, numbers(confidence), numbers(area), rules).tolist() == [trust]
+
+
+def test_an_object_is_compared_with_its_last_frames_only():
+    """After half of them a new size is the usual one; what was not seen does not count."""
+    before = past(0.9)
+    for _ in range(WINDOW // 2):
+        assert not trusted(before, numbers(0.9), numbers(300), DOUBT).any()
+        before = add_frame(before, numbers(0.9), numbers(300))
+    assert trusted(before, numbers(0.9), numbers(300), DOUBT).all()
+    for _ in range(WINDOW):
+        before = add_frame(before, numbers(0.1), numbers(0))
+    assert np.isnan(before.area).all()
+    assert trusted(before, numbers(0.9), numbers(100), DOUBT).all()
+
+
+def test_objects_join_with_the_area_that_was_given():
+    joined = add_objects(past(0.9), numbers(50, 60))
+    assert joined.area.shape == joined.confidence.shape == (3, WINDOW)
+    areas = trusted(joined, numbers(0.9, 0.9, 0.9), numbers(100, 100, 60), DOUBT)
+    assert areas.tolist() == [True, False, True]
+
+
+def test_objects_are_judged_one_by_one():
+    both = add_objects(past(0.9), numbers(10))
+    assert trusted(both, numbers(0.2, 0.9), numbers(100, 10), DOUBT).tolist() == [False, True]
+
+
+def test_without_confidence_an_object_is_reported_empty():
+    masks = np.ones((2, 3, 3), np.bool_)
+    shown = present(masks, numbers(0.1, 0.5), Rules(min_presence=0.2))
+    assert shown.any(axis=(1, 2)).tolist() == [False, True]
+    assert masks.all()
+    assert present(masks, numbers(0.0, 0.5), PUBLISHED) is masks
+
+
+def test_names():
+    assert tuple(RULES) == RULE_NAMES
+    assert find_rules("published") is PUBLISHED
+    assert rules_name(PLUS) == "plus"
+    assert rules_name(PUBLISHED.with_min_iou(0.3)) == "custom"
+    with pytest.raises(InputError, match="published or plus"):
+        find_rules("best")
+
+
+def test_published_changes_nothing():
+    """All doubts are off."""
+    rules = PUBLISHED.memory
+    assert (rules.min_confidence, rules.max_jump, rules.hold) == (0.0, math.inf, 0)
+    assert (rules.unknown, rules.wait) == (False, False)

@@ -1,0 +1,160 @@
+"""The rules by which HQTrack reports masks and writes memory: values, and decisions on arrays.
+
+``PUBLISHED`` are those of HQTrack. ``PLUS`` doubt an object whose confidence or area falls out of
+what it was on the frames before; a doubted object enters memory as unknown.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.errors import InputError
+from hqtrack.presets import RULE_NAMES
+from hqtrack.types import Masks, Scores
+
+WINDOW = 10
+"""Frames back to which an object is compared with itself."""
+
+
+@dataclass(frozen=True)
+class SelectionRules:
+    """The choice between coarse and refined masks.
+
+    Attributes:
+        min_iou: a candidate replaces the coarse mask only if their IoU is at least this.
+        nearest: whether the candidate with the highest IoU is taken, not the one with the highest
+            predicted score.
+    """
+
+    min_iou: float = 0.1
+    nearest: bool = False
+
+
+@dataclass(frozen=True)
+class MemoryRules:
+    """What is doubted, and what doubt does to memory.
+
+    An object is trusted on a frame if it is seen, its confidence is not below ``min_confidence`` or
+    not below ``usual`` times the median of its last confidences, and its area is within a factor of
+    ``max_jump`` of the median of its last areas.
+
+    Attributes:
+        min_confidence: see above; 0 trusts every confidence.
+        usual: see above. An object that is never certain is so compared with itself.
+        max_jump: see above.
+        unknown: whether an object that is not trusted enters memory without an identity.
+        wait: whether a frame on which no object of a group is trusted does not enter the group's
+            long-term memory; the next one may.
+        hold: for how many frames short-term memory stays at the last frame on which an object of
+            the group was trusted.
+    """
+
+    min_confidence: float = 0.0
+    usual: float = math.inf
+    max_jump: float = math.inf
+    unknown: bool = False
+    wait: bool = False
+    hold: int = 0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules of a tracker.
+
+    Attributes:
+        selection: see `SelectionRules`.
+        memory: see `MemoryRules`.
+        min_presence: an object with less confidence is reported empty.
+    """
+
+    selection: SelectionRules = SelectionRules()
+    memory: MemoryRules = MemoryRules()
+    min_presence: float = 0.0
+
+    def with_min_iou(self, min_iou: float) -> "Rules":
+        """The same rules with another IoU from which on a refined mask is reported."""
+        return replace(self, selection=replace(self.selection, min_iou=min_iou))
+
+
+class Past(NamedTuple):
+    """The last frames of N objects, oldest first; NaN where an object was not seen or not there.
+
+    Attributes:
+        confidence: [N,WINDOW] in [0, 1].
+        area: [N,WINDOW], pixels.
+    """
+
+    confidence: Scores
+    area: Scores
+
+
+def no_past(objects: int) -> Past:
+    """The past of objects of which nothing is known."""
+    return Past(*(np.full((objects, WINDOW), np.nan, np.float32) for _ in Past._fields))
+
+
+def add_frame(past: Past, confidence: Scores, area: Scores) -> Past:
+    """The past after a frame with these confidences [N] and areas [N]; area 0 is not seen."""
+    seen = area > 0
+    newest = (np.where(seen, value, np.nan) for value in (confidence, area))
+    return Past(
+        *(
+            np.concatenate([old[:, 1:], new[:, None]], axis=1, dtype=np.float32)
+            for old, new in zip(past, newest, strict=True)
+        )
+    )
+
+
+def add_objects(past: Past, area: Scores) -> Past:
+    """The past with further objects, which were given on the newest frame with these areas [M]."""
+    joined = add_frame(no_past(len(area)), np.full(len(area), np.nan, np.float32), area)
+    return Past(*(np.concatenate(parts) for parts in zip(past, joined, strict=True)))
+
+
+def trusted(past: Past, confidence: Scores, area: Scores, rules: MemoryRules) -> NDArray[np.bool_]:
+    """Which objects are trusted on a frame, [N]; see `MemoryRules`."""
+    usual_confidence, usual_area = (_median(values) for values in past)
+    with np.errstate(invalid="ignore"):
+        least = np.fmin(rules.min_confidence, rules.usual * usual_confidence)
+    jumps = np.abs(np.log(np.maximum(area, 1) / usual_area)) > math.log(rules.max_jump)
+    return (area > 0) & (confidence >= least) & ~jumps
+
+
+def present(masks: Masks, confidence: Scores, rules: Rules) -> Masks:
+    """The masks [N,H,W] to report: those of objects with too little confidence [N] are empty."""
+    absent = confidence < rules.min_presence
+    return np.where(absent[:, None, None], False, masks) if absent.any() else masks
+
+
+def _median(values: Scores) -> NDArray[np.float64]:
+    """The median of each row, NaN for a row without a value."""
+    median = np.full(len(values), np.nan)
+    known = ~np.isnan(values).all(axis=1)
+    median[known] = np.nanmedian(values[known], axis=1)
+    return median
+
+
+PUBLISHED = Rules()
+PLUS = Rules(
+    memory=MemoryRules(
+        min_confidence=0.8, usual=0.9, max_jump=1.5, unknown=True, wait=True, hold=10
+    )
+)
+
+RULES = dict(zip(RULE_NAMES, (PUBLISHED, PLUS), strict=True))
+"""All rules, by their names."""
+
+
+def find_rules(name: str) -> Rules:
+    """The rules of this name; raises InputError where there are none."""
+    if name not in RULES:
+        raise InputError(f"there are no rules {name!r}: choose {' or '.join(RULES)}")
+    return RULES[name]
+
+
+def rules_name(rules: Rules) -> str:
+    """The name of these rules, "custom" for others than those of `RULES`."""
+    return next((name for name, known in RULES.items() if known == rules), "custom")
