@@ -21,8 +21,8 @@ def built(monkeypatch):
     """What was asked of hqtrack.build, which builds the trackers above instead of networks."""
     asked = []
 
-    def build_named(name, device=None, weights=None, exact=False):
-        asked.append((name, device, weights, exact))
+    def build_named(name, device=None, weights=None, exact=False, rules=None):
+        asked.append((name, device, weights, exact, rules))
         return FirstMask() if name == "FirstMask" else Perfect()
 
     monkeypatch.setitem(sys.modules, "hqtrack.build", SimpleNamespace(build_named=build_named))

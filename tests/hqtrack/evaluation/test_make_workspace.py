@@ -163,7 +163,7 @@ def test_without_a_checkout_the_workspace_has_its_own_registry(
     make_workspace(tmp_path / "out", find_sequences(tmp_path / "in"))
     moved = (tmp_path / "out").rename(tmp_path / "moved")
     registry = Workspace.load(str(moved)).registry
-    assert set(registry.identifiers()) == {"HQTrack", "HQTrackLight", "FirstMask"}
+    assert set(registry.identifiers()) == set(TRACKERS)
     assert registry["FirstMask"].runtime()._command.endswith(" -m hqtrack.vot")
 
 
