@@ -129,7 +129,7 @@ def test_the_table_has_every_sequence_and_the_mean(tmp_path, built, capsys):
     assert [(row[0], row[1]) for row in rows[:2]] == [("moving", "1.000"), ("mean", "1.000")]
     vots = ["0.750", "0.750", "0.750", "0.250", "0.000", ""]
     assert rows[2:] == [["moving", *vots], ["mean", *vots]]
-    assert built == [("HQTrackLight", "cpu", None, True)]
+    assert built == [("HQTrackLight", "cpu", None, True, None)]
 
 
 def test_sequences_that_cannot_be_scored_are_named_on_stderr(tmp_path, built, capsys):
