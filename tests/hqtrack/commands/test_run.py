@@ -65,9 +65,11 @@ def test_options_reach_the_tracker(tmp_path, arguments, built):
     for name in ("save_step_42000.pth", "sam_hq_vit_h.pth"):
         (tmp_path / name).write_bytes(b"weights")
     options = ["--preset", "full", "--device", "cpu", "--weights", str(tmp_path), "--exact"]
+    options += ["--rules", "plus"]
     assert main([*arguments, *options]) == 0
     [(preset, given)] = built.asked
     assert given.pop("exact")
+    assert given.pop("rules") == "plus"
     assert preset == "full"
     assert given == {"device": "cpu", "weights": tmp_path, "refiner": "vit_h"}
 
@@ -249,6 +251,8 @@ def test_other_arguments_are_another_run(tmp_path, arguments, built, capsys, lab
     error = error_of([*arguments, "--every", "2"], capsys)
     assert "contains another run (every: 1 then, 2 now): give another --output, or --r" in error
     assert "tracker: light then, light, exact now" in error_of([*arguments, "--exact"], capsys)
+    other = error_of([*arguments, "--rules", "plus"], capsys)
+    assert "tracker: light then, light, rules plus now" in other
     write_labels(tmp_path / "first.png", np.roll(labels, 1, axis=0))
     error = error_of(arguments, capsys)
     assert "contains another run (objects: 3 (3) from the first frame: object 3 of mask" in error

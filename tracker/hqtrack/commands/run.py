@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hqtrack.commands.options import add_tracker_options
+from hqtrack.commands.options import add_rules, add_tracker_options
 from hqtrack.errors import InputError
 from hqtrack.presets import WITH_NETWORKS
 from hqtrack.runs.choice import choose_prompted, choose_tracker
@@ -81,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the small or the published tracker (default: full if its weights are there)",
     )
     add_tracker_options(parser)
+    add_rules(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -118,6 +119,7 @@ def _plan(args: argparse.Namespace) -> RunPlan:
         device=args.device,
         weights=args.weights,
         exact=args.exact,
+        rules=args.rules,
         overlay=args.overlay,
         record=args.record,
         restart=args.restart,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hqtrack import weights
-from hqtrack.presets import find_preset
+from hqtrack.presets import RULE_NAMES, find_preset
 from hqtrack.records.record import Heading
 from hqtrack.runs.choice import TrackerChoice
 from hqtrack.runs.first_masks import HQSamMasks, Prompted
@@ -38,6 +38,7 @@ class RunPlan:
     device: str | None = None
     weights: Path | None = None
     exact: bool = False
+    rules: str | None = None
     overlay: bool = False
     record: bool = False
     restart: bool = False
@@ -61,7 +62,7 @@ class RunPlan:
             input=identify(self.source),
             start=self.start,
             every=self.every,
-            tracker=f"{self.choice}{', exact' if self.exact else ''}",
+            tracker=self._tracker(),
             computation=self._computation(),
             weights=self._weights(makes),
             first_masks=self.prompted.name if makes else "given",
@@ -73,6 +74,16 @@ class RunPlan:
         """The heading of the record."""
         names = {target.number: target.name for target in self.targets}
         return Heading(self.source.name, f"the {self.choice} tracker", names)
+
+    def _tracker(self) -> str:
+        """The networks, how they compute, and the rules other than the published ones."""
+        rules = self.rules or find_preset(self.choice.preset).rules
+        parts = [str(self.choice)]
+        if self.exact:
+            parts.append("exact")
+        if rules != RULE_NAMES[0]:
+            parts.append(f"rules {rules}")
+        return ", ".join(parts)
 
     def _computation(self) -> str:
         """The kind of device, and the data type."""
@@ -104,6 +115,8 @@ class RunPlan:
             options["refiner"] = self.choice.refiner
         if self.exact:
             options["exact"] = True
+        if self.rules is not None:
+            options["rules"] = self.rules
         return build_tracker(
             self.choice.preset, device=self.device, weights=self.weights, **options
         )
