@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hqtrack.masks import check_first_masks
+from hqtrack.masks import check_corrections, check_first_masks
 from hqtrack.tracker import Tracked
 
 
@@ -22,6 +22,12 @@ class Moving:
         check_first_masks(masks, image)
         assert image is self.seen[-1]
         self.masks = np.concatenate([self.masks & ~masks.any(axis=0), masks])
+
+    def correct(self, image, masks, objects):
+        check_corrections(masks, objects, image, len(self.masks))
+        assert image is self.seen[-1]
+        self.masks = self.masks & ~masks.any(axis=0)
+        self.masks[list(objects)] = masks
 
     def track(self, image):
         self.seen.append(image)

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from hqtrack.cli import main
+from hqtrack.records.record import recorded_frames
 from hqtrack.runs.first_masks import GrabCut
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
@@ -102,6 +103,40 @@ def test_objects_that_start_later(tmp_path, arguments, built, output, labels):
     assert found == [[0, 1], [0, 1], [0, 1, 300], [0, 1, 300], [0, 1, 300, 301]]
     starts = [(one["name"], one["first_frame"]) for one in summary(output)["objects"]]
     assert starts == [("1", 1), ("300", 3), ("red", 5)]
+
+
+def test_an_object_given_again_is_corrected_and_what_lies_before_stays(
+    tmp_path, arguments, built, output, capsys
+):
+    """The corrected run goes on in the folder of the first one, and is as if given at once."""
+    assert main([*arguments, "--record"]) == 0
+    before = {name: read_labels(output / "masks" / name) for name in NAMES}
+    corrected = [*arguments, "--record", "--object", "300@3=box:12,1,4,3", "3@5=gone"]
+    assert main(corrected) == 0
+    assert "3 finished frames from there on are tracked again" in capsys.readouterr().err
+    after = {name: read_labels(output / "masks" / name) for name in NAMES}
+    for name in NAMES[:2]:
+        np.testing.assert_array_equal(after[name], before[name])
+    expected = before[NAMES[2]] * (before[NAMES[2]] == 3)
+    expected[1:4, 12:16] = 300
+    np.testing.assert_array_equal(after[NAMES[2]], expected)
+    np.testing.assert_array_equal(after[NAMES[3]] == 300, np.roll(expected == 300, 1, axis=1))
+    assert np.unique(after[NAMES[4]]).tolist() == [0, 300]
+    assert main([*corrected[:-4], *corrected[-3:], "--output", str(tmp_path / "at once")]) == 0
+    for name in NAMES:
+        at_once = read_labels(tmp_path / "at once" / "masks" / name)
+        np.testing.assert_array_equal(at_once, after[name])
+    origins = [
+        {found.number: found.origin.value for found in frame.objects}
+        for frame in recorded_frames(output / "record")
+    ]
+    tracked = {3: "tracker", 300: "tracker"}
+    assert origins[1:] == [
+        tracked,
+        {3: "tracker", 300: "given"},
+        tracked,
+        {3: "given", 300: "tracker"},
+    ]
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path, arguments, built, output, capsys):
@@ -359,7 +394,7 @@ def test_an_object_after_the_end_of_a_video_of_unknown_length(
     monkeypatch.setattr("hqtrack.video.sources.Images.total", 5)
     monkeypatch.setattr("hqtrack.commands.run.check_starts", lambda *given: None)
     error = error_of([*arguments, "--object", "a@9=box:1,1,2,2"], capsys)
-    assert "object a starts on frame 9, and the video ended after 5" in error
+    assert "object a is given on frame 9, and the video ended after 5" in error
     assert written(output) == NAMES
 
 

@@ -23,7 +23,12 @@ def clip(tmp_path):
 @pytest.fixture
 def folder(tmp_path, clip):
     """The folder of the run; its frames are called 1.png, 3.png, ..."""
-    objects = ("the cat (3) from frame 1: a", "500 (500) from frame 5: b", "never (7) from 99: c")
+    objects = (
+        "the cat (3) from the first frame: a",
+        "500 (500) from frame 5: b",
+        "the cat (3) corrected from frame 7: gone",
+        "never (7) from frame 99: c",
+    )
     description = vars(RUN) | {"video": str(clip), "every": 2, "objects": objects}
     with Results(tmp_path / "a run", type(RUN)(**description)) as results:
         for number in (1, 3, 5, 7):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from hqtrack.errors import InputError
-from hqtrack.exports.stored import Numbered, open_run
+from hqtrack.exports.stored import open_run
 from hqtrack.exports.tables import box_table, mots
+from hqtrack.runs.objects import Numbered
 from hqtrack.video.run_lengths import decode_mask
 from tests.helpers.followed import followed
 

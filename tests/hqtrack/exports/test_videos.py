@@ -9,8 +9,9 @@ from PIL import Image
 from pycocotools import mask as run_lengths
 
 from hqtrack.errors import InputError
-from hqtrack.exports.stored import Numbered, open_run
+from hqtrack.exports.stored import open_run
 from hqtrack.exports.videos import davis_palette, write_davis, youtube_vis
+from hqtrack.runs.objects import Numbered
 from tests.helpers.followed import followed
 
 

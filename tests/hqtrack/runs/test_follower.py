@@ -1,5 +1,7 @@
 """Objects that start on their frames, and going over frames again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from hqtrack.errors import InputError
 from hqtrack.refiner import Candidates
 from hqtrack.runs.first_masks import GrabCut
 from hqtrack.runs.follower import Follower, check_starts
-from hqtrack.runs.targets import MaskFile, Points, Target, read_label_file
+from hqtrack.runs.targets import Correction, Gone, MaskFile, Points, Target, read_label_file
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.video import write_labels
@@ -114,9 +116,41 @@ def test_starts_that_fit(frame):
         (4, False, "ball starts on frame 4, which --start 3 --every 2 skips.* 3, 5, 7, "),
         (1, False, "starts on frame 1, which --start 3"),
         (11, False, "ball starts on frame 11, and the video has 9"),
-        (5, True, "ball: a live video has no frame 5"),
+        (5, True, "ball starts on frame 5, which a live video"),
     ],
 )
 def test_starts_that_do_not(frame, live, message):
     with pytest.raises(InputError, match=message):
         check_starts([ball(None), ball(frame)], start=3, every=2, total=9, live=live)
+
+
+def test_corrections_that_do_not_fit():
+    corrected = replace(ball(5), corrections=(Correction(6, Gone()),))
+    with pytest.raises(InputError, match="ball is corrected on frame 6, which --start 3 --every 2"):
+        check_starts([corrected], start=3, every=2, total=9, live=False)
+    at_once = replace(ball(None), corrections=(Correction(3, Gone()),))
+    with pytest.raises(InputError, match="starts on frame 3, and is corrected there"):
+        check_starts([at_once], start=3, every=2, total=9, live=False)
+
+
+def test_corrections_come_on_their_frames_and_tracking_goes_on_from_there(targets, masks):
+    prompt = targets[1].prompt
+    first = replace(targets[0], corrections=(Correction(2, prompt), Correction(4, Gone())))
+    tracker = Moving()
+    follower = Follower(tracker, [first, targets[2]], GrabCut())
+    followed = [follower.follow(frame) for frame in frames(3)]
+    assert [f.confidence.tolist() for f in followed] == [[1.0], [1.0], [0.5, 1.0]]
+    np.testing.assert_array_equal(followed[1].masks, [masks[1]])
+    expected = np.roll(masks[1], 1, axis=1) & ~masks[2]
+    np.testing.assert_array_equal(followed[2].masks, [expected, masks[2]])
+    assert follower.pending == [first.given[2]]
+    gone = follower.follow(frames(4)[3])
+    np.testing.assert_array_equal(gone.masks[0], np.zeros((HEIGHT, WIDTH)))
+    assert gone.confidence.tolist() == [0.0, 0.25]
+    assert follower.pending == []
+
+
+def test_a_correction_that_does_not_fit_the_frame_is_refused_at_once(targets):
+    wrong = replace(targets[0], corrections=(Correction(3, Points(((99, 1),))),))
+    with pytest.raises(InputError, match="point:99,1 is outside the frame"):
+        Follower(Moving(), [wrong], GrabCut()).follow(frames(1)[0])

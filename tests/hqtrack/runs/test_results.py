@@ -112,3 +112,57 @@ def test_a_file_is_replaced_only_by_a_whole_one(folder):
         with pytest.raises(OSError, match="No space"):
             results.write_json("masks.json", failing())
     assert (folder / "masks.json").read_text() == "whole"
+
+
+GIVEN = dataclasses.replace(RUN, objects=("cat (3) from the first frame: box:1,1,2,2",))
+CORRECTED = (*GIVEN.objects, "cat (3) corrected from frame 5: gone")
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Frames 1, 3, 5 and 7 of GIVEN."""
+    with Results(tmp_path / "given", GIVEN) as results:
+        for number in (1, 3, 5, 7):
+            results.write(followed(number), 0.25)
+        results.write_json("summary.json", ["{}\n"])
+    return tmp_path / "given"
+
+
+def test_frames_before_a_correction_stay_and_the_others_go(given, capsys):
+    with Results(given, dataclasses.replace(GIVEN, objects=CORRECTED)) as results:
+        assert (results.last, results.count) == (3, 2)
+        results.write(followed(5), 0.25)
+    assert "given from frame 5 on: 2 finished frames from there on" in capsys.readouterr().err
+    assert sorted(path.name for path in (given / "masks").iterdir()) == ["1.png", "3.png", "5.png"]
+    assert not (given / "summary.json").exists()
+    with Results(given, dataclasses.replace(GIVEN, objects=CORRECTED)) as results:
+        assert results.count == 3
+
+
+def test_a_correction_behind_the_last_frame_only_changes_the_heading(given, capsys):
+    objects = (*GIVEN.objects, "dog (4) from frame 9: point:1,1")
+    added = dataclasses.replace(GIVEN, objects=objects, first_masks="HQ-SAM", weights={"x": "1"})
+    with pytest.raises(InputError, match=r"another run .*weights"):
+        Results(given, added)
+    added = dataclasses.replace(added, weights=RUN.weights | {"x": "1"})
+    with Results(given, added) as results:
+        assert results.count == 4
+    assert capsys.readouterr().err == ""
+    with pytest.raises(InputError, match=r"another run .*objects: dog"):
+        Results(given, GIVEN)
+
+
+def test_a_revised_run_may_have_less(given):
+    with Results(given, dataclasses.replace(GIVEN, objects=CORRECTED)) as results:
+        results.write(followed(5), 0.25)
+    with Results(given, GIVEN, revise=True) as results:
+        assert (results.last, results.count) == (3, 2)
+
+
+def test_a_corrected_run_of_another_video_is_not_mixed_in(given):
+    changed = dataclasses.replace(RUN.input, content="another")
+    corrected = dataclasses.replace(GIVEN, objects=CORRECTED, input=changed)
+    with Results(given, corrected) as results:
+        assert results.input_change == "other content, or other names"
+    with pytest.raises(InputError, match=r"another run .*every"):
+        Results(given, dataclasses.replace(corrected, objects=GIVEN.objects, every=1))

@@ -7,6 +7,8 @@ from PIL import Image as PillowImage
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.runs.targets import (
     Box,
+    Correction,
+    Gone,
     MaskFile,
     Points,
     Target,
@@ -64,6 +66,20 @@ def test_objects_that_start_later(tmp_path):
     ]
 
 
+def test_the_same_name_on_another_frame_corrects(tmp_path):
+    """Also an object of a mask; the earliest frame is the start, whatever the order."""
+    mask = mask_file(tmp_path / "m.png", 3)
+    given = ["dog@9=point:5,6", "3@7=gone", "dog@4=box:1,2,3,4", "dog@6=gone"]
+    box, points = Box(1, 2, 3, 5), Points(((5, 6),))
+    assert parse_targets([mask], [], [], given) == [
+        Target("3", 3, None, marked(mask, 3), (Correction(7, Gone()),)),
+        Target("dog", 4, 4, box, (Correction(6, Gone()), Correction(9, points))),
+    ]
+    _, dog = parse_targets([mask], [], [], given)
+    assert [(each.frame, each.prompt) for each in dog.given] == [(4, box), (6, Gone()), (9, points)]
+    assert {(each.name, each.number, each.corrections) for each in dog.given} == {("dog", 4, ())}
+
+
 @pytest.mark.parametrize(
     ("prompt", "text"),
     [
@@ -99,8 +115,11 @@ def test_what_is_no_object(text):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["a@1=point:1,2", "a@2=point:1,2"], "two objects a"),
-        (["a@1=point:1,2", "1@2=point:1,2"], "two objects 1"),
+        (["a@2=point:1,2", "a@2=point:3,4"], "object a is given twice on frame 2"),
+        (["a@2=point:1,2", "a@5=gone", "a@5=gone"], "object a is given twice on frame 5"),
+        (["a@1=point:1,2", "1@2=point:1,2"], "two objects 1, because a has this number"),
+        (["a@1=gone", "a@2=point:1,2"], "a is gone on frame 1, and starts there"),
+        (["a@1=gone"], "a is gone on frame 1"),
         (["70000@1=point:1,2"], "from 1 to 65534, not 70000"),
         (["a@0=point:1,2"], "counted from 1, there is no frame 0"),
     ],

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--object",
             "NAME@FRAME=WHERE",
             "an object that starts on a later frame; WHERE is a mask file, box:X,Y,W,H or "
-            "point:X,Y",
+            "point:X,Y; the same NAME on another frame corrects the object, also with WHERE gone",
         ),
     ):
         objects.add_argument(
@@ -101,7 +101,8 @@ def _plan(args: argparse.Namespace) -> RunPlan:
         raise InputError("--start and --every count from 1: give 1 or more")
     targets = parse_targets(args.mask, args.box, args.point, args.object)
     _say_how_masks_are_read(targets)
-    files = [target.prompt.file.path for target in targets if isinstance(target.prompt, MaskFile)]
+    prompts = [each.prompt for target in targets for each in target.given]
+    files = [prompt.file.path for prompt in prompts if isinstance(prompt, MaskFile)]
     source = open_source(*args.video, but_not=files)
     if source.total is not None:
         check_reached(source.address, args.start, source.total)
@@ -129,13 +130,13 @@ def _plan(args: argparse.Namespace) -> RunPlan:
 def _say_how_masks_are_read(targets: list[Target]) -> None:
     """Print what the reader of the mask files decided, and which objects got another number."""
     lines: dict[str, None] = {}
-    for target in targets:
-        if not isinstance(target.prompt, MaskFile):
+    for given in (given for target in targets for given in target.given):
+        if not isinstance(given.prompt, MaskFile):
             continue
-        file, label = target.prompt
+        file, label = given.prompt
         lines.update(dict.fromkeys(note.text for note in file.notes))
-        if target.frame is None and target.number != label:
-            lines[f"object {label} of {file.path} is object {target.number} of this run"] = None
+        if given.frame is None and given.number != label:
+            lines[f"object {label} of {file.path} is object {given.number} of this run"] = None
     for line in lines:
         print(f"hqtrack: {line}", file=sys.stderr)
 
@@ -144,8 +145,10 @@ def _warn_of_the_end(targets: Sequence[Target], start: int, source: Source) -> N
     """Say which frames are probably behind the end of a video whose length is an estimate."""
     if source.total is not None or source.expected is None:
         return
-    wanted = {f"object {target.name}": target.frame or 0 for target in targets}
-    for what, frame in {"the run": start, **wanted}.items():
+    wanted = [
+        (f"object {each.name}", each.frame or 0) for target in targets for each in target.given
+    ]
+    for what, frame in [("the run", start), *wanted]:
         if frame > source.expected:
             print(
                 f"hqtrack: {what} starts on frame {frame}, and the video seems to have only about "

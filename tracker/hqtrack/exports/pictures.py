@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from hqtrack.errors import InputError
 from hqtrack.exports.masks import label_map, object_mask
-from hqtrack.exports.stored import Numbered, StoredRun
+from hqtrack.exports.stored import StoredRun
 from hqtrack.masks import label_masks
+from hqtrack.runs.objects import Numbered
 from hqtrack.types import Image
 from hqtrack.video.overlay_video import OverlayVideo, even
 from hqtrack.video.sources import Source

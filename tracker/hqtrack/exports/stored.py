@@ -6,23 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from hqtrack.errors import InputError, MissingFileError
-from hqtrack.files import first_line, journal_lines
-from hqtrack.runs.results import FrameRecord, ObjectRecord
+from hqtrack.files import first_line
+from hqtrack.runs.objects import Numbered, objects_in
+from hqtrack.runs.results import FrameRecord, stored_records
 from hqtrack.video.sources import Images, Source, open_source
 from hqtrack.video.streams import Frame
 
 _SEVERAL = re.compile(r" and \d+ more$")
-_OBJECT = re.compile(r"(?P<name>.+?) \((?P<number>\d+)\) ")
-
-
-class Numbered(NamedTuple):
-    """An object of a run: its label in the masks, and its name."""
-
-    number: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ class StoredRun:
 
     def records(self) -> Iterator[FrameRecord]:
         """The finished frames in order, read one by one."""
-        return islice(_records(self.folder), self.frames)
+        return islice(stored_records(self.folder), self.frames)
 
     def frames_of(self, source: Source) -> Iterator[tuple[FrameRecord, Frame]]:
         """Each finished frame with the frame of the video.
@@ -95,44 +87,15 @@ def open_run(folder: Path) -> StoredRun:
         raise MissingFileError(f"there is no run in {folder}: give a folder of `hqtrack run`")
     try:
         run = json.loads(line)["run"]
-        objects = tuple(map(_object, run["objects"]))
+        objects = objects_in(run["objects"])
         video, start, every = str(run["video"]), int(run["start"]), int(run["every"])
     except (ValueError, TypeError, KeyError):
         raise InputError(
             f"{journal} is not the journal of a run: give a folder of `hqtrack run`"
         ) from None
     count, size = 0, (0, 0)
-    for record in _records(folder):
+    for record in stored_records(folder):
         count, size = count + 1, record.size
     if not count:
         raise InputError(f"the run in {folder} has no finished frame yet: let it track some")
     return StoredRun(folder, video, start, every, objects, count, size)
-
-
-def _object(text: str) -> Numbered:
-    match = _OBJECT.match(text)
-    if match is None:
-        raise ValueError(text)
-    return Numbered(int(match["number"]), match["name"])
-
-
-def _records(folder: Path) -> Iterator[FrameRecord]:
-    """The frames of a journal up to the first line that is damaged."""
-    last = 0
-    for line in islice(journal_lines(folder / "frames.jsonl"), 1, None):
-        record = _record(line.value)
-        if record is None or record.number <= last:
-            return
-        last = record.number
-        yield record
-
-
-def _record(value: Any) -> FrameRecord | None:
-    try:
-        number, name, (height, width), seconds, objects, *rest = value
-        found = tuple(ObjectRecord(*fields) for fields in objects)
-        if not isinstance(number, int) or Path(name).name != name:
-            return None
-        return FrameRecord(number, name, (height, width), seconds, found, *rest)
-    except (ValueError, TypeError):
-        return None

@@ -70,8 +70,8 @@ class Observed(NamedTuple):
 
     ``number`` counts from 1 over the entire video; ``name`` is the file's name; ``objects`` are the
     numbers of the objects that have started, with their masks [N,H,W] and confidence [N]. On the
-    first frame with an object, its mask counts as given. ``step`` describes the first objects of
-    the frame, which were tracked.
+    first frame with an object, its mask counts as given, and so do those of the objects in
+    ``given``. ``step`` describes the first objects of the frame, which were tracked.
     """
 
     number: int
@@ -82,6 +82,7 @@ class Observed(NamedTuple):
     confidence: Scores
     step: Step | None = None
     truth: Truth | None = None
+    given: tuple[int, ...] = ()
 
 
 class RecordedObject(NamedTuple):
@@ -182,7 +183,7 @@ class Recorder:
 
     def _object(self, observed: Observed, index: int, size: tuple[int, int]) -> RecordedObject:
         number, mask, truth = observed.objects[index], observed.masks[index], observed.truth
-        given = number not in self._known
+        given = number not in self._known or number in observed.given
         step = None if given else observed.step
         area = int(np.count_nonzero(mask))
         recorded = RecordedObject(

@@ -9,7 +9,7 @@ from hqtrack import weights
 from hqtrack.errors import MissingFileError
 from hqtrack.presets import FULL, LIGHT, PLUS, PUBLISHED_REFINER
 from hqtrack.runs.first_masks import GrabCut, HQSamMasks, Prompted, best_variant, boxes_only
-from hqtrack.runs.targets import MaskFile, Target
+from hqtrack.runs.targets import Box, Points, Target
 
 
 class TrackerChoice(NamedTuple):
@@ -59,11 +59,12 @@ def choose_prompted(
     """
     variant = best_variant(directory)
     prompted = GrabCut() if variant is None else HQSamMasks(variant, directory, device)
-    if all(isinstance(target.prompt, MaskFile) for target in targets):
+    prompts = [each.prompt for target in targets for each in target.given]
+    if not any(isinstance(prompt, Box | Points) for prompt in prompts):
         return prompted
     note = ""
     if variant is None:
-        boxes_only(target.prompt for target in targets)
+        boxes_only(prompts)
         note = ", coarse: the weights of HQ-SAM are missing (hqtrack weights download hqsam_vit_b)"
     print(f"hqtrack: {prompted.name} makes the first masks{note}", file=sys.stderr)
     return prompted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hqtrack import weights
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.runs.prompt_checks import check_prompts
-from hqtrack.runs.targets import Box, MaskFile, Points, Prompt, Target, describe
+from hqtrack.runs.targets import Box, Gone, MaskFile, Points, Prompt, Target, describe
 from hqtrack.types import Image, Masks
 
 if TYPE_CHECKING:  # it imports torch
@@ -137,27 +137,32 @@ def best_variant(directory: Path | None) -> str | None:
 
 
 def first_masks(image: Image, targets: Sequence[Target], prompted: Prompted) -> Masks:
-    """The masks [N,H,W] of these objects on the frame on which they start.
+    """The masks [N,H,W] of these objects on the frame on which they start, or are corrected.
 
     Raises InputError, which names the object, if a prompt does not fit the frame or gives an empty
     mask.
     """
     check_prompts(targets, image.shape[1], image.shape[0])
-    asked = [target.prompt for target in targets if not isinstance(target.prompt, MaskFile)]
+    asked = [target.prompt for target in targets if isinstance(target.prompt, Box | Points)]
     made = iter(prompted.masks(image, asked) if asked else ())
-    masks = [
-        target.prompt.file.labels == target.prompt.label
-        if isinstance(target.prompt, MaskFile)
-        else next(made)
-        for target in targets
-    ]
+    masks = [_mask(image, target.prompt, made) for target in targets]
     for target, mask in zip(targets, masks, strict=True):
-        if not mask.any():
+        if not mask.any() and not isinstance(target.prompt, Gone):
             raise InputError(
                 f"object {target.name} ({describe(target.prompt)}): {prompted.name} finds nothing "
                 "there; give another prompt, or a mask"
             )
     return np.array(masks, np.bool_)
+
+
+def _mask(image: Image, prompt: Prompt, made: Iterator[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    match prompt:
+        case MaskFile(file, label):
+            return file.labels == label
+        case Gone():
+            return np.zeros(image.shape[:2], np.bool_)
+        case _:
+            return next(made)
 
 
 def _grabcut(image: Image, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:

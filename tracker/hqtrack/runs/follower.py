@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from hqtrack.errors import InputError
-from hqtrack.joining import JoinedVideo
+from hqtrack.joining import Corrections, JoinedVideo
 from hqtrack.runs.first_masks import Prompted, first_masks
 from hqtrack.runs.prompt_checks import check_prompts, separate
 from hqtrack.runs.targets import Target
 from hqtrack.tracker import HQTracker, Step, Tracker, last_step
-from hqtrack.types import Image, Masks, Scores
+from hqtrack.types import Masks, Scores
 from hqtrack.video.streams import Frame
 
 
@@ -20,8 +20,8 @@ class Followed(NamedTuple):
     """A frame and the objects that have started, in the order in which they started.
 
     masks [N,H,W], an empty one for an object that the tracker does not see; confidence [N] in
-    [0, 1], 1 on the frame on which an object starts. step: the tracker's step for the objects that
-    started earlier, if the tracker reports it.
+    [0, 1], 1 on a frame on which an object starts or is corrected. step: the tracker's step for the
+    objects that started earlier, if the tracker reports it.
     """
 
     frame: Frame
@@ -32,7 +32,7 @@ class Followed(NamedTuple):
 
 
 class Follower:
-    """Gives a tracker one frame after the other, and each object on its first frame."""
+    """Gives a tracker one frame after the other, objects on their first frame, and corrections."""
 
     def __init__(self, tracker: Tracker, targets: Iterable[Target], prompted: Prompted) -> None:
         self._tracker = tracker
@@ -40,19 +40,24 @@ class Follower:
         self._prompted = prompted
         self._known: tuple[Target, ...] = ()
         self._video = JoinedVideo()
-        self._unchecked = True
+        self._last = 0
 
     @property
     def pending(self) -> list[Target]:
-        """The objects that have not started yet."""
-        return [target for target in self._targets if target not in self._known]
+        """The objects that have not started yet, and the corrections that have not come yet."""
+        return [
+            each
+            for target in self._targets
+            for each in target.given
+            if not self._last or (each.frame or 0) > self._last
+        ]
 
     def follow(self, frame: Frame) -> Followed:
         """The next frame with its objects.
 
         On the first frame, it checks the prompts of all objects, also of those that start later.
-        Where masks overlap, new objects win. Raises InputError for a frame or a prompt that cannot
-        be used.
+        Where masks overlap, corrected objects win, and new ones win over them. Raises InputError
+        for a frame or a prompt that cannot be used.
         """
         return self._advance(self._tracker, frame)
 
@@ -67,49 +72,77 @@ class Follower:
         return self._advance(coarse, frame)
 
     def _advance(self, tracker: Tracker, frame: Frame) -> Followed:
-        if self._unchecked:
+        if not self._last:
             height, width = frame.image.shape[:2]
-            _say(check_prompts(self._targets, width, height))
-            self._unchecked = False
-        new = tuple(target for target in self.pending if target.frame in (None, frame.number))
-        given = _none(frame.image)
-        if new:
-            given, told = separate(new, first_masks(frame.image, new, self._prompted))
-            _say(told)
-        masks, confidence = self._video.track(tracker, frame.image, given)
+            places = [each for target in self._targets for each in target.given]
+            _say(check_prompts(places, width, height))
+        new = tuple(
+            target
+            for target in self._targets
+            if target not in self._known and target.frame in (None, frame.number)
+        )
+        given = self._given(frame, new)
+        masks, confidence = self._video.track(tracker, frame.image, given, self._corrections(frame))
         self._known += new
+        self._last = frame.number
         return Followed(frame, self._known, masks, confidence, last_step(tracker))
+
+    def _given(self, frame: Frame, targets: Sequence[Target]) -> Masks:
+        """The masks [N,H,W] that are given for these on a frame."""
+        if not targets:
+            return np.zeros((0, *frame.image.shape[:2]), np.bool_)
+        masks, told = separate(targets, first_masks(frame.image, targets, self._prompted))
+        _say(told)
+        return masks
+
+    def _corrections(self, frame: Frame) -> Corrections | None:
+        """What is given on a frame for objects that have started."""
+        found = [
+            (place, each)
+            for place, target in enumerate(self._known)
+            for each in target.given[1:]
+            if each.frame == frame.number
+        ]
+        if not found:
+            return None
+        places, targets = zip(*found, strict=True)
+        return Corrections(places, self._given(frame, targets))
 
 
 def check_starts(
     targets: Sequence[Target], start: int, every: int, total: int | None, live: bool
 ) -> None:
-    """Raise InputError, which names the object, if one starts on a frame that is not read."""
+    """Raise InputError, which names the object, if one is given on a frame that is not read."""
     for target in targets:
-        if target.frame is None:
-            continue
-        if live:
+        if target.frame is None and any(each.frame == start for each in target.corrections):
             raise InputError(
-                f"object {target.name}: a live video has no frame {target.frame} to mark yet; "
-                "objects start on its first frame"
+                f"object {target.name} starts on frame {start}, and is corrected there: give its "
+                "right place at once"
             )
-        if total is not None and target.frame > total:
-            raise InputError(
-                f"object {target.name} starts on frame {target.frame}, and the video has {total}"
-            )
-        if target.frame < start or (target.frame - start) % every:
-            raise InputError(
-                f"object {target.name} starts on frame {target.frame}, which --start {start} "
-                f"--every {every} skips: mark it on one of {start}, {start + every}, "
-                f"{start + 2 * every}, ..."
-            )
+        for place, each in enumerate(target.given):
+            if each.frame is not None:
+                what = f"object {target.name} {'is corrected' if place else 'starts'}"
+                _check_frame(what, each.frame, start, every, total, live)
+
+
+def _check_frame(
+    what: str, frame: int, start: int, every: int, total: int | None, live: bool
+) -> None:
+    """Raise InputError unless this frame is read; ``what`` begins the message."""
+    if live:
+        raise InputError(
+            f"{what} on frame {frame}, which a live video does not have yet: mark objects on its "
+            "first frame"
+        )
+    if total is not None and frame > total:
+        raise InputError(f"{what} on frame {frame}, and the video has {total}")
+    if frame < start or (frame - start) % every:
+        raise InputError(
+            f"{what} on frame {frame}, which --start {start} --every {every} skips: mark it on one "
+            f"of {start}, {start + every}, {start + 2 * every}, ..."
+        )
 
 
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         print(f"hqtrack: {line}", file=sys.stderr)
-
-
-def _none(image: Image) -> Masks:
-    """The masks [0,H,W] of no objects."""
-    return np.zeros((0, *image.shape[:2]), np.bool_)

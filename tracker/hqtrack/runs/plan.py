@@ -11,8 +11,9 @@ from hqtrack.records.record import Heading
 from hqtrack.runs.choice import TrackerChoice
 from hqtrack.runs.first_masks import HQSamMasks, Prompted
 from hqtrack.runs.identity import file_digest, identify
+from hqtrack.runs.objects import describe_objects
 from hqtrack.runs.results import RunDescription
-from hqtrack.runs.targets import MaskFile, Target, describe
+from hqtrack.runs.targets import Box, Points, Target
 from hqtrack.tracker import Tracker
 from hqtrack.video.sources import Source
 
@@ -26,6 +27,7 @@ class RunPlan:
     and points. choice: the tracker; device, weights (a folder), exact: see
     ``hqtrack.build.build_tracker``. overlay, record: whether the run also writes a video with the
     masks, and a record for ``hqtrack inspect``. restart: whether it replaces an earlier run.
+    revise: whether it goes on with a run of which something is not given any more.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class RunPlan:
     overlay: bool = False
     record: bool = False
     restart: bool = False
+    revise: bool = False
 
     @property
     def expected(self) -> int | None:
@@ -56,7 +59,8 @@ class RunPlan:
 
         Raises MissingFileError if weights are missing, InputError if there is no such device.
         """
-        makes = any(not isinstance(target.prompt, MaskFile) for target in self.targets)
+        prompts = [each.prompt for target in self.targets for each in target.given]
+        makes = any(isinstance(prompt, Box | Points) for prompt in prompts)
         return RunDescription(
             video=self.source.address,
             input=identify(self.source),
@@ -66,7 +70,7 @@ class RunPlan:
             computation=self._computation(),
             weights=self._weights(makes),
             first_masks=self.prompted.name if makes else "given",
-            objects=tuple(map(_identity, self.targets)),
+            objects=describe_objects(self.targets),
         )
 
     @property
@@ -120,12 +124,3 @@ class RunPlan:
         return build_tracker(
             self.choice.preset, device=self.device, weights=self.weights, **options
         )
-
-
-def _identity(target: Target) -> str:
-    """A target, with the content of its mask file rather than the path."""
-    where = describe(target.prompt)
-    if isinstance(target.prompt, MaskFile):
-        where = f"object {target.prompt.label} of mask {target.prompt.file.digest}"
-    start = "the first frame" if target.frame is None else f"frame {target.frame}"
-    return f"{target.name} ({target.number}) from {start}: {where}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from hqtrack.errors import InputError
-from hqtrack.runs.targets import Box, MaskFile, Target, describe
+from hqtrack.runs.targets import Box, Gone, MaskFile, Target, describe
 from hqtrack.types import Masks
 
 _FAR_OUTSIDE = 0.25
@@ -61,6 +61,8 @@ def _check_fits(target: Target, width: int, height: int) -> None:
                 f"{prompt.file.path} is {columns}x{rows} and the image is {width}x{height}: draw "
                 "the mask on the frame at its full size"
             )
+        return
+    if isinstance(prompt, Gone):
         return
     if isinstance(prompt, Box):
         inside = prompt.right >= 0 and prompt.bottom >= 0

@@ -41,6 +41,7 @@ from hqtrack.masks import masks_to_labels
 from hqtrack.records.record import delete_record
 from hqtrack.runs.follower import Followed
 from hqtrack.runs.identity import Identity, image_digest
+from hqtrack.runs.objects import first_change
 from hqtrack.types import Masks
 from hqtrack.video.mask_files import write_labels
 from hqtrack.video.run_lengths import decode_mask, encode_mask
@@ -118,8 +119,18 @@ class FrameRecord(NamedTuple):
 class Results:
     """Saves finished frames in a folder; a context manager, for one process at a time."""
 
-    def __init__(self, folder: Path, description: RunDescription, restart: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        description: RunDescription,
+        restart: bool = False,
+        revise: bool = False,
+    ) -> None:
         """Resume an equal run, or start a new one; with ``restart``, delete an earlier one first.
+
+        If objects or corrections on later frames were added to the run, its frames before them are
+        kept, and those from there on are deleted; with ``revise`` also if some are not given any
+        more.
 
         If only the input differs, ``input_change`` says how: whoever knows the frames decides with
         ``adopt_input`` that the finished ones are the same. Raises InputError if the folder
@@ -135,6 +146,7 @@ class Results:
         self._path = folder / "frames.jsonl"
         self._masks = folder / "masks"
         self._heading = {"run": json.loads(json.dumps(asdict(description)))}
+        self._revise = revise
         with contextlib.ExitStack() as stack:
             try:
                 self._masks.mkdir(parents=True, exist_ok=True)
@@ -266,7 +278,7 @@ class Results:
     def _open(self) -> Journal:
         """The journal, cut after its last good line, for appending."""
         line, end = first_line(self._path), 0
-        before = None if line is None else self._run_in(line)
+        before = None if line is None else self._go_back(self._run_in(line))
         for record, line_end in _records(self._path):
             self.last = record.number
             self.count += 1
@@ -292,6 +304,37 @@ class Results:
             if before.keys() >= _OF_EVERY_VERSION:
                 return before
         raise InputError(f"{self._path} is not the journal of a run: give another --output")
+
+    def _go_back(self, before: dict[str, Any]) -> dict[str, Any]:
+        """Delete the frames that change with what is given now; returns the heading of the others.
+
+        Changes nothing, and returns ``before``, if anything else differs.
+        """
+        now = self._heading["run"]
+        frame = first_change(before["objects"], now["objects"], self._revise)
+        added = before["first_masks"] == "given"
+        added = added and before.get("weights", {}).items() <= now["weights"].items()
+        free = {"objects", *_OF_THE_INPUT, *(("first_masks", "weights") if added else ())}
+        if frame is None or any(before.get(name) != now[name] for name in now.keys() - free):
+            return before
+        heading = now | {name: before[name] for name in _OF_THE_INPUT}
+        dropped = []
+        with replacing(self._path) as part, Journal(part) as journal:
+            journal.append({"run": heading})
+            for line in islice(journal_lines(self._path), 1, None):
+                record = _record(line.value)
+                if record is not None and record.number < frame:
+                    journal.append(line.value)
+                elif record is not None:
+                    dropped.append(self._labels_path(record.stem))
+        for path in (*dropped, *(self.folder / name for name in (SUMMARY, COCO, OVERLAY))):
+            path.unlink(missing_ok=True)
+        if dropped:
+            _note(
+                f"other masks are given from frame {frame} on: {len(dropped)} finished frames from "
+                "there on are tracked again"
+            )
+        return heading
 
     def _compare(self, before: dict[str, Any]) -> None:
         """Note how the input differs; raises InputError if anything else does."""
@@ -328,6 +371,12 @@ class Results:
                 restored += 1
         if restored:
             _note(f"wrote {restored} missing or damaged label maps in {self._masks} again")
+
+
+def stored_records(folder: Path) -> Iterator[FrameRecord]:
+    """The finished frames of a run in order, read one by one, without opening it for writing."""
+    for record, _ in _records(folder / "frames.jsonl"):
+        yield record
 
 
 def _labels(masks: Masks, numbers: Sequence[int]) -> Any:

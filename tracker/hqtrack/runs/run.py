@@ -29,7 +29,7 @@ class CannotGoOn(InputError):
 
 
 class NeverStarted(InputError):
-    """An object starts on a frame that the video does not have."""
+    """An object starts, or is corrected, on a frame that the video does not have."""
 
 
 def carry_out(plan: RunPlan) -> Summary:
@@ -41,7 +41,9 @@ def carry_out(plan: RunPlan) -> Summary:
     frames are kept.
     """
     with contextlib.ExitStack() as stack:
-        results = stack.enter_context(Results(plan.folder, plan.description, plan.restart))
+        results = stack.enter_context(
+            Results(plan.folder, plan.description, plan.restart, plan.revise)
+        )
         if results.last and plan.source.live:
             raise InputError(
                 f"{plan.folder} has a run, and a live video cannot be resumed: give another "
@@ -166,7 +168,7 @@ def _track(plan: RunPlan, results: Results, recorder: Recorder | None) -> None:
         _check_frame(None, record, plan.source.address, plan)
     for target in follower.pending:
         raise NeverStarted(
-            f"object {target.name} starts on frame {target.frame}, and the video ended after "
+            f"object {target.name} is given on frame {target.frame}, and the video ended after "
             f"{results.last}: mark it on an earlier frame, with --restart or another --output"
         )
 
@@ -250,5 +252,12 @@ def _is_complete(plan: RunPlan, results: Results, recorder: Recorder | None) -> 
 def observe(followed: Followed) -> Observed:
     """A frame of a run for the record."""
     numbers = tuple(target.number for target in followed.targets)
-    frame, _, masks, confidence, step = followed
-    return Observed(frame.number, frame.name, frame.image, numbers, masks, confidence, step)
+    frame, targets, masks, confidence, step = followed
+    corrected = tuple(
+        target.number
+        for target in targets
+        if any(each.frame == frame.number for each in target.corrections)
+    )
+    return Observed(
+        frame.number, frame.name, frame.image, numbers, masks, confidence, step, given=corrected
+    )

@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -72,7 +72,19 @@ class Points(NamedTuple):
     places: tuple[tuple[float, float], ...]
 
 
-Prompt: TypeAlias = MaskFile | Box | Points
+class Gone(NamedTuple):
+    """The object cannot be seen; only corrections say so."""
+
+
+Prompt: TypeAlias = MaskFile | Box | Points | Gone
+
+
+@dataclass(frozen=True)
+class Correction:
+    """The right place of an object on a later frame, counted from 1 in the video."""
+
+    frame: int
+    prompt: Prompt
 
 
 @dataclass(frozen=True)
@@ -81,13 +93,20 @@ class Target:
 
     name: its name in the summary. number: its label in the written masks. frame: the frame on which
     it starts, counted from 1 in the video; None for the first frame that is read. prompt: its place
-    on that frame.
+    on that frame. corrections: its place on later frames, in their order.
     """
 
     name: str
     number: int
     frame: int | None
     prompt: Prompt
+    corrections: tuple[Correction, ...] = ()
+
+    @property
+    def given(self) -> tuple["Target", ...]:
+        """A target for each place that is given: the start, then the corrections."""
+        later = (replace(self, frame=c.frame, prompt=c.prompt) for c in self.corrections)
+        return tuple(replace(each, corrections=()) for each in (self, *later))
 
 
 def parse_targets(
@@ -96,8 +115,10 @@ def parse_targets(
     """The objects in the order of masks, boxes, points and ``starting``, NAME@FRAME=PROMPT.
 
     Objects of a mask keep their labels, unless an earlier mask has them. A NAME that is a number is
-    also the object's number; all other objects get the next free number. Raises InputError if an
-    argument cannot be parsed, if two objects have the same name, and if there is no object.
+    also the object's number; all other objects get the next free number. The name of an object that
+    is there already, with another frame, corrects it; the earliest frame is the one on which it
+    starts. Raises InputError if an argument cannot be parsed, if an object is given twice on a
+    frame, and if there is no object.
     """
     read = cache(read_label_file)
     targets: list[Target] = []
@@ -108,7 +129,13 @@ def parse_targets(
         number = _next_number(targets)
         targets.append(Target(str(number), number, None, prompt))
     for text in starting:
-        targets.append(_parse_starting(text, targets, read))
+        _take_in(_parse_starting(text, targets, read), targets)
+    for target in targets:
+        if isinstance(target.prompt, Gone):
+            raise InputError(
+                f"object {target.name} is gone on frame {target.frame}, and starts there: give its "
+                "place on an earlier frame first"
+            )
     if not targets:
         raise InputError("no object to track: give --mask PNG, --box X,Y,W,H or --point X,Y")
     return targets
@@ -146,6 +173,8 @@ def describe(prompt: Prompt) -> str:
             return f"box:{left:g},{top:g},{right - left + 1:g},{bottom - top + 1:g}"
         case Points(places):
             return "point:" + ",".join(f"{number:g}" for place in places for number in place)
+        case Gone():
+            return "gone"
 
 
 def _labelled(file: LabelFile, before: Sequence[Target]) -> list[Target]:
@@ -166,12 +195,19 @@ def _parse_starting(text: str, before: list[Target], read: Callable[[Path], Labe
     if parts is None:
         raise InputError(
             f"{text!r} is not an object: give NAME@FRAME=mask.png, NAME@FRAME=box:X,Y,W,H or "
-            "NAME@FRAME=point:X,Y, like ball@40=box:120,40,64,80"
+            "NAME@FRAME=point:X,Y, like ball@40=box:120,40,64,80; NAME@FRAME=gone where an object "
+            "cannot be seen any more"
         )
     name = parts["name"]
     number = int(name) if name.isdecimal() else _next_number(before)
-    if any(target.name == name or target.number == number for target in before):
-        raise InputError(f"there are two objects {name}: give them different names")
+    for target in before:
+        if target.name == name:
+            number = target.number
+        elif target.number == number:
+            raise InputError(
+                f"there are two objects {name}, because {target.name} has this number: give them "
+                "different names"
+            )
     if not 1 <= number <= HIGHEST:
         raise InputError(f"objects have numbers from 1 to {HIGHEST}, not {number}")
     frame = int(parts["frame"])
@@ -180,7 +216,27 @@ def _parse_starting(text: str, before: list[Target], read: Callable[[Path], Labe
     return Target(name, number, frame, _parse_prompt(parts["prompt"], name, read))
 
 
+def _take_in(new: Target, targets: list[Target]) -> None:
+    """Add a target to the others, or to the one of its name, which it corrects."""
+    for place, target in enumerate(targets):
+        if target.name != new.name:
+            continue
+        given = sorted([*target.given, new], key=lambda each: each.frame or 0)
+        frames = [each.frame for each in given]
+        if len(set(frames)) < len(frames):
+            raise InputError(
+                f"object {new.name} is given twice on frame {new.frame}: give it once, and on "
+                "another frame to correct it"
+            )
+        later = tuple(Correction(each.frame or 0, each.prompt) for each in given[1:])
+        targets[place] = replace(given[0], corrections=later)
+        return
+    targets.append(new)
+
+
 def _parse_prompt(text: str, name: str, read: Callable[[Path], LabelFile]) -> Prompt:
+    if text == "gone":
+        return Gone()
     if text.startswith("box:"):
         return parse_box(text.removeprefix("box:"))
     if text.startswith("point:"):
