@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hqtrack.preprocess import network_size, normalise, prepare_image, prepare_labels
+from hqtrack.preprocess import long_edge_for, network_size, normalise, prepare_image, prepare_labels
 
 CPU = torch.device("cpu")
 
@@ -51,6 +51,25 @@ def test_network_size_of_the_released_configuration(frame, size):
 def test_network_size_without_a_lower_bound(frame, size):
     """As the light tracker uses it: long edge 352, stride 8."""
     assert network_size(*frame, 0, 352, 8) == size
+
+
+@pytest.mark.parametrize(
+    ("sides", "most", "edge"),
+    [
+        pytest.param([100], 768, 512, id="large enough"),
+        pytest.param([80], 768, 512, id="just large enough"),
+        pytest.param([64], 768, 640, id="raised until it is"),
+        pytest.param([10], 768, 768, id="raised no further"),
+        pytest.param([64, 64, 500], 768, 640, id="the median object decides"),
+        pytest.param([0, 0, 64], 768, 640, id="of those that have pixels"),
+        pytest.param([0], 768, 512, id="nothing to see"),
+        pytest.param([10], 0, 512, id="off"),
+    ],
+)
+def test_small_objects_raise_the_long_edge(sides, most, edge):
+    """On a frame of 1024 pixels, to 40 pixels of the network's input."""
+    areas = np.square(np.array(sides, np.float32))
+    assert long_edge_for(areas, (576, 1024), 512, most, 40) == edge
 
 
 def test_network_sizes_are_multiples_of_the_stride_plus_one():

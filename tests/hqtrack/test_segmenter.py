@@ -1,5 +1,7 @@
 """Properties of tracking with small random networks: groups, memory, bad input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -382,3 +384,23 @@ def test_doubted_objects_enter_memory_without_identity(model, monkeypatch):
     unknown = model.config.objects + 1
     assert [set(labels.unique().tolist()) <= {0, unknown} for labels in written] == [True, True]
     assert any((labels == unknown).any() for labels in written)
+
+
+def test_small_first_objects_raise_the_size_of_the_whole_video(model, monkeypatch):
+    """Also for objects that join later, whatever their size."""
+    sizes = []
+    encode = model.encode
+    monkeypatch.setattr(
+        model, "encode", lambda image: sizes.append(tuple(image.shape[-2:])) or encode(image)
+    )
+    low = replace(CONFIG, min_short_edge=0, max_long_edge=33)
+    config = replace(low, small_object=10_000, fine_long_edge=49)
+    images = video(3)
+    segmenter = VideoObjectSegmenter(model, config)
+    segmenter.add_reference(images[0], rectangles(1))
+    segmenter.step(images[1])
+    segmenter.add_objects(images[1], rectangles(2)[1:])
+    segmenter.step(images[2])
+    assert set(map(max, sizes)) == {49}
+    VideoObjectSegmenter(model, low).add_reference(images[0], rectangles(1))
+    assert max(sizes[-1]) == 33

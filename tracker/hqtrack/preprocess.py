@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hqtrack.compute.transfer import to_device
-from hqtrack.types import Image, LabelMap
+from hqtrack.types import Image, LabelMap, Scores
 
 MEAN = np.array((0.485, 0.456, 0.406))
 DEVIATION = np.array((0.229, 0.224, 0.225))
@@ -35,6 +35,27 @@ def network_size(
     steps = np.around((sides.astype(np.int64) - 1) / stride).astype(np.int64)
     h, w = np.maximum(steps, 1) * stride + 1
     return int(h), int(w)
+
+
+def long_edge_for(
+    areas: Scores, size: tuple[int, int], least: int, most: int, small_object: int
+) -> int:
+    """The long edge, in pixels, at which a video is tracked whose first objects have these areas.
+
+    Args:
+        areas: [N], pixels of the frame; objects without a pixel do not count.
+        size: (height, width) of the frame.
+        least, most: the range of the result; `least` if `most` is smaller.
+        small_object: side of a square in pixels.
+
+    Returns:
+        The edge at which the median object is as large as that square, within the range.
+    """
+    seen = areas[areas > 0]
+    if not len(seen) or most <= least:
+        return least
+    share = float(np.median(np.sqrt(seen))) / max(size)
+    return round(min(max(small_object / share, least), most))
 
 
 def normalise(image: Image) -> NDArray[np.float32]:

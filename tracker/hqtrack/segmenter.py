@@ -26,7 +26,7 @@ from hqtrack.masks import (
     repaint,
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
-from hqtrack.preprocess import network_size, prepare_image, prepare_labels
+from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
 from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, no_past, trusted
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, LabelMap, Masks, Scores
@@ -48,6 +48,9 @@ class SegmenterConfig:
         long_term_gap: frames from one entry of long-term memory to the next.
         long_term_size: largest number of frames in long-term memory, with the reference frame.
         short_term_lag: short-term memory is this many frames back.
+        small_object: side in pixels of the network's input. If the median first object covers less
+            than a square of this side, the long edge is raised until it does.
+        fine_long_edge: the long edge is raised up to this many pixels; 0 never raises it.
     """
 
     min_short_edge: int = 480
@@ -55,6 +58,8 @@ class SegmenterConfig:
     long_term_gap: int = 50
     long_term_size: int = 6
     short_term_lag: int = 4
+    small_object: int = 0
+    fine_long_edge: int = 0
 
     def __post_init__(self) -> None:
         """Raise InputError if a number is out of range."""
@@ -93,8 +98,12 @@ class _Frame:
 
 @dataclass
 class _Video:
-    """The state of a video: its last frame, its past, and a memory bank per group of objects."""
+    """The state of a video: its last frame, its past, and a memory bank per group of objects.
 
+    ``size`` (h, w) is the size at which its frames enter the network.
+    """
+
+    size: tuple[int, int]
     frame: _Frame
     objects: int
     past: Past
@@ -138,8 +147,10 @@ class VideoObjectSegmenter:
         check_image(image)
         check_first_masks(masks, image)
         labels = masks_to_labels(masks)
-        frame = _Frame(image.copy(), 0, self._encode(image), labels, [], False, *_nothing(0))
-        video = _Video(frame, 0, no_past(0))
+        size = self._network_size(image, _areas(labels, len(masks)))
+        features = self._encode(image, size)
+        frame = _Frame(image.copy(), 0, features, labels, [], False, *_nothing(0))
+        video = _Video(size, frame, 0, no_past(0))
         self._take_in(video, len(masks))
         self._video = video
 
@@ -209,7 +220,7 @@ class VideoObjectSegmenter:
         """
         video = self._known_video()
         check_next_image(image, video.frame.image.shape[:2])
-        features = self._encode(image)
+        features = self._encode(image, video.size)
         logits, states = [], []
         for group, bank in enumerate(video.banks):
             with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
@@ -285,28 +296,28 @@ class VideoObjectSegmenter:
             raise InputError("there is no video yet: give the first frame and its masks first")
         return self._video
 
-    def _network_size(self, image: Image) -> tuple[int, int]:
-        return network_size(
-            image.shape[0],
-            image.shape[1],
-            self.config.min_short_edge,
-            self.config.max_long_edge,
-            self.model.config.coarse_stride,
+    def _network_size(self, image: Image, areas: Scores) -> tuple[int, int]:
+        """The size (h, w) at which a video enters the network that starts with these objects."""
+        config, (height, width) = self.config, image.shape[:2]
+        long_edge = long_edge_for(
+            areas, (height, width), config.max_long_edge, config.fine_long_edge, config.small_object
         )
+        stride = self.model.config.coarse_stride
+        return network_size(height, width, config.min_short_edge, long_edge, stride)
 
     @stage(Stage.PREPROCESS)
-    def _encode(self, image: Image) -> Features:
-        prepared = prepare_image(image, self._network_size(image), self._device)
+    def _encode(self, image: Image, size: tuple[int, int]) -> Features:
+        prepared = prepare_image(image, size, self._device)
         with stage(Stage.ENCODE), precision(self._device, self.dtype):
             return self.model.encode(prepared)
 
-    def _group_labels(self, frame: _Frame, group: int) -> Tensor:
+    def _group_labels(self, video: _Video, group: int) -> Tensor:
         """Label map [1,h,w] of one group at the network's size; other groups are background.
 
         If the rules say so, objects that are not trusted are unknown.
         """
-        first = group * self._capacity
-        labels = prepare_labels(frame.labels, self._network_size(frame.image)).to(self._device)
+        frame, first = video.frame, group * self._capacity
+        labels = prepare_labels(frame.labels, video.size).to(self._device)
         inside = (labels > first) & (labels <= first + self._capacity)
         labels = torch.where(inside, labels - first, 0)
         if self.rules.unknown:
@@ -352,14 +363,14 @@ class VideoObjectSegmenter:
                     self.rules.hold,
                 )
             )
-        labels = self._group_labels(video.frame, group)
+        labels = self._group_labels(video, group)
         with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
             memory = self.model.reference(video.frame.features, labels)
         video.banks[group].add_reference(video.frame.number, memory)
 
     def _remember(self, video: _Video, group: int) -> None:
         """Write the current frame, as propagated, into the group's memory."""
-        labels = self._group_labels(video.frame, group)
+        labels = self._group_labels(video, group)
         with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)
         sure = self._trusted(video.frame, group).any()
