@@ -8,26 +8,27 @@ import pytest
 
 from tests.helpers.imports import ROOT, Import, imports_in, module_files, read_imports
 
-PACKAGES = ("hqtrack", "vmos", "hqsam", "training", "benchmarks", "examples", "tests")
+NETWORKS = "backbones vmos hqsam"
+PACKAGES = ("hqtrack", *NETWORKS.split(), "training", "benchmarks", "examples", "tests")
 
 ROOMS = {
     "base": "environment errors files masks measures progress regions signals stages "
-    "standard_streams types",
-    "core": "baseline build decoding joining light memory preprocess presets refiner rules "
-    "segmenter selection tracker",
+    "standard_streams types windows",
+    "core": "baseline build decoding joining light looking memory preprocess presets prompts "
+    "refiner rules segmenter selection tracker",
     "face": "__init__",
     "top": "__main__ cli demo",
 }
 """The modules that lie right in ``hqtrack``; every other room is a package."""
 
-NETWORKS = "vmos hqsam"
 LEAVES = f"{NETWORKS} base compute synthetic video weights"
 CORE = f"{LEAVES} core face"
 DOMAIN = f"{CORE} bench evaluation exports records runs scoring vot"
 
 ARROWS = {
-    "vmos": "",
-    "hqsam": "",
+    "backbones": "",
+    "vmos": "backbones",
+    "hqsam": "backbones",
     "base": "",
     "compute": f"base {NETWORKS}",
     "synthetic": "base",

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from hqsam.decoder import HQMaskDecoder, HQPromptEncoder
 from hqsam.encoder import ViTEncoder
+from hqsam.light import LightEncoder, LightMaskDecoder, LightPromptEncoder
 from hqsam.sam import HQSam
 from hqsam.tiny_vit import TinyViTEncoder
 
@@ -16,10 +18,15 @@ _VITS = {
     "vit_h": (1280, 32, 16, (7, 15, 23, 31)),
 }
 _EARLY_DIMS = {"vit_tiny": 160} | {name: sizes[0] for name, sizes in _VITS.items()}
+_LIGHT = "light"
+_LIGHT_KEY = "mask_decoder.skip.0.weight"
 _VARIANT_KEY = "mask_decoder.compress_vit_feat.0.weight"
 
-VARIANTS = tuple(_EARLY_DIMS)
-"""The names of the image encoders, from small to large."""
+RELEASED_VARIANTS = tuple(_EARLY_DIMS)
+"""The names of the released networks, from small to large."""
+
+VARIANTS = (*RELEASED_VARIANTS, _LIGHT)
+"""The names of all networks; "light" is ours."""
 
 
 def build_hqsam(variant: str, state_dict: Mapping[str, Tensor] | None = None) -> HQSam:
@@ -51,8 +58,10 @@ def build_hqsam(variant: str, state_dict: Mapping[str, Tensor] | None = None) ->
 
 
 def _assemble(variant: str) -> HQSam:
+    if variant == _LIGHT:
+        return HQSam(LightEncoder(), LightPromptEncoder(), LightMaskDecoder())
     encoder = TinyViTEncoder() if variant == "vit_tiny" else ViTEncoder(*_VITS[variant])
-    return HQSam(encoder, _EARLY_DIMS[variant])
+    return HQSam(encoder, HQPromptEncoder(), HQMaskDecoder(_EARLY_DIMS[variant]))
 
 
 def _check(variant: str, expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
@@ -91,6 +100,8 @@ def _check(variant: str, expected: Mapping[str, Tensor], weights: Mapping[str, T
 
 def _variant_of(weights: Mapping[str, Tensor]) -> str | None:
     """The variant of HQ-SAM weights, from the width of their image encoder."""
+    if _LIGHT_KEY in weights:
+        return _LIGHT
     if _VARIANT_KEY not in weights:
         return None
     dim = weights[_VARIANT_KEY].shape[0]

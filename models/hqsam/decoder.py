@@ -16,16 +16,16 @@ from segment_anything.modeling.transformer import (  # type: ignore[import-untyp
 )
 from torch import Tensor, nn
 
-from hqsam.encoder import EMBED_DIM, IMAGE_SIZE, STRIDE, ChannelNorm, EncodedImage
+from hqsam.encoder import ChannelNorm, EncodedImage
+from hqsam.sizes import RELEASED, Sizes
 
-_FINE_DIM = EMBED_DIM // 8
 _MASK_TOKENS = 4
 
 
 class Prediction(NamedTuple):
-    """One mask per prompt.
+    """One mask per prompt; S is the side of the network input, 1024 for the released networks.
 
-    logits: [B,1,256,256] over the padded network input, positive in the foreground; they can be
+    logits: [B,1,S/4,S/4] over the padded network input, positive in the foreground; they can be
         used as a mask prompt.
     scores: [B,1] predicted IoU of the SAM mask, unclamped.
     """
@@ -37,8 +37,8 @@ class Prediction(NamedTuple):
 class AllMasks(NamedTuple):
     """All predictions of the decoder for B prompts.
 
-    sam: [B,4,256,256] logits of SAM's masks; the first is that of single-mask mode.
-    hq: [B,1,256,256] logits of the HQ token, a correction that is added to a SAM mask.
+    sam: [B,4,S/4,S/4] logits of SAM's masks; the first is that of single-mask mode.
+    hq: [B,1,S/4,S/4] logits of the HQ token, a correction that is added to a SAM mask.
     scores: [B,4] predicted IoU of SAM's masks.
     """
 
@@ -59,10 +59,9 @@ class PositionEmbedding(PositionEmbeddingRandom):  # type: ignore[misc]
 class HQPromptEncoder(PromptEncoder):  # type: ignore[misc]
     """SAM's prompt encoder."""
 
-    def __init__(self) -> None:
-        tokens = IMAGE_SIZE // STRIDE
-        super().__init__(EMBED_DIM, (tokens, tokens), (IMAGE_SIZE, IMAGE_SIZE), mask_in_chans=16)
-        self.pe_layer = PositionEmbedding(EMBED_DIM // 2)
+    def __init__(self, sizes: Sizes = RELEASED) -> None:
+        super().__init__(sizes.dim, (sizes.tokens,) * 2, (sizes.image,) * 2, mask_in_chans=16)
+        self.pe_layer = PositionEmbedding(sizes.dim // 2)
 
 
 class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
@@ -71,29 +70,37 @@ class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
     early_dim: channels of `EncodedImage.early`.
     """
 
-    def __init__(self, early_dim: int) -> None:
-        transformer = TwoWayTransformer(depth=2, embedding_dim=EMBED_DIM, num_heads=8, mlp_dim=2048)
+    def __init__(self, early_dim: int, sizes: Sizes = RELEASED) -> None:
+        dim, fine = sizes.dim, sizes.fine_dim
         super().__init__(
-            transformer_dim=EMBED_DIM,
-            transformer=transformer,
+            transformer_dim=dim,
+            transformer=TwoWayTransformer(2, dim, num_heads=8, mlp_dim=sizes.mlp),
             num_multimask_outputs=_MASK_TOKENS - 1,
         )
-        self.output_upscaling[1] = ChannelNorm(EMBED_DIM // 4)
-        self.hf_token = nn.Embedding(1, EMBED_DIM)
-        self.hf_mlp = MLP(EMBED_DIM, EMBED_DIM, _FINE_DIM, 3)
-        self.compress_vit_feat = _upscale4(early_dim, EMBED_DIM)
-        self.embedding_encoder = _upscale4(EMBED_DIM, EMBED_DIM // 4)
+        self.output_upscaling[1] = ChannelNorm(dim // 4)
+        self.hf_token = nn.Embedding(1, dim)
+        self.hf_mlp = MLP(dim, dim, fine, 3)
+        self.compress_vit_feat = self._early_layers(early_dim, dim, fine)
+        self.embedding_encoder = upscale4(dim, dim // 4, fine)
         self.embedding_maskfeature = nn.Sequential(
-            nn.Conv2d(_FINE_DIM, 2 * _FINE_DIM, 3, padding=1),
-            ChannelNorm(2 * _FINE_DIM),
+            nn.Conv2d(fine, 2 * fine, 3, padding=1),
+            ChannelNorm(2 * fine),
             nn.GELU(),
-            nn.Conv2d(2 * _FINE_DIM, _FINE_DIM, 3, padding=1),
+            nn.Conv2d(2 * fine, fine, 3, padding=1),
         )
 
+    def _early_layers(self, early_dim: int, dim: int, fine: int) -> nn.Sequential:
+        """From the early features to `fine` channels at stride 4."""
+        return upscale4(early_dim, dim, fine)
+
     def hq_features(self, encoded: EncodedImage) -> Tensor:
-        """[1,32,256,256]: early and final features fused; the same for all prompts of an image."""
+        """[B,D/8,S/4,S/4]: early and final features fused, the same for all prompts of an image."""
         fine: Tensor = self.compress_vit_feat(encoded.early.permute(0, 3, 1, 2))
         return fine + self.embedding_encoder(encoded.features)
+
+    def skip_features(self, encoded: EncodedImage) -> Tensor | None:
+        """[B,D/8,S/4,S/4] for SAM's masks, the same for all prompts; the released use none."""
+        return None
 
     def forward(
         self,
@@ -105,15 +112,18 @@ class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
         *,
         multimask: bool,
         hq_token_only: bool,
+        skip: Tensor | None = None,
     ) -> Prediction:
-        """Decode one mask for each of B prompts of one image.
+        """Decode one mask for each of B prompts, of one image or of one image each.
 
-        features: [1,256,64,64]. hq_features: [1,32,256,256]. positions: [1,256,64,64].
-        sparse: [B,P,256] points and box corners. dense: [B,256,64,64] mask prompts.
+        With D channels and T = S/16 tokens each way, 256 and 64 in the released networks, and
+        I = 1 or B: features: [I,D,T,T]. hq_features: [I,D/8,4T,4T]. positions: [1,D,T,T].
+        sparse: [B,P,D] points and box corners. dense: [B,D,T,T] mask prompts. skip: [I,D/8,4T,4T],
+        see `skip_features`.
         multimask: use the best-scored of SAM's three masks for ambiguous prompts, not the mask of
         single-mask mode. hq_token_only: return the HQ token's mask alone, not the sum of both.
         """
-        masks = self.predict_masks(features, hq_features, positions, sparse, dense)
+        masks = self.predict_masks(features, hq_features, positions, sparse, dense, skip)
         if multimask:
             scores, best = masks.scores[:, 1:].max(dim=1, keepdim=True)
             best = best + 1
@@ -131,15 +141,16 @@ class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
         positions: Tensor,
         sparse: Tensor,
         dense: Tensor,
+        skip: Tensor | None = None,
     ) -> AllMasks:
         """All masks of B prompts; the arguments are those of `forward`."""
         count = len(sparse)
         output = torch.cat([self.iou_token.weight, self.mask_tokens.weight, self.hf_token.weight])
         tokens = torch.cat([output.expand(count, -1, -1), sparse], dim=1)
-        source = features + dense
+        source = self.mix(features + dense)
         tokens, source = self.transformer(source, positions.expand(count, -1, -1, -1), tokens)
         source = source.transpose(1, 2).unflatten(2, features.shape[-2:])
-        upscaled = self.output_upscaling(source)
+        upscaled = self.upscale(source, skip)
 
         sam_tokens = tokens[:, 1 : 1 + _MASK_TOKENS].unbind(1)
         sam = torch.stack(
@@ -152,14 +163,23 @@ class HQMaskDecoder(MaskDecoder):  # type: ignore[misc]
             self.iou_prediction_head(tokens[:, 0]),
         )
 
+    def mix(self, source: Tensor) -> Tensor:
+        """What happens to features and dense prompts [B,D,T,T] before the transformer: nothing."""
+        return source
 
-def _upscale4(dim: int, hidden: int) -> nn.Sequential:
-    """Two transposed convolutions from `dim` channels to 32, four times the size."""
+    def upscale(self, source: Tensor, skip: Tensor | None) -> Tensor:
+        """[B,D,T,T] -> [B,D/8,4T,4T], the pixels of SAM's masks."""
+        upscaled: Tensor = self.output_upscaling(source)
+        return upscaled
+
+
+def upscale4(dim: int, hidden: int, fine: int) -> nn.Sequential:
+    """Two transposed convolutions from `dim` channels to `fine`, four times the size."""
     return nn.Sequential(
         nn.ConvTranspose2d(dim, hidden, 2, stride=2),
         ChannelNorm(hidden),
         nn.GELU(),
-        nn.ConvTranspose2d(hidden, _FINE_DIM, 2, stride=2),
+        nn.ConvTranspose2d(hidden, fine, 2, stride=2),
     )
 
 

@@ -12,13 +12,15 @@ from segment_anything.modeling.image_encoder import (  # type: ignore[import-unt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-IMAGE_SIZE = 1024
+from hqsam.sizes import RELEASED
+
+IMAGE_SIZE = RELEASED.image
 """Side of the square network input, in pixels."""
 
-STRIDE = 16
+STRIDE = RELEASED.stride
 """Input pixels per image token."""
 
-EMBED_DIM = 256
+EMBED_DIM = RELEASED.dim
 """Channels of the features, prompts and decoder."""
 
 _MASK_ELEMENTS = 2**25
@@ -39,8 +41,8 @@ class ChannelNorm(LayerNorm2d):  # type: ignore[misc]
 class EncodedImage(NamedTuple):
     """The output of the image encoder.
 
-    features: [1,256,64,64], the input of SAM's decoder.
-    early: [1,64,64,C], tokens after the first block with global attention (TinyViT: after the
+    features: [B,256,64,64], the input of SAM's decoder.
+    early: [B,64,64,C], tokens after the first block with global attention (TinyViT: after the
         second stage), which still contain fine detail (HQ-SAM, Global-local Fusion).
     """
 

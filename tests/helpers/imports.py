@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE_ROOTS = {"hqtrack": "tracker", "vmos": "models", "hqsam": "models"}
+SOURCE_ROOTS = {"hqtrack": "tracker", **dict.fromkeys(("backbones", "vmos", "hqsam"), "models")}
 """Packages that lie in a source root; all others lie in the repository itself."""
 
 

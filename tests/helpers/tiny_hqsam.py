@@ -5,6 +5,7 @@ from segment_anything.modeling.prompt_encoder import PromptEncoder
 from torch import Tensor, nn
 
 from hqsam import HQSam
+from hqsam.decoder import HQMaskDecoder, HQPromptEncoder
 from hqsam.encoder import EncodedImage
 
 EARLY_DIM = 8
@@ -32,7 +33,7 @@ def tiny_hqsam(seed: int = 0, side: int = 1024) -> HQSam:
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        sam = HQSam(TinyEncoder(), EARLY_DIM)
+        sam = HQSam(TinyEncoder(), HQPromptEncoder(), HQMaskDecoder(EARLY_DIM))
         if side != 1024:
             tokens = side // 16
             sam.prompt_encoder = PromptEncoder(256, (tokens, tokens), (side, side), 16)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hqsam import encoder
+from hqsam.decoder import HQMaskDecoder, HQPromptEncoder
 from hqsam.encoder import ViTEncoder, position_attention
 from hqsam.sam import HQSam
 
@@ -49,7 +50,7 @@ def test_a_fused_encoder_gives_the_same_features(monkeypatch):
         for table in (block.attn.rel_pos_h, block.attn.rel_pos_w):
             nn.init.normal_(table)
     fused = copy.deepcopy(plain)
-    kernels.fuse(HQSam(fused, 16))
+    kernels.fuse(HQSam(fused, HQPromptEncoder(), HQMaskDecoder(16)))
     image = torch.randn(1, 3, 256, 256).to(DEVICE)
     with torch.inference_mode():
         expected, actual = plain(image), fused(image)

@@ -1,40 +1,13 @@
 """An image classifier of timm as encoder: the same features, without its batch norms."""
 
-import pytest
 import timm
 import torch
-from torch import nn
 
 from vmos import TimmConfig, VMOSConfig, build_vmos
-from vmos.timm_encoder import TimmEncoder, fold, plain_body
+from vmos.timm_encoder import TimmEncoder
 
 LITE = "tf_efficientnet_lite0"
 SMALL = VMOSConfig(encoder=TimmConfig(LITE), objects=3, widths=(8, 8, 16), norm_groups=4)
-
-
-def lively(body):
-    """The body with batch norms that do something, as after training."""
-    torch.manual_seed(0)
-    for norm in body.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            nn.init.uniform_(norm.weight, 0.5, 1.5)
-            nn.init.normal_(norm.bias, std=0.3)
-            nn.init.normal_(norm.running_mean, std=0.1)
-            nn.init.uniform_(norm.running_var, 0.5, 2.0)
-    return body.eval()
-
-
-@pytest.mark.parametrize("name", [LITE, "resnet18"])
-@pytest.mark.parametrize("size", [(65, 97), (97, 49)])
-def test_folded_batch_norms_and_symmetric_padding_change_nothing(name, size):
-    image = torch.rand(2, 3, *size)
-    body = lively(plain_body(name))
-    with torch.no_grad():
-        expected = body(image)
-        found = fold(body)(image)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in body.modules())
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 def test_nothing_is_learnt_by_a_batch_norm_in_training():
@@ -64,12 +37,6 @@ def test_strides_and_widths_are_those_of_the_features():
     assert model.encoder.skip_widths == (24, 40)
 
 
-def test_nothing_after_stride_16_is_kept():
-    names = [name for name, _ in plain_body(LITE).named_parameters()]
-    assert not any(".blocks.5." in name or "classifier" in name for name in names)
-    assert any(".blocks.4." in name for name in names)
-
-
 def test_fine_propagation_may_see_the_coarse_feature():
     image = torch.rand(1, 3, 65, 65)
     encoder = TimmEncoder(TimmConfig(LITE), 16, joined=True).eval()
@@ -95,20 +62,6 @@ def test_weights_travel_through_a_state_dict():
     again = build_vmos(SMALL, model.state_dict())
     image = torch.rand(1, 3, 33, 33)
     assert all(map(torch.equal, again.encode(image), model.encode(image)))
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("no_such_net", "timm makes no encoder"), ("vit_tiny_patch16_224", "strides")],
-)
-def test_what_is_no_encoder_is_refused(name, message):
-    with pytest.raises(ValueError, match=message):
-        plain_body(name)
-
-
-def test_a_norm_without_a_convolution_is_refused():
-    with pytest.raises(ValueError, match="does not follow a convolution"):
-        fold(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1)))
 
 
 def test_nothing_is_fetched(monkeypatch):

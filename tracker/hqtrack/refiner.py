@@ -1,31 +1,63 @@
-"""The mask refiner: HQ-SAM, prompted with the box of each object's mask (HQTrack, Mask Refiner)."""
+"""HQ-SAM as mask refiner, prompted by coarse masks (HQTrack, Mask Refiner) or by users.
+
+The released networks look at the whole frame, as published. The light one looks at each object
+through a window of its own.
+"""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hqsam import HQSam, ImageEmbedding
 from hqtrack.compute.acceleration import precision
 from hqtrack.compute.transfer import to_device, to_host
+from hqtrack.looking import Answers, Look, Prompts, WholeLook, WindowLook
 from hqtrack.masks import check_image, check_masks, mask_boxes
+from hqtrack.prompts import check_prompts
 from hqtrack.stages import Stage, is_timed, stage
 from hqtrack.types import Image, Masks, Scores
+from hqtrack.windows import Window, around, whole
 
 BOXES_AT_ONCE = 10
 
+ALTERNATIVES = 3
+"""Masks per prompt of `MaskRefiner.segment`: those of SAM's three mask tokens."""
+
 
 class Candidates(NamedTuple):
-    """HQ-SAM's alternatives to each object's mask.
+    """HQ-SAM's alternatives for each object, the best-scored first.
 
-    masks: [N,K,H,W], K = 1: the best-scored of three SAM masks plus the HQ mask.
+    masks: [N,K,H,W]. `refine` gives K = 1: the best-scored of three SAM masks plus the HQ mask.
+    `segment` gives K = 3: each of the three SAM masks plus the HQ mask.
     scores: [N,K], the IoU that the network predicts for them; may be outside [0, 1].
     """
 
     masks: NDArray[np.bool_]
     scores: Scores
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How the refiner looks at objects through windows.
+
+    Attributes:
+        margin: side of a window relative to the longest side of the object's box.
+        largest: `refine` skips objects whose window is larger than this share of the frame's
+            longest side, because there the network sees no more than the tracker saw.
+        with_masks: whether coarse masks are prompts of `refine`, beside their boxes.
+    """
+
+    margin: float = 1.5
+    largest: float = 0.625
+    with_masks: bool = True
+
+
+LIGHT_WINDOWS = Windows()
+"""For HQ-SAM light, as it was trained."""
 
 
 class _Encoding(NamedTuple):
@@ -36,12 +68,21 @@ class _Encoding(NamedTuple):
 
 
 class MaskRefiner:
-    """Proposes a finer mask for each object of a frame."""
+    """Proposes a finer mask for each object of a frame, and masks for prompts."""
 
-    def __init__(self, model: HQSam, dtype: torch.dtype = torch.float32) -> None:
-        """``dtype``: the type for encoding images, see `hqtrack.compute.acceleration`."""
+    def __init__(
+        self,
+        model: HQSam,
+        dtype: torch.dtype = torch.float32,
+        windows: Windows | None = None,
+    ) -> None:
+        """``dtype``: the type for encoding images, see `hqtrack.compute.acceleration`.
+
+        ``windows``: how to look through windows; by default the refiner looks at the whole frame.
+        """
         self._model = model
         self.dtype = dtype
+        self.windows = windows
         self._begun: _Encoding | None = None
         self._thread = ThreadPoolExecutor(1, "hqsam")
         on_gpu = self._device.type == "cuda"
@@ -50,11 +91,11 @@ class MaskRefiner:
     def begin(self, image: Image) -> None:
         """Start encoding an image concurrently; `refine` uses the result.
 
-        While a clock times the stages (`hqtrack.stages.timing`), this does nothing, and `refine`
-        encodes the image. Raises InputError if the image cannot be used.
+        While a clock times the stages (`hqtrack.stages.timing`), and with windows, this does
+        nothing, and `refine` encodes the image. Raises InputError if the image cannot be used.
         """
         check_image(image)
-        if is_timed():
+        if is_timed() or self.windows is not None:
             return
         ready = None
         if self._stream is not None:
@@ -66,18 +107,19 @@ class MaskRefiner:
     def refine(self, image: Image, masks: Masks) -> Candidates:
         """Predict a mask inside the tightest box around each mask.
 
-        The image is encoded once, or not at all if all masks are empty and `begin` was not called.
-        An empty mask gets an empty candidate with score 0. Raises InputError if image or masks do
-        not have the shapes and types of `hqtrack.types`.
+        The image is encoded once, or not at all if all masks are empty and `begin` was not called;
+        with windows, it is encoded once per window. An empty mask, and an object that is skipped
+        (`Windows.largest`), gets an empty candidate with score 0. Raises InputError if image or
+        masks do not have the shapes and types of `hqtrack.types`.
         """
         check_image(image)
         check_masks(masks, image)
         boxes = mask_boxes(masks)
         seen = np.flatnonzero(~np.isnan(boxes[:, 0]))
-        candidates = Candidates(
-            np.zeros((len(masks), 1, *masks.shape[1:]), np.bool_),
-            np.zeros((len(masks), 1), np.float32),
-        )
+        candidates = _empty(len(masks), 1, masks.shape[1:])
+        if self.windows is not None:
+            self._refine_in_windows(image, masks, seen, candidates)
+            return candidates
         begun, self._begun = self._begun, None
         with stage(Stage.SAM_ENCODE):
             if begun is not None and begun.image is image:
@@ -91,6 +133,82 @@ class MaskRefiner:
             found = self._model.to_image(logits, embedding) > 0
             candidates.masks[chunk], candidates.scores[chunk] = to_host(found, scores.float())
         return candidates
+
+    def _refine_in_windows(
+        self, image: Image, coarse: Masks, seen: NDArray[np.int64], into: Candidates
+    ) -> None:
+        """Write the candidates of those objects that a window shows better than the tracker."""
+        rules = self.windows or LIGHT_WINDOWS
+        shape, boxes = image.shape[:2], mask_boxes(coarse)
+        windows = {n: around(boxes[n], shape, rules.margin) for n in seen}
+        chosen = np.array(
+            [n for n, window in windows.items() if window.side <= rules.largest * max(shape)], int
+        )
+        if not len(chosen):
+            return
+        with stage(Stage.SAM_ENCODE):
+            look = WindowLook(self._model, image, [windows[n] for n in chosen], self.dtype)
+        shown = coarse[chosen] if rules.with_masks else None
+        answers = look.answer(Prompts(boxes=boxes[chosen], masks=shown))
+        best = answers.scores[:, 1:].argmax(dim=1, keepdim=True)
+        logits = answers.sam[:, 1:].take_along_dim(best[..., None, None], 1) + answers.hq
+        into.masks[chosen] = look.masks(logits)
+        into.scores[chosen] = to_host(answers.scores[:, 1:].gather(1, best).float())[0]
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        image: Image,
+        boxes: ArrayLike | None = None,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> Candidates:
+        """Masks of N objects from a box, from clicks, or from both.
+
+        Args:
+            image: [H,W,3] uint8 RGB.
+            boxes: [N,4] left, top, right, bottom; inclusive pixel indices. They may reach beyond
+                the image.
+            points: [N,P,2] clicks (x, y) in pixels, from the centre of the top-left pixel.
+            labels: [N,P], 1 for a click in the object, 0 for one outside, -1 for none.
+
+        Returns:
+            Three masks per object, the best-scored first; a mask may be empty.
+
+        Raises:
+            InputError: the prompts do not fit each other or the image, or an object has none.
+        """
+        check_image(image)
+        height, width = image.shape[:2]
+        prompts = check_prompts(boxes, points, labels, height, width)
+        if not prompts.count:
+            return _empty(0, ALTERNATIVES, (height, width))
+        if self.windows is None:
+            look = WholeLook(self._model, image, self.dtype)
+            return _best_first(*_three(look, look.answer(prompts)))
+        if prompts.boxes is None:
+            return self._segment_twice(image, prompts)
+        windows = [around(box, (height, width), self.windows.margin) for box in prompts.boxes]
+        through = WindowLook(self._model, image, windows, self.dtype)
+        return _best_first(*_three(through, through.answer(prompts)))
+
+    def _segment_twice(self, image: Image, clicks: Prompts) -> Candidates:
+        """Masks from clicks alone: on the whole frame, then through a window for each mask."""
+        rules = self.windows or LIGHT_WINDOWS
+        shape = image.shape[:2]
+        first = WindowLook(self._model, image, [whole(shape)] * clicks.count, self.dtype)
+        masks, _ = _three(first, first.answer(clicks))
+        again = clicks.take(np.arange(clicks.count).repeat(ALTERNATIVES))
+        coarse = masks.reshape(-1, *shape)
+        windows = [
+            _around_all(box, clicks, number // ALTERNATIVES, shape, rules.margin)
+            for number, box in enumerate(mask_boxes(coarse))
+        ]
+        second = WindowLook(self._model, image, windows, self.dtype)
+        answers = second.answer(replace(again, masks=coarse))
+        found = second.masks(answers.sam[:, :1] + answers.hq)
+        (scores,) = to_host(answers.scores[:, :1].float())
+        return _best_first(found.reshape(masks.shape), scores.reshape(-1, ALTERNATIVES))
 
     @property
     def _device(self) -> torch.device:
@@ -120,3 +238,42 @@ class MaskRefiner:
             for tensor in (embedding.features, embedding.hq_features):
                 tensor.record_stream(current)
         return embedding
+
+
+def _empty(count: int, alternatives: int, shape: tuple[int, ...]) -> Candidates:
+    """Empty masks with score 0."""
+    return Candidates(
+        np.zeros((count, alternatives, *shape), np.bool_),
+        np.zeros((count, alternatives), np.float32),
+    )
+
+
+def _three(look: Look, answers: Answers) -> tuple[Masks, Scores]:
+    """The masks [N,3,H,W] of SAM's three mask tokens plus the HQ mask, and their scores [N,3]."""
+    (scores,) = to_host(answers.scores[:, 1:].float())
+    return look.masks(answers.sam[:, 1:] + answers.hq), scores
+
+
+def _best_first(masks: Masks, scores: Scores) -> Candidates:
+    """Candidates [N,K,H,W] in descending order of their scores [N,K]."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return Candidates(
+        np.take_along_axis(masks, order[..., None, None], 1), np.take_along_axis(scores, order, 1)
+    )
+
+
+def _around_all(
+    box: NDArray[np.float64],
+    clicks: Prompts,
+    number: int,
+    shape: tuple[int, int],
+    margin: float,
+) -> Window:
+    """The window around a box [4], NaN for none, and the clicks in the object of this number."""
+    if clicks.points is None or clicks.labels is None:
+        raise ValueError("clicks need points and labels")
+    inside = clicks.points[number][clicks.labels[number] == 1]
+    places = np.concatenate([inside, box.reshape(2, 2)[~np.isnan(box[::2])]])
+    if np.isnan(box[0]):
+        return whole(shape)
+    return around(np.concatenate([places.min(0), places.max(0)]), shape, margin)

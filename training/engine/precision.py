@@ -1,4 +1,4 @@
-"""What stays in float32 when a CPU trains in bfloat16."""
+"""What computes in float32 and what in bfloat16 when a CPU trains."""
 
 from typing import Any
 
@@ -16,6 +16,29 @@ def keep_convolutions(model: nn.Module) -> None:
         if isinstance(module, nn.Conv2d):
             module.register_forward_pre_hook(_leave_autocast)
             module.register_forward_hook(_enter_autocast, always_call=True)
+
+
+def in_bfloat16(module: nn.Module) -> None:
+    """Let a module compute in bfloat16 and return float32, in place.
+
+    For modules that do not learn: on a CPU only the way forward is faster in bfloat16.
+    """
+    module.register_forward_pre_hook(_enter_bfloat16)
+    module.register_forward_hook(_leave_bfloat16, always_call=True)
+
+
+_entered: list[torch.autocast] = []
+"""The contexts of modules that compute in bfloat16 now."""
+
+
+def _enter_bfloat16(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+    _entered.append(torch.autocast(arguments[0].device.type, torch.bfloat16))
+    _entered[-1].__enter__()
+
+
+def _leave_bfloat16(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+    _entered.pop().__exit__(None, None, None)
+    return None if output is None else output.float()
 
 
 _left: list[torch.autocast] = []

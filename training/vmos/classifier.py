@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-import timm
 import torch
 from torch import Tensor, nn
 
-from hqtrack.errors import InputError
+from training.engine.classifier import folded_body
 from vmos import VMOS
 from vmos.config import TimmConfig
-from vmos.timm_encoder import TimmEncoder, fold, plain_body
+from vmos.timm_encoder import STRIDES, TimmEncoder
 
 GAIN = 1.2
 """Of the orthogonal matrices with which projector and keys start, so that features which differ
@@ -19,30 +18,13 @@ have keys that differ, and attention finds something from the first step on."""
 def take_classifier(model: VMOS, config: TimmConfig, weights: Mapping[str, Tensor]) -> str:
     """Start the encoder, in place, from weights of the classifier that it is a part of.
 
-    The weights have the names that timm gives them, or come in the same order with the same
-    shapes. Returns what was taken, for people. Raises InputError where neither is so.
+    Returns what was taken, for people. See `training.engine.classifier` for weights and errors.
     """
-    body = plain_body(config.name)
-    places = timm.create_model(config.name).state_dict()
-    named = weights
-    if len(weights) == len(places) and not places.keys() <= weights.keys():
-        named = dict(zip(places, weights.values(), strict=True))
-    others = [
-        name
-        for name, place in places.items()
-        if name not in named or named[name].shape != place.shape
-    ]
-    if others:
-        raise InputError(
-            f"these are not the {len(places)} tensors of {config.name}, neither by name nor by "
-            f"order: {len(others)} are missing or of another shape ({', '.join(others[:3])}); "
-            "give a checkpoint of this classifier"
-        )
-    taken = {name: named[name.removeprefix("model.")] for name in body.state_dict()}
-    body.load_state_dict(taken)
-    folded = {f"body.{name}": value for name, value in fold(body).state_dict().items()}
-    model.encoder.load_state_dict(folded, strict=False)
-    return f"encoder: {len(taken)} of the {len(named)} tensors of {config.name} taken"
+    body, told = folded_body(config.name, STRIDES, weights)
+    model.encoder.load_state_dict(
+        {f"body.{name}": value for name, value in body.items()}, strict=False
+    )
+    return told
 
 
 @torch.no_grad()

@@ -6,13 +6,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hqsam import VARIANTS, build_hqsam
+from hqsam import build_hqsam
+from hqsam.checkpoint import RELEASED_VARIANTS
 from hqtrack.errors import InputError
 from tests.helpers.hqsam_training import changed
 from training.hqsam.model import AddedParts, added_tensors, load_start
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", RELEASED_VARIANTS)
 def test_exactly_the_added_tensors_learn(variant, shared):
     with torch.device("meta"):
         model = AddedParts(build_hqsam(variant))

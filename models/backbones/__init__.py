@@ -1,0 +1,1 @@
+"""Image classifiers of timm, of which both networks use the features."""
