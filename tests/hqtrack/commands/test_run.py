@@ -19,7 +19,7 @@ from hqtrack.records.record import recorded_frames
 from hqtrack.runs.first_masks import GrabCut
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
-from hqtrack.video import read_labels, write_labels
+from hqtrack.video import read_labels, write_labels, write_sequence
 from tests.helpers.camera import FakeCamera
 from tests.helpers.moving import Moving
 from tests.helpers.run_command import (
@@ -35,7 +35,13 @@ from tests.helpers.run_command import (
 )
 from tests.helpers.tiny_segmenter import CONFIG
 from tests.helpers.tiny_vmos import tiny_vmos
-from tests.helpers.video_files import pictures, read_video, write_video
+from tests.helpers.video_files import (
+    pictures,
+    read_video,
+    write_at,
+    write_damaged,
+    write_video,
+)
 
 
 def test_writes_label_maps_run_lengths_and_a_summary(output, arguments, built, labels, capsys):
@@ -93,6 +99,42 @@ def test_a_video_file_with_overlay_start_and_every(tmp_path, built, output, caps
     assert shown[0].shape == (32, 48, 3)
     assert "GrabCut makes the first masks" in capsys.readouterr().err
     assert summary(output)["run"]["first_masks"] == "GrabCut"
+
+
+def test_a_damaged_frame_is_marked(tmp_path, built, output, capsys):
+    path = write_damaged(tmp_path / "clip.avi", pictures(6), [3])
+    command = ["run", str(path), "--box", "4,8,6,6", "--output", str(output), "--overlay"]
+    for _ in range(2):
+        assert main(command) == 0
+        assert "the video is damaged at frame 3" in capsys.readouterr().err
+    assert summary(output)["damaged_frames"] == [3]
+    assert len(list((output / "masks").iterdir())) == 6
+    lines = (output / "frames.jsonl").read_text().splitlines()[1:]
+    assert [json.loads(line)[-1] for line in lines] == [n == 3 for n in range(1, 7)]
+    assert len(read_video(output / "overlay.mp4")[0]) == 6
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_overlay_keeps_the_times_of_the_frames(tmp_path, built, output, resumed):
+    path = write_at(tmp_path / "clip.mp4", pictures(6), [0, 4, 8, 150, 153, 300])
+    command = ["run", str(path), "--box", "4,8,6,6", "--output", str(output), "--overlay"]
+    if resumed:
+        built.fails = KeyboardInterrupt()
+        assert main(command) == 130
+        built.fails = None
+    assert main(command) == 0
+    seconds = read_video(output / "overlay.mp4")[1]
+    assert seconds == pytest.approx([0, 0.04, 0.08, 1.5, 1.53, 3])
+
+
+def test_a_sequence_without_a_prompt_proposes_its_first_mask(tmp_path, labels, built, capsys):
+    write_sequence(tmp_path / "cat", [np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 2, [labels] * 2)
+    error = error_of(["run", str(tmp_path / "cat")], capsys)
+    assert f"give --mask {tmp_path / 'cat' / 'masks' / '00000001.png'}, --box" in error
+    mask = error.split("--mask ")[1].split(",")[0]
+    output = str(tmp_path / "out")
+    assert main(["run", str(tmp_path / "cat"), "--mask", mask, "--output", output]) == 0
+    assert summary(tmp_path / "out")["frames"] == 2
 
 
 def test_objects_that_start_later(tmp_path, arguments, built, output, labels):

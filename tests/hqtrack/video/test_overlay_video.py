@@ -8,7 +8,7 @@ import pytest
 from hqtrack.errors import InputError
 from hqtrack.video import overlay_video
 from hqtrack.video.overlay import object_colours
-from hqtrack.video.overlay_video import OverlayVideo, thickest_place
+from hqtrack.video.overlay_video import Clock, OverlayVideo, thickest_place
 from hqtrack.video.streams import Frame
 from tests.helpers.video_files import read_video
 
@@ -91,3 +91,19 @@ def test_the_thickest_place_of_one_pixel():
     mask = np.zeros((5, 7), np.bool_)
     mask[4, 6] = True
     assert thickest_place(mask) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("frames", "ticks"),
+    [
+        ([(5, None), (6, None), (9, None)], [0, 6000, 24000]),
+        ([(1, 2.0), (2, 2.5), (3, 2.75)], [0, 30000, 45000]),
+        ([(1, 0.0), (2, None), (4, 1.0)], [0, 6000, 60000]),
+        ([(1, 1.0), (2, 1.0), (3, 0.5), (4, 2.0)], [0, 1, 2, 60000]),
+    ],
+)
+def test_times_in_ticks_increase(frames, ticks):
+    clock = Clock(Fraction(10))
+    image = np.zeros((2, 2, 3), np.uint8)
+    given = (Frame(n, "", image, None if t is None else Fraction(t)) for n, t in frames)
+    assert [clock.ticks(frame) for frame in given] == ticks

@@ -50,6 +50,46 @@ def test_a_relative_pattern(folder, monkeypatch):
     assert read(open_source("f?.png")) == IN_ORDER[:2]
 
 
+def test_a_sequence_is_its_folder_color(folder):
+    source = open_source(folder.parent)
+    assert read(source) == IN_ORDER
+    assert (source.name, source.address) == ("street", str(folder))
+    (folder.parent / "masks").mkdir()
+    PillowImage.new("L", (8, 6)).save(folder.parent / "masks" / "f2.png")
+    assert read(open_source(folder.parent)) == IN_ORDER
+    PillowImage.new("RGB", (8, 6)).save(folder.parent / "a.png")
+    assert [frame[1] for frame in read(open_source(folder.parent))] == ["a.png"]
+
+
+def test_a_folder_of_folders_names_one(folder):
+    (folder.parent / "other").mkdir()
+    with pytest.raises(InputError, match=r"no images in .*, but in 1 folders in it.*street/frames"):
+        open_source(folder.rename(folder.parent / "frames").parent)
+
+
+def test_a_pattern_with_the_place_of_a_number(folder):
+    (folder / "fx.png").write_bytes(b"")
+    assert read(open_source(folder / "f%d.png")) == IN_ORDER
+    assert read(open_source(folder / "f%05d.png")) == IN_ORDER
+    with pytest.raises(MissingFileError, match=r"no image matches .*g%d\.png.*%05d a number"):
+        open_source(folder / "g%d.png")
+
+
+@pytest.mark.parametrize("name", ["a[1]", "b*c", "what?", "x y", "\u00e4\u4e2d", "100%d", "[z"])
+def test_folders_with_any_name(folder, name, monkeypatch):
+    place = folder.rename(folder.parent / name)
+    for typed in (place, place / "f*.png", place / "f[0-9]*.png", place / "f%d.png"):
+        assert read(open_source(str(typed))) == IN_ORDER
+    monkeypatch.chdir(place.parent)
+    assert read(open_source(f"{name}/f*.png")) == IN_ORDER
+    clip = write_video(place / f"{name}.mp4", pictures(2))
+    assert open_source(str(clip)).expected == 2
+
+
+def test_wildcards_in_names_of_folders(folder):
+    assert read(open_source(str(folder.parent.parent / "str*" / "c?lor" / "f*.png"))) == IN_ORDER
+
+
 def test_images_that_are_left_out_are_not_decoded(folder):
     (folder / "f9.png").write_bytes(b"damaged")
     source = open_source(folder)
@@ -104,6 +144,7 @@ def test_a_file_named_like_a_number_is_a_file(tmp_path, monkeypatch):
     [
         (["nothing.mp4"], r"no file or folder nothing\.mp4; check the path"),
         (["nothing*.png"], r"no image matches nothing\*\.png"),
+        (["a.mp4", "b.mp4"], r"no image matches a\.mp4 \.\.\.; .*of videos, give one"),
         (["a.txt", "b.txt"], r"no image matches a\.txt \.\.\.; image files end in"),
     ],
 )

@@ -14,7 +14,14 @@ import pytest
 from hqtrack.errors import InputError
 from hqtrack.video.streams import Camera, Frame, newest, open_video
 from tests.helpers.camera import FakeCamera
-from tests.helpers.video_files import pictures, write_burst, write_video
+from tests.helpers.video_files import (
+    pictures,
+    write_at,
+    write_burst,
+    write_damaged,
+    write_song,
+    write_video,
+)
 
 
 @pytest.fixture
@@ -86,19 +93,88 @@ def test_frames_are_upright_as_players_show_them(tmp_path, path, frames, turn, t
     assert np.abs(first.astype(int) - np.rot90(frames[0], times)).mean() < 8
 
 
-def test_a_video_that_is_damaged_later_gives_the_frames_before(tmp_path):
+def test_a_mirrored_video_is_shown_as_players_do(tmp_path, path, frames):
+    upright, mirrored = (
+        struct.pack(">9i", a << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30) for a in (1, -1)
+    )
+    data = path.read_bytes()
+    at = data.index(upright, data.index(b"tkhd"))
+    path.write_bytes(data[:at] + mirrored + data[at + len(upright) :])
+    first = next(open_video(str(path), "clip").read()).image
+    assert np.abs(first.astype(int) - frames[0][:, ::-1]).mean() < 8
+
+
+def test_frames_have_their_times(tmp_path, frames):
+    times = [0, 4, 8, 150, 153, 300]
+    path = write_at(tmp_path / "clip.mp4", frames, times)
+    read = open_video(str(path), "clip").read()
+    assert [frame.time for frame in read] == [Fraction(time, 100) for time in times]
+
+
+def test_a_damaged_frame_shows_the_one_before_and_is_marked(tmp_path):
+    path = write_damaged(tmp_path / "clip.avi", pictures(8), [3, 4, 8])
+    read = list(open_video(str(path), "clip").read())
+    assert [frame.number for frame in read] == [*range(1, 9)]
+    assert [frame.number for frame in read if frame.damaged] == [3, 4, 8]
+    assert [stripe(frame.image) for frame in read] == [0, 1, 1, 1, 4, 5, 6, 6]
+    every = list(open_video(str(path), "clip").read(4, 2))
+    assert [(frame.number, frame.damaged) for frame in every] == [(4, True), (6, False), (8, True)]
+    assert [stripe(frame.image) for frame in every] == [1, 5, 6]
+
+
+def test_a_video_whose_first_frame_is_damaged_begins_with_the_second(tmp_path):
+    path = write_damaged(tmp_path / "clip.avi", pictures(4), [1])
+    read = open_video(str(path), "clip").read()
+    assert [(frame.number, stripe(frame.image)) for frame in read] == [(2, 1), (3, 2), (4, 3)]
+
+
+def test_a_video_of_damaged_frames_alone_is_refused(tmp_path):
+    path = write_damaged(tmp_path / "clip.avi", pictures(4), [1, 2, 3, 4])
+    with pytest.raises(InputError, match="none of its 4 frames can be decoded"):
+        list(open_video(str(path), "clip").read())
+
+
+def test_a_video_with_a_hole_goes_on_after_it(tmp_path):
+    """Here each frame needs those before it, and several threads decode."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 96, 128, 3), np.uint8)
     path = write_video(tmp_path / "clip.mp4", list(noise))
+    whole = list(open_video(str(path), "clip").read())
     data = path.read_bytes()
-    half, quarter = len(data) // 2, len(data) // 4
-    path.write_bytes(data[:half] + bytes(quarter) + data[half + quarter :])
-    read = []
-    with pytest.raises(
-        InputError, match=r"clip\.mp4 cannot be decoded after frame \d+ .*repair it"
-    ):
-        read.extend(frame.number for frame in open_video(str(path), "clip").read())
-    frames = open_video(str(path), "clip").read()
-    assert [next(frames).number for _ in range(5)] == [1, 2, 3, 4, 5]
+    half = len(data) // 2
+    path.write_bytes(data[:half] + bytes(len(data) // 10) + data[half + len(data) // 10 :])
+    read = list(open_video(str(path), "clip").read())
+    assert [frame.number for frame in read] == [*range(1, 41)]
+    damaged = [frame.number for frame in read if frame.damaged]
+    assert damaged
+    for frame, original in zip(read[: damaged[0] - 1], whole, strict=False):
+        np.testing.assert_array_equal(frame.image, original.image)
+
+
+def test_a_video_that_lacks_frames_at_its_end_says_so(tmp_path, capsys):
+    path = write_damaged(tmp_path / "clip.avi", pictures(20), [])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    count = len(list(open_video(str(path), "clip").read()))
+    assert 5 < count < 20
+    assert f"says that it has 20 frames, and {count} can be read" in capsys.readouterr().err
+
+
+def test_another_size_says_what_can_be_done(tmp_path):
+    parts = [
+        write_video(tmp_path / f"{n}.h264", pictures(3, 32, w)) for n, w in enumerate((48, 64))
+    ]
+    path = tmp_path / "both.h264"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    read = open_video(str(path), "both").read()
+    assert [next(read).number for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(InputError, match=r"frame 4 is 64x32 .*-vf scale=48:32.*--start 4"):
+        next(read)
+    assert [frame.number for frame in open_video(str(path), "both").read(4)] == [4, 5, 6]
+
+
+def test_the_cover_of_a_song_is_refused(tmp_path):
+    path = write_song(tmp_path / "song.mp3", pictures(1)[0])
+    with pytest.raises(InputError, match=r"song\.mp3 is sound with a cover picture"):
+        open_video(str(path), "song")
 
 
 def test_a_text_file_called_mp4(tmp_path):

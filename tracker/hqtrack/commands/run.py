@@ -16,6 +16,7 @@ from hqtrack.runs.follower import check_starts
 from hqtrack.runs.plan import RunPlan
 from hqtrack.runs.run import carry_out
 from hqtrack.runs.targets import MaskFile, Target, parse_targets
+from hqtrack.video import order_images
 from hqtrack.video.sources import Source, open_source
 from hqtrack.video.streams import check_reached
 
@@ -26,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "video",
         nargs="+",
         metavar="VIDEO",
-        help="a video file, a folder or pattern of images, the index of a camera, or a URL",
+        help="a video file, a file of several images, a folder or pattern of images, a sequence "
+        "(a folder with color/), the index of a camera, or a URL",
     )
     # argparse takes -5,20,40,40 for an option: its own pattern knows single numbers alone
     parser._negative_number_matcher = re.compile(r"-\.?\d[-+.,\deE]*")
@@ -90,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
     summary = carry_out(plan)
     Console().print(summary.table())
     print(f"{summary.frames} frames are in {plan.folder}")
+    if summary.damaged:
+        print(f"hqtrack: {_about_damage(summary.damaged)}", file=sys.stderr)
     if plan.record:
         print(f"look inside with: hqtrack inspect {plan.folder}")
     return 0
@@ -99,7 +103,8 @@ def _plan(args: argparse.Namespace) -> RunPlan:
     """The plan that the arguments describe; raises as many errors as possible now."""
     if min(args.start, args.every) < 1:
         raise InputError("--start and --every count from 1: give 1 or more")
-    targets = parse_targets(args.mask, args.box, args.point, args.object)
+    example = _first_mask(Path(args.video[0]))
+    targets = parse_targets(args.mask, args.box, args.point, args.object, example)
     _say_how_masks_are_read(targets)
     prompts = [each.prompt for target in targets for each in target.given]
     files = [prompt.file.path for prompt in prompts if isinstance(prompt, MaskFile)]
@@ -124,6 +129,22 @@ def _plan(args: argparse.Namespace) -> RunPlan:
         overlay=args.overlay,
         record=args.record,
         restart=args.restart,
+    )
+
+
+def _first_mask(video: Path) -> str:
+    """The first mask of a sequence, for a message; PNG if this is no sequence or has none."""
+    folder = (video.parent if video.name == "color" else video) / "masks"
+    masks = order_images(folder.iterdir()) if folder.is_dir() else []
+    return str(masks[0]) if masks else "PNG"
+
+
+def _about_damage(numbers: list[int]) -> str:
+    """A message about the frames with these numbers."""
+    named = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
+    return (
+        f"the video is damaged at frame {named}: where nothing of a frame could be decoded, the "
+        "frame before it was tracked once more; summary.json lists such frames"
     )
 
 

@@ -93,6 +93,7 @@ class FrameRecord(NamedTuple):
     """A finished frame; size is (height, width), seconds the time of tracking it.
 
     image: the digest of the frame's pixels, see ``hqtrack.runs.identity``.
+    damaged: see ``hqtrack.video.streams.Frame``.
     """
 
     number: int
@@ -101,6 +102,7 @@ class FrameRecord(NamedTuple):
     seconds: float
     objects: tuple[ObjectRecord, ...]
     image: str = ""
+    damaged: bool = False
 
     @property
     def stem(self) -> str:
@@ -186,6 +188,7 @@ class Results:
             round(seconds, 4),
             objects,
             image_digest(frame.image),
+            frame.damaged,
         )
         path = self._labels_path(frame.stem)
         with replacing(path) as part:
@@ -430,14 +433,16 @@ def _label_maps(journal: Path, folder: Path) -> Iterator[Path]:
 def _record(value: Any) -> FrameRecord | None:
     """The frame in a line of a journal; None if it is none."""
     try:
-        number, name, (height, width), seconds, objects, image = value
+        number, name, (height, width), seconds, objects, image, *rest = value
         records = tuple(ObjectRecord(*fields) for fields in objects)
         good = isinstance(number, int) and isinstance(name, str) and Path(name).name == name
         good = good and all(isinstance(found.number, int) for found in records)
         good = good and min(height, width) > 0 and seconds >= 0
+        damaged = rest == [True]
     except (ValueError, TypeError):
         return None
-    return FrameRecord(number, name, (height, width), seconds, records, image) if good else None
+    record = FrameRecord(number, name, (height, width), seconds, records, image, damaged)
+    return record if good else None
 
 
 def _note(text: str) -> None:

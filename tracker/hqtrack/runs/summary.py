@@ -1,7 +1,7 @@
 """The summary of a run, per object."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.table import Table
@@ -35,11 +35,15 @@ class ObjectSummary:
 
 @dataclass
 class Summary:
-    """A run so far; ``seconds`` is the time of tracking, without reading and writing."""
+    """A run so far; ``seconds`` is the time of tracking, without reading and writing.
+
+    ``damaged``: the numbers of the frames that are damaged in the video.
+    """
 
     objects: list[ObjectSummary]
     frames: int = 0
     seconds: float = 0.0
+    damaged: list[int] = field(default_factory=list)
 
     @property
     def fps(self) -> float:
@@ -60,7 +64,12 @@ class Summary:
             }
             for summary in self.objects
         ]
-        return {"frames": self.frames, "fps": float(f"{self.fps:.4g}"), "objects": objects}
+        return {
+            "frames": self.frames,
+            "fps": float(f"{self.fps:.4g}"),
+            "damaged_frames": self.damaged,
+            "objects": objects,
+        }
 
     def table(self) -> Table:
         """The table to print."""
@@ -85,6 +94,8 @@ def summarize(targets: Sequence[Target], records: Iterable[FrameRecord]) -> Summ
     for record in records:
         summary.frames += 1
         summary.seconds += record.seconds
+        if record.damaged:
+            summary.damaged.append(record.number)
         for found in record.objects:
             if found.number not in objects:
                 target = by_number[found.number]

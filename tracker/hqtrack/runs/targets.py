@@ -110,7 +110,11 @@ class Target:
 
 
 def parse_targets(
-    masks: Sequence[Path], boxes: Sequence[str], points: Sequence[str], starting: Sequence[str]
+    masks: Sequence[Path],
+    boxes: Sequence[str],
+    points: Sequence[str],
+    starting: Sequence[str],
+    example: str = "PNG",
 ) -> list[Target]:
     """The objects in the order of masks, boxes, points and ``starting``, NAME@FRAME=PROMPT.
 
@@ -118,7 +122,7 @@ def parse_targets(
     also the object's number; all other objects get the next free number. The name of an object that
     is there already, with another frame, corrects it; the earliest frame is the one on which it
     starts. Raises InputError if an argument cannot be parsed, if an object is given twice on a
-    frame, and if there is no object.
+    frame, and if there is no object; the message then proposes ``example`` as a mask.
     """
     read = cache(read_label_file)
     targets: list[Target] = []
@@ -137,7 +141,7 @@ def parse_targets(
                 "place on an earlier frame first"
             )
     if not targets:
-        raise InputError("no object to track: give --mask PNG, --box X,Y,W,H or --point X,Y")
+        raise InputError(f"no object to track: give --mask {example}, --box X,Y,W,H or --point X,Y")
     return targets
 
 

@@ -173,21 +173,27 @@ def check_pixels(path: Path, data: bytes) -> int:
 
 
 def count_pictures(picture: PillowImage.Image) -> int:
-    """The number of images in an open file: pages or the frames of an animation.
+    """The number of images in an open file; see ``page_numbers``."""
+    return len(page_numbers(picture))
+
+
+def page_numbers(picture: PillowImage.Image) -> tuple[int, ...]:
+    """The places of the images in an open file: pages, or the frames of an animation.
 
     Copies do not count: previews in TIFF files, and the further images of a telephone's JPEG.
     """
-    pictures = int(getattr(picture, "n_frames", 1))
-    if pictures == 1 or picture.format == "MPO":
-        return 1
+    pages = range(int(getattr(picture, "n_frames", 1)))
+    if len(pages) == 1 or picture.format == "MPO":
+        return (0,)
     if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return pictures
-    pages = 0
-    for page in range(pictures):
+        return tuple(pages)
+    found = []
+    for page in pages:
         picture.seek(page)
-        pages += not picture.tag_v2.get(_TIFF_SUBFILE, 0) & _TIFF_COPY
+        if not picture.tag_v2.get(_TIFF_SUBFILE, 0) & _TIFF_COPY:
+            found.append(page)
     picture.seek(0)
-    return max(pages, 1)
+    return tuple(found) or (0,)
 
 
 def check_folder(folder: Path) -> None:

@@ -23,6 +23,33 @@ _CODECS = {
 """Encoders with their options; the video uses the first that this FFmpeg has."""
 
 
+_TICK = Fraction(1, 60000)
+"""Seconds; the usual rates are whole numbers of it."""
+
+
+class Clock:
+    """The times of frames, in ticks from the first one on; they always increase."""
+
+    def __init__(self, rate: Fraction) -> None:
+        """``rate``: frames per second, for frames without a time."""
+        self._rate = rate
+        self._start: Fraction | None = None
+        self._number = 0
+        self._time = Fraction(0)
+        self._ticks = -1
+
+    def ticks(self, frame: Frame) -> int:
+        """The time of the next frame; without one, as much later as its number says."""
+        time = frame.time
+        if time is None:
+            time = self._time + (frame.number - self._number) / self._rate
+        if self._start is None:
+            self._start = time
+        self._number, self._time = frame.number, time
+        self._ticks = max(round((time - self._start) / _TICK), self._ticks + 1)
+        return self._ticks
+
+
 class OverlayVideo:
     """Writes frames with their masks to a video file, with the timing of the original.
 
@@ -36,7 +63,7 @@ class OverlayVideo:
         self._rate = rate
         self._container = av.open(path, "w")
         self._stream: VideoStream | None = None
-        self._first = 0
+        self._clock = Clock(rate)
 
     def write(self, frame: Frame, masks: Masks, numbers: Sequence[int]) -> None:
         """Append a frame with its masks [N,H,W] and the numbers of the objects.
@@ -48,11 +75,10 @@ class OverlayVideo:
         draw_legend(drawn, {n: name for n, name in self._names.items() if n in numbers})
         picture = even(drawn)
         if self._stream is None:
-            self._first = frame.number
             self._stream = self._start(picture)
         video_frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-        video_frame.pts = frame.number - self._first
-        video_frame.time_base = 1 / self._rate
+        video_frame.pts = self._clock.ticks(frame)
+        video_frame.time_base = _TICK
         self._container.mux(self._stream.encode(video_frame))
 
     def close(self) -> None:
@@ -81,7 +107,7 @@ class OverlayVideo:
             raise TypeError(f"{codec} is not a video codec")
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = "yuv420p"
-        stream.time_base = stream.codec_context.time_base = 1 / self._rate
+        stream.time_base = stream.codec_context.time_base = _TICK
         return stream
 
 

@@ -1,9 +1,12 @@
 """Video files, video streams and cameras, decoded frame by frame."""
 
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +14,14 @@ import av
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import SideData
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from hqtrack.errors import InputError
-from hqtrack.masks import check_next_image
 from hqtrack.types import Image
+from hqtrack.video.packets import Decoded, decode, find_pictures
+from hqtrack.video.upright import upright
 
 RATE = Fraction(25)
 """Frames per second if the source does not specify them."""
@@ -27,12 +33,16 @@ _SILENCE = 30.0
 class Frame(NamedTuple):
     """A frame: its number in the video, counted from 1, its file's name and its pixels.
 
-    The name of a frame without a file is its number in eight digits.
+    The name of a frame without a file is its number in eight digits. time: the second at which it
+    is shown, None if the rate of the video says it. damaged: its own pixels are lost, entirely or
+    in parts; then they are those of the frame before, or what the decoder could guess.
     """
 
     number: int
     name: str
     image: Image
+    time: Fraction | None = None
+    damaged: bool = False
 
     @property
     def stem(self) -> str:
@@ -52,32 +62,76 @@ class EncodedVideo:
     rate: Fraction
     expected: int | None
     live: bool
+    declared: int = 0
+    """Number of frames by the file's own count, 0 without one."""
     total: None = None
 
     def read(self, start: int = 1, every: int = 1) -> Iterator[Frame]:
-        """See ``Source.read``; frames are upright, as players show them."""
+        """See ``Source.read``; frames are upright, as players show them.
+
+        A frame that cannot be decoded shows the frame before it, as in players, and is marked as
+        damaged. Before the first frame that can be decoded there is nothing to show; such frames
+        are left out, and count.
+        """
         frames = self._decode(start, every)
         return newest(frames) if self.live else frames
 
     def _decode(self, start: int, every: int) -> Iterator[Frame]:
         size: tuple[int, ...] | None = None
-        number = 0
-        with _open(self.address) as container:
-            try:
-                for number, frame in enumerate(container.decode(video=0), start=1):
-                    if number < start or (number - start) % every:
-                        continue
-                    pixels = frame.to_ndarray(format="rgb24")
-                    image: Image = np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
-                    size = size or image.shape[:2]
-                    check_next_image(image, size, f"{self.address}, frame {number}")
-                    yield Frame(number, f"{number:08d}", image)
-            except av.FFmpegError as error:
-                raise InputError(
-                    f"{self.address} cannot be decoded after frame {number} ({error.strerror}): it "
-                    "is damaged or cut off; repair it with: ffmpeg -i VIDEO -c:v libx264 FIXED.mp4"
-                ) from error
+        number, good = 0, None
+        try:
+            for number, (picture, time) in enumerate(self._pictures(), start=1):
+                damaged = picture is None or picture.is_corrupt
+                good = picture or good
+                if number < start or (number - start) % every or good is None:
+                    continue
+                image = _image(good)
+                size = size or image.shape[:2]
+                self._check_size(image, size, number)
+                yield Frame(number, f"{number:08d}", image, time, damaged)
+        except av.FFmpegError as error:
+            raise InputError(
+                f"{self.address} cannot be read after frame {number} ({error.strerror}): it is "
+                "damaged or cut off; repair it with: ffmpeg -i VIDEO -c:v libx264 FIXED.mp4"
+            ) from error
+        if self.declared and number < self.declared and not self.live:
+            print(
+                f"hqtrack: {self.address} says that it has {self.declared} frames, and {number} "
+                "can be read: it is cut off or damaged, unless a player shows no more of it either",
+                file=sys.stderr,
+            )
+        if number and good is None:
+            raise InputError(
+                f"{self.address} is damaged: none of its {number} frames can be decoded; copy it "
+                "again"
+            )
         check_reached(self.address, start, number)
+
+    def _pictures(self) -> Iterator[Decoded]:
+        """The pictures; after the first damaged one, decoded again by one thread.
+
+        Several threads report an error late, and lose pictures beside it.
+        """
+        given = 0
+        if not self.live:
+            with _open(self.address) as container, suppress(av.InvalidDataError):
+                for decoded in decode(container, _stream(container), tolerant=False):
+                    yield decoded
+                    given += 1
+                return
+        with _open(self.address, threads=False) as container:
+            pictures = decode(container, _stream(container), tolerant=True)
+            yield from islice(pictures, given, None)
+
+    def _check_size(self, image: Image, size: tuple[int, ...], number: int) -> None:
+        if image.shape[:2] == size:
+            return
+        raise InputError(
+            f"{self.address}, frame {number} is {image.shape[1]}x{image.shape[0]} but the video "
+            f"started with {size[1]}x{size[0]}: bring all frames to one size with: ffmpeg -i VIDEO "
+            f"-vf scale={size[1]}:{size[0]} -c:v libx264 FIXED.mp4; or track the rest with --start "
+            f"{number} and another --output"
+        )
 
 
 @dataclass(frozen=True)
@@ -131,9 +185,10 @@ def open_video(address: str, name: str, live: bool = False) -> EncodedVideo:
     Raises InputError if it is not a video, or if no decoder here can decode it.
     """
     with _open(address) as container:
-        stream = container.streams.video[0]
+        stream = _stream(container)
         rate = stream.average_rate or stream.guessed_rate or RATE
-        return EncodedVideo(address, name, Fraction(rate), _count(container, stream), live)
+        total = _count(container, stream)
+        return EncodedVideo(address, name, Fraction(rate), total, live, stream.frames)
 
 
 def check_reached(address: str, start: int, total: int) -> None:
@@ -186,7 +241,22 @@ def newest(frames: Iterator[Frame]) -> Iterator[Frame]:
         stopped.set()
 
 
-def _open(address: str) -> InputContainer:
+def _image(picture: VideoFrame) -> Image:
+    """The pixels of a decoded picture, upright."""
+    pixels = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    return upright(pixels, bytes(matrix) if isinstance(matrix, SideData) else None)
+
+
+def _stream(container: InputContainer) -> VideoStream:
+    """The moving pictures of a container that ``_open`` opened."""
+    stream = find_pictures(container)
+    if stream is None:
+        raise TypeError("the container has no moving pictures")
+    return stream
+
+
+def _open(address: str, threads: bool = True) -> InputContainer:
     """Open a container with a video stream and a decoder for it; raises InputError without one."""
     try:
         container = av.open(address, timeout=_SILENCE if "://" in address else None)
@@ -201,17 +271,24 @@ def _open(address: str) -> InputContainer:
             f"{address} is not a video, or it is damaged ({error.strerror}): give a video file or "
             "a folder of images"
         ) from error
-    if not container.streams.video:
+    stream = find_pictures(container)
+    if stream is None:
+        cover = bool(container.streams.video)
         container.close()
+        if cover:
+            raise InputError(
+                f"{address} is sound with a cover picture, which is no video: give a video; for "
+                "the picture alone: ffmpeg -i SOUND -frames:v 1 COVER.png"
+            )
         raise InputError(f"{address} has no pictures: give a video, not only sound")
-    if container.streams.video[0].codec_context is None:
+    if stream.codec_context is None:
         container.close()
         raise InputError(
             f"{address} is coded in a way that no decoder here knows: convert it with a program "
             "that plays it, for example: ffmpeg -i VIDEO -c:v libx264 CONVERTED.mp4"
         )
     # decode on every core; the frames stay the same
-    container.streams.video[0].thread_type = "AUTO"
+    stream.thread_type = "AUTO" if threads else "SLICE"
     return container
 
 
