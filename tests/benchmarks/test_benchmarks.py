@@ -142,3 +142,12 @@ def test_objects_are_compared_in_one_run(
     printed = json.loads(capsys.readouterr().out)
     assert set(printed["seconds"]) == {"objects: 1", "objects: 10"}
     assert printed["10 to 1, cpu time"]["low"] > 0
+
+
+@on_linux
+def test_the_memory_of_a_long_run_is_watched() -> None:
+    options = ("--frames", "300", "--step", "100", "--tracker", "first-mask", "--overlay")
+    ended = benchmark("long_run", *options)
+    assert ended.returncode == 0, ended.stderr
+    rows = [line for line in ended.stdout.splitlines() if " 1.0" in line or " 0.9" in line]
+    assert len(rows) >= 2
