@@ -159,3 +159,9 @@ def test_images_are_written_in_rgb(tmp_path):
 def test_an_image_that_cannot_be_written(tmp_path, name):
     with pytest.raises(FileNotFoundError):
         write_image(tmp_path / "no folder" / name, np.zeros((4, 4, 3), np.uint8))
+
+
+def test_a_pipe_is_told_as_what_it_is(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(InputError, match=r"^\S+pipe\.png is no regular file: give an image"):
+        read_image(tmp_path / "pipe.png")

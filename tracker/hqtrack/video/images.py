@@ -142,6 +142,8 @@ def read_bytes(path: Path) -> bytes:
             return file.read()
     except FileNotFoundError:
         raise MissingFileError(f"there is no file {path}; check the path") from None
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{str(path)!a} cannot be the path of a file: {error}") from error
     except OSError as error:
