@@ -1,5 +1,7 @@
 """Images on disk."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
