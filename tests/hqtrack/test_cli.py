@@ -105,3 +105,31 @@ def test_the_options_of_commands_import_nothing_heavy():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.stdout, ended.stderr) == ("set()\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (MemoryError("no memory to read x"), "no memory to read x: there is too little memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "there is too little memory"),
+        (ImportError("libGL.so.1: cannot open shared object"), "`hqtrack doctor` says what is"),
+    ],
+)
+def test_what_is_not_our_mistake_is_told(monkeypatch, capsys, error, advice):
+    monkeypatch.setitem(sys.modules, "hqtrack.commands.score", raising(error))
+    assert main(["score"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert advice in line
+
+
+@pytest.mark.parametrize(
+    ("limit", "advice"), [("unlimited", "`hqtrack doctor`"), ("9000000", "too little memory")]
+)
+def test_a_library_that_is_not_mapped_lacks_memory_where_that_is_limited(limit, advice):
+    program = (
+        "from hqtrack import cli\n"
+        "print(cli._told(ImportError('x.so: failed to map segment from shared object')))"
+    )
+    command = ["bash", "-c", f'ulimit -v {limit}; exec "$@"', "bash", sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert advice in done.stdout, done.stderr

@@ -1,6 +1,7 @@
 """Errors that the caller can fix. Every message says how."""
 
 import errno
+import resource
 
 _NO_MEMORY = (
     "cannot allocate memory",
@@ -12,6 +13,9 @@ _NO_MEMORY = (
     "std::bad_alloc",
 )
 
+
+_NOT_MAPPED = "failed to map segment from shared object"
+"""What the loader says of a library: too little memory if that is limited, else no permission."""
 
 MORE_MEMORY = "there is too little memory; end other programs, or take a smaller tracker or device"
 MISSING_LIBRARY = "a library cannot be loaded; `hqtrack doctor` says what is missing"
@@ -38,4 +42,6 @@ def ran_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
     text = str(error).lower()
+    if _NOT_MAPPED in text and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        return True
     return any(words in text for words in _NO_MEMORY)

@@ -249,3 +249,13 @@ def test_known_sources() -> None:
         "hqsam_vit_h": "sam_hq_vit_h.pth",
         "light": "light.safetensors",
     }
+
+
+def test_too_little_memory_is_no_damage(weights_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def failing(*given: object, **options: object) -> None:
+        raise RuntimeError("unable to mmap 99 bytes from file <x>: Cannot allocate memory (12)")
+
+    (weights_folder / FILE).write_bytes(b"weights")
+    monkeypatch.setattr(torch, "load", failing)
+    with pytest.raises(MemoryError, match="no memory to read"):
+        weights.load(weights_folder / FILE)
