@@ -23,7 +23,7 @@ ROOMS = {
 
 LEAVES = f"{NETWORKS} base compute synthetic video weights"
 CORE = f"{LEAVES} core face"
-DOMAIN = f"{CORE} bench evaluation exports records runs scoring vot"
+DOMAIN = f"{CORE} app bench evaluation exports records runs scoring vot"
 
 ARROWS = {
     "backbones": "",
@@ -40,6 +40,7 @@ ARROWS = {
     "bench": CORE,
     "runs": f"{CORE} records",
     "exports": f"{CORE} records runs",
+    "app": f"{CORE} records runs exports",
     "scoring": f"{CORE} records",
     "vot": CORE,
     "evaluation": f"{CORE} vot",

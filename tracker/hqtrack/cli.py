@@ -20,6 +20,7 @@ from hqtrack.standard_streams import outlive_readers, repair_descriptors
 _COMMANDS = {
     "run": "track objects through a video",
     "score": "measure a tracker on annotated sequences",
+    "app": "mark, track, correct and export in a browser",
     "export": "write a run in the formats of other programs",
     "inspect": "write a page that shows where the masks of a record come from",
     "generate": "make sequences with exact masks",

@@ -26,18 +26,17 @@ FIRST, CORRECTED, LATER = describe_objects([CAT, DOG])
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "removals", "expected"),
+    ("before", "now", "expected"),
     [
-        pytest.param([FIRST], [FIRST], False, None, id="nothing"),
-        pytest.param([FIRST], [FIRST, CORRECTED], False, 9, id="a correction"),
-        pytest.param([FIRST], [FIRST, CORRECTED, LATER], False, 7, id="the earlier one of two"),
-        pytest.param([FIRST, LATER], [FIRST], False, None, id="one less is another run"),
-        pytest.param([FIRST, LATER], [FIRST], True, 7, id="one less, if allowed"),
-        pytest.param([FIRST, LATER], [FIRST, CORRECTED], True, 7, id="one less, one more"),
-        pytest.param([LATER], [FIRST, LATER], True, None, id="from the first frame on"),
-        pytest.param([FIRST, LATER], [LATER, FIRST], True, None, id="another order"),
-        pytest.param(["?"], [FIRST, CORRECTED], True, None, id="no line of ours"),
+        pytest.param([FIRST], [FIRST], None, id="nothing"),
+        pytest.param([FIRST], [FIRST, CORRECTED], 9, id="a correction"),
+        pytest.param([FIRST], [FIRST, CORRECTED, LATER], 7, id="the earlier one of two"),
+        pytest.param([FIRST, LATER], [FIRST], None, id="one less is another run"),
+        pytest.param([FIRST, LATER], [FIRST, CORRECTED], None, id="one less, one more"),
+        pytest.param([LATER], [FIRST, LATER], None, id="from the first frame on"),
+        pytest.param([FIRST, LATER], [LATER, FIRST], None, id="another order"),
+        pytest.param(["?"], [FIRST, CORRECTED], None, id="no line of ours"),
     ],
 )
-def test_first_change(before, now, removals, expected):
-    assert first_change(before, now, removals) == expected
+def test_first_change(before, now, expected):
+    assert first_change(before, now) == expected

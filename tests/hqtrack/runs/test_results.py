@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hqtrack.errors import InputError
-from hqtrack.runs.results import Results
+from hqtrack.runs.results import Results, revise
 from hqtrack.video import read_labels
 from tests.helpers.followed import RUN, SIZE, followed
 
@@ -152,11 +152,16 @@ def test_a_correction_behind_the_last_frame_only_changes_the_heading(given, caps
         Results(given, GIVEN)
 
 
-def test_a_revised_run_may_have_less(given):
-    with Results(given, dataclasses.replace(GIVEN, objects=CORRECTED)) as results:
-        results.write(followed(5), 0.25)
-    with Results(given, GIVEN, revise=True) as results:
-        assert (results.last, results.count) == (3, 2)
+def test_a_revised_run_goes_on_with_other_objects(given, tmp_path):
+    lines = ("dog (3) from the first frame: box:1,1,2,2",)
+    revise(given, lines, 6)
+    with Results(given, dataclasses.replace(GIVEN, objects=lines)) as results:
+        assert (results.last, results.count) == (5, 3)
+        with pytest.raises(InputError, match=r"process .* writes to"):
+            revise(given, GIVEN.objects, 1)
+    assert not (given / "summary.json").exists()
+    revise(tmp_path / "nothing", GIVEN.objects, 1)
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_a_corrected_run_of_another_video_is_not_mixed_in(given):

@@ -42,19 +42,15 @@ def objects_in(lines: Iterable[str]) -> tuple[Numbered, ...]:
     )
 
 
-def first_change(before: Sequence[str], now: Sequence[str], removals: bool = False) -> int | None:
+def first_change(before: Sequence[str], now: Sequence[str]) -> int | None:
     """The frame from which on the masks of a run change with what is given now, counted from 1.
 
-    None if nothing changes, or if the change is not that of the same run: if something is given
-    otherwise on the first frame, or, unless ``removals`` are allowed, is not given any more.
+    None if nothing changes, or if the change is not that of the same run: if something new is given
+    on the first frame, or something is not given any more.
     """
-    removed = [line for line in before if line not in now]
-    changed = removed + [line for line in now if line not in before]
-    try:
-        frames = [_parsed(line)["frame"] for line in changed]
-    except ValueError:
-        return None
-    if not frames or None in frames or (removed and not removals):
+    added = [line for line in now if line not in before]
+    frames = [_parsed(line)["frame"] for line in added]
+    if not frames or None in frames or any(line not in now for line in before):
         return None
     return min(map(int, frames))
 

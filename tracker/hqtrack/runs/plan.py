@@ -27,7 +27,6 @@ class RunPlan:
     and points. choice: the tracker; device, weights (a folder), exact: see
     ``hqtrack.build.build_tracker``. overlay, record: whether the run also writes a video with the
     masks, and a record for ``hqtrack inspect``. restart: whether it replaces an earlier run.
-    revise: whether it goes on with a run of which something is not given any more.
     """
 
     folder: Path
@@ -44,7 +43,6 @@ class RunPlan:
     overlay: bool = False
     record: bool = False
     restart: bool = False
-    revise: bool = False
 
     @property
     def expected(self) -> int | None:

@@ -49,6 +49,8 @@ from hqtrack.video.run_lengths import decode_mask, encode_mask
 SUMMARY, COCO, OVERLAY, RECORD = "summary.json", "masks.json", "overlay.mp4", "record"
 """The names of what a run writes beside the journal and the label maps."""
 
+_JOURNAL, _LOCK = "frames.jsonl", ".lock"
+
 _PNG = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xaeB`\x82"
 """The first and the last bytes of every complete PNG file."""
 
@@ -121,18 +123,11 @@ class FrameRecord(NamedTuple):
 class Results:
     """Saves finished frames in a folder; a context manager, for one process at a time."""
 
-    def __init__(
-        self,
-        folder: Path,
-        description: RunDescription,
-        restart: bool = False,
-        revise: bool = False,
-    ) -> None:
+    def __init__(self, folder: Path, description: RunDescription, restart: bool = False) -> None:
         """Resume an equal run, or start a new one; with ``restart``, delete an earlier one first.
 
         If objects or corrections on later frames were added to the run, its frames before them are
-        kept, and those from there on are deleted; with ``revise`` also if some are not given any
-        more.
+        kept, and those from there on are deleted.
 
         If only the input differs, ``input_change`` says how: whoever knows the frames decides with
         ``adopt_input`` that the finished ones are the same. Raises InputError if the folder
@@ -145,14 +140,13 @@ class Results:
         """How many frames are finished."""
         self.input_change = ""
         """How the input differs from that of the finished frames; empty if it does not."""
-        self._path = folder / "frames.jsonl"
+        self._path = folder / _JOURNAL
         self._masks = folder / "masks"
         self._heading = {"run": json.loads(json.dumps(asdict(description)))}
-        self._revise = revise
         with contextlib.ExitStack() as stack:
             try:
                 self._masks.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(folder / ".lock"))
+                stack.enter_context(locked(folder / _LOCK))
                 if restart:
                     self._delete()
                 elif not self._path.exists():
@@ -314,27 +308,17 @@ class Results:
         Changes nothing, and returns ``before``, if anything else differs.
         """
         now = self._heading["run"]
-        frame = first_change(before["objects"], now["objects"], self._revise)
+        frame = first_change(before["objects"], now["objects"])
         added = before["first_masks"] == "given"
         added = added and before.get("weights", {}).items() <= now["weights"].items()
         free = {"objects", *_OF_THE_INPUT, *(("first_masks", "weights") if added else ())}
         if frame is None or any(before.get(name) != now[name] for name in now.keys() - free):
             return before
         heading = now | {name: before[name] for name in _OF_THE_INPUT}
-        dropped = []
-        with replacing(self._path) as part, Journal(part) as journal:
-            journal.append({"run": heading})
-            for line in islice(journal_lines(self._path), 1, None):
-                record = _record(line.value)
-                if record is not None and record.number < frame:
-                    journal.append(line.value)
-                elif record is not None:
-                    dropped.append(self._labels_path(record.stem))
-        for path in (*dropped, *(self.folder / name for name in (SUMMARY, COCO, OVERLAY))):
-            path.unlink(missing_ok=True)
+        dropped = _cut(self.folder, heading, frame)
         if dropped:
             _note(
-                f"other masks are given from frame {frame} on: {len(dropped)} finished frames from "
+                f"other masks are given from frame {frame} on: {dropped} finished frames from "
                 "there on are tracked again"
             )
         return heading
@@ -376,9 +360,38 @@ class Results:
             _note(f"wrote {restored} missing or damaged label maps in {self._masks} again")
 
 
+def revise(folder: Path, objects: Sequence[str], frame: int) -> None:
+    """Keep the finished frames of a run before ``frame``, as those of other ``objects``.
+
+    objects: lines for the description, with which the frames before are the same. Raises InputError
+    if another process writes to the folder, OSError if it cannot be written.
+    """
+    line = first_line(folder / _JOURNAL)
+    if line is not None:
+        with locked(folder / _LOCK):
+            heading = json.loads(line)["run"] | {"objects": list(objects), "first_masks": "given"}
+            _cut(folder, heading, frame)
+
+
+def _cut(folder: Path, heading: dict[str, Any], frame: int) -> int:
+    """Give a journal another heading, and delete its frames from ``frame`` on; returns how many."""
+    dropped = []
+    with replacing(folder / _JOURNAL) as part, Journal(part) as journal:
+        journal.append({"run": heading})
+        for line in islice(journal_lines(folder / _JOURNAL), 1, None):
+            record = parse_record(line.value)
+            if record is not None and record.number < frame:
+                journal.append(line.value)
+            elif record is not None:
+                dropped.append(folder / "masks" / f"{record.stem}.png")
+    for path in (*dropped, *(folder / name for name in (SUMMARY, COCO, OVERLAY))):
+        path.unlink(missing_ok=True)
+    return len(dropped)
+
+
 def stored_records(folder: Path) -> Iterator[FrameRecord]:
     """The finished frames of a run in order, read one by one, without opening it for writing."""
-    for record, _ in _records(folder / "frames.jsonl"):
+    for record, _ in _records(folder / _JOURNAL):
         yield record
 
 
@@ -415,7 +428,7 @@ def _records(journal: Path) -> Iterator[tuple[FrameRecord, int]]:
     """The frames of a journal, and where their lines end, up to the first that is not good."""
     last = 0
     for line in islice(journal_lines(journal), 1, None):
-        record = _record(line.value)
+        record = parse_record(line.value)
         if record is None or record.number <= last:
             return
         last = record.number
@@ -430,7 +443,7 @@ def _label_maps(journal: Path, folder: Path) -> Iterator[Path]:
                 yield folder / f"{Path(name).stem}.png"
 
 
-def _record(value: Any) -> FrameRecord | None:
+def parse_record(value: Any) -> FrameRecord | None:
     """The frame in a line of a journal; None if it is none."""
     try:
         number, name, (height, width), seconds, objects, image, *rest = value

@@ -41,9 +41,7 @@ def carry_out(plan: RunPlan) -> Summary:
     frames are kept.
     """
     with contextlib.ExitStack() as stack:
-        results = stack.enter_context(
-            Results(plan.folder, plan.description, plan.restart, plan.revise)
-        )
+        results = stack.enter_context(Results(plan.folder, plan.description, plan.restart))
         if results.last and plan.source.live:
             raise InputError(
                 f"{plan.folder} has a run, and a live video cannot be resumed: give another "
@@ -57,7 +55,7 @@ def carry_out(plan: RunPlan) -> Summary:
         if more or not _is_complete(plan, results, recorder):
             _track_and_finish(plan, results, recorder)
         elif not results.has_whole(COCO):
-            _finish(plan, results, complete=True)
+            finish(plan, results, complete=True)
         return summarize(plan.targets, results.records())
 
 
@@ -69,7 +67,7 @@ def _check_input(plan: RunPlan, results: Results) -> bool:
     change = results.input_change
     frames = plan.source.read(plan.start, plan.every)
     for record in results.records():
-        _check_frame(next(frames, None), record, f"{plan.source.address} ({change})", plan)
+        check_frame(next(frames, None), record, f"{plan.source.address} ({change})", plan)
     more = next(frames, None) is not None
     if more:
         # from now on the run counts as unfinished, even if it is killed before the next frame
@@ -84,7 +82,7 @@ def _check_input(plan: RunPlan, results: Results) -> bool:
     return more
 
 
-def _check_frame(
+def check_frame(
     frame: Frame | None, record: FrameRecord | None, address: str, plan: RunPlan
 ) -> None:
     """Raise CannotGoOn unless this frame is the one of a line of the journal."""
@@ -111,11 +109,11 @@ def _track_and_finish(plan: RunPlan, results: Results, recorder: Recorder | None
         except (Exception, KeyboardInterrupt) as error:
             if results.count and (_can_be_mended(error) or isinstance(error, KeyboardInterrupt)):
                 with uninterrupted():
-                    _finish(plan, results, complete=results.is_finished())
+                    finish(plan, results, complete=results.is_finished())
                     print(f"hqtrack: {_stopped(plan, results, error)}", file=sys.stderr)
             raise
         with uninterrupted():
-            _finish(plan, results, complete=True)
+            finish(plan, results, complete=True)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -161,11 +159,11 @@ def _track(plan: RunPlan, results: Results, recorder: Recorder | None) -> None:
             record = None
             if frame.number <= last_before:
                 record = next(done, None)
-                _check_frame(frame, record, plan.source.address, plan)
+                check_frame(frame, record, plan.source.address, plan)
             _advance(frame, record, follower, results, recorder, overlay)
             advance()
     if results.count and (record := next(done, None)) is not None and record.number <= last_before:
-        _check_frame(None, record, plan.source.address, plan)
+        check_frame(None, record, plan.source.address, plan)
     for target in follower.pending:
         raise NeverStarted(
             f"object {target.name} is given on frame {target.frame}, and the video ended after "
@@ -232,7 +230,8 @@ class _Overlay:
                 part.unlink(missing_ok=True)
 
 
-def _finish(plan: RunPlan, results: Results, complete: bool) -> None:
+def finish(plan: RunPlan, results: Results, complete: bool) -> None:
+    """Write the files about all finished frames; ``complete`` says whether there are no more."""
     summary = summarize(plan.targets, results.records())
     description = dataclasses.asdict(plan.description)
     results.write_json(COCO, coco_parts(plan.targets, results.records))

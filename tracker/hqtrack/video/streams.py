@@ -85,7 +85,7 @@ class EncodedVideo:
                 good = picture or good
                 if number < start or (number - start) % every or good is None:
                     continue
-                image = _image(good)
+                image = image_of(good)
                 size = size or image.shape[:2]
                 self._check_size(image, size, number)
                 yield Frame(number, f"{number:08d}", image, time, damaged)
@@ -241,7 +241,7 @@ def newest(frames: Iterator[Frame]) -> Iterator[Frame]:
         stopped.set()
 
 
-def _image(picture: VideoFrame) -> Image:
+def image_of(picture: VideoFrame) -> Image:
     """The pixels of a decoded picture, upright."""
     pixels = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     matrix = picture.side_data.get("DISPLAYMATRIX")

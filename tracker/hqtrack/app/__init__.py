@@ -1,0 +1,1 @@
+"""The local web application: objects, prompts and corrections of a video in a browser."""

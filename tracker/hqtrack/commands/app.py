@@ -1,0 +1,75 @@
+"""The command ``hqtrack app``: a local web application to mark, track, correct and export."""
+
+import argparse
+import secrets
+import sys
+import webbrowser
+from pathlib import Path
+
+from hqtrack.commands.options import add_tracker_options
+from hqtrack.errors import InputError
+from hqtrack.presets import WITH_NETWORKS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``hqtrack app``."""
+    parser.add_argument("video", metavar="VIDEO", help="a video file, or a folder of images")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder of the project (default: tracked/NAME); opening it again goes on",
+    )
+    parser.add_argument("--port", type=int, help="of this machine (default: any that is free)")
+    parser.add_argument(
+        "--no-browser", action="store_true", help="only print the address, open no browser"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=WITH_NETWORKS,
+        help="the small or the published tracker (default: full if its weights are there)",
+    )
+    add_tracker_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the project until Ctrl-C."""
+    try:
+        import uvicorn
+
+        from hqtrack.app.server import HOST, bind, make_app
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"hqtrack app needs {error.name}: install it with: pip install 'hqtrack[app]'"
+        ) from error
+    from hqtrack.app.follow import Setup
+    from hqtrack.app.prompter import choose_prompter
+    from hqtrack.app.studio import Studio
+    from hqtrack.runs.choice import choose_tracker
+    from hqtrack.video.sources import open_source
+
+    source = open_source(args.video)
+    setup = Setup(choose_tracker(args.preset, args.weights), args.device, args.weights, args.exact)
+    prompter = choose_prompter(args.device)
+    if not prompter.takes_clicks:
+        print(
+            f"hqtrack: {prompter.name} cuts out boxes; clicks need HQ-SAM, and are off",
+            file=sys.stderr,
+        )
+    with bind(args.port) as listening:
+        port = listening.getsockname()[1]
+        folder = args.output or Path("tracked", source.name)
+        with Studio(folder, source, setup, prompter) as studio:
+            token = secrets.token_urlsafe(24)
+            address = f"http://{HOST}:{port}/?token={token}"
+            print(f"the project is {folder}; open {address} (Ctrl-C ends)", flush=True)
+            if not args.no_browser:
+                webbrowser.open(address)
+            config = uvicorn.Config(
+                make_app(studio, token, port),
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=1,
+            )
+            uvicorn.Server(config).run([listening])
+    return 0
