@@ -79,6 +79,26 @@ class Browser:
         self._call("POST", "/url", {"url": "about:blank"})
         self._call("POST", "/url", {"url": path.as_uri() + fragment})
 
+    def visit(self, address):
+        """Open an address."""
+        self._call("POST", "/url", {"url": address})
+
+    def drag(self, *places):
+        """Press the mouse at the first of these places (x, y) of the page, and let go at the last.
+
+        A single place is a click.
+        """
+        down, up = ({"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp"))
+        moves = [{"type": "pointerMove", "x": x, "y": y, "duration": 20} for x, y in places]
+        actions = [moves[0], down, *moves[1:], up]
+        kind = {"pointerType": "mouse"}
+        source = {"type": "pointer", "id": "mouse", "parameters": kind, "actions": actions}
+        self._call("POST", "/actions", {"actions": [source]})
+
+    def resize(self, width, height):
+        """Give the page another size."""
+        self._fit(width, height)
+
     def value(self, expression):
         """What a JavaScript expression is, once it is settled."""
         return self._call("POST", "/execute/sync", {"script": f"return {expression}", "args": []})

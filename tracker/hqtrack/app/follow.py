@@ -82,10 +82,13 @@ class Stopped(Exception):
 def track(
     plan: RunPlan,
     build: Callable[[], Tracker],
-    to: int | None,
+    to: int,
+    last: int,
     told: Callable[[int, bool], None],
 ) -> None:
-    """Track the unfinished frames of a run, up to frame ``to`` if it is given; save each of them.
+    """Track the unfinished frames of a run up to frame ``to``, and save each of them.
+
+    ``last``: the number of the last frame of the video.
 
     ``told`` is called after each frame with its number, and whether it was finished before and only
     read again, to rebuild the tracker's memory; it may raise ``Stopped``. Raises InputError if the
@@ -98,7 +101,8 @@ def track(
                 f"the video has changed ({results.input_change}): open it with another --output"
             )
         recorder = stack.enter_context(Recorder(plan.folder / RECORD, plan.heading, results.last))
-        if to is not None and to <= results.last:
+        if to <= results.last:
+            finish(plan, results, complete=results.last >= last)
             return
         try:
             complete = _through(
@@ -116,13 +120,13 @@ def _through(
     follower: Follower,
     results: Results,
     recorder: Recorder,
-    to: int | None,
+    to: int,
     told: Callable[[int, bool], None],
 ) -> bool:
     """Give the tracker the frames up to ``to``; returns whether the video has no more."""
     done, before = results.records(), results.last
     for frame in read_ahead(plan.source.read()):
-        if to is not None and frame.number > to:
+        if frame.number > to:
             return False
         record = next(done, None) if frame.number <= before else None
         if frame.number <= before:

@@ -87,9 +87,12 @@ def _frame_times(address: str) -> list[int]:
     """
     with av.open(address) as container:
         stream = find_pictures(container)
-        packets = [] if stream is None else [p for p in container.demux(stream) if p.size]
-        times = sorted(p.pts for p in packets if p.pts is not None)
-    return times if len(set(times)) == len(packets) else []
+        if stream is None:
+            return []
+        # not the packets: together they are the whole file
+        found = [packet.pts for packet in container.demux(stream) if packet.size]
+    times = sorted(time for time in found if time is not None)
+    return times if len(set(times)) == len(found) else []
 
 
 def _decode_from(address: str, times: list[int], number: int) -> Iterator[Frame]:

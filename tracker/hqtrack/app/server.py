@@ -256,6 +256,7 @@ async def _stream(studio: Studio) -> AsyncIterator[str]:
     woken = asyncio.Event()
 
     def put(name: str, content: dict[str, Any]) -> None:
+        waiting.pop(name, None)  # it is told where it belongs: after what came before it
         waiting[name] = content
         woken.set()
 

@@ -100,6 +100,7 @@ class Studio:
         self._job: _Job | None = None
         self._thread: threading.Thread | None = None
         self.revision = 0
+        self._serial = 0
         first = self.frames.image(1)
         self.size: tuple[int, int] = (first.shape[0], first.shape[1])
         try:
@@ -125,11 +126,13 @@ class Studio:
     # ---- what there is
 
     def state(self) -> dict[str, Any]:
-        """All that a page shows but pictures, masks and curves."""
+        """All that a page shows but pictures, masks and curves; ``serial`` counts the states."""
         with self._lock:
+            self._serial += 1
             project = self._history.present
             colours = object_colours([item.number for item in project.items] or [1])
             return {
+                "serial": self._serial,
                 "revision": self.revision,
                 "video": {
                     "name": self._source.name,
@@ -283,7 +286,7 @@ class Studio:
             self.tracked.reload()
             self.error = ""
             self._job = _Job(to or self.frames.count)
-            self._thread = threading.Thread(target=self._run, args=(plan, to, self._job))
+            self._thread = threading.Thread(target=self._run, args=(plan, self._job))
             self._thread.start()
         self._tell("state", self.state())
         return self.state()
@@ -300,7 +303,7 @@ class Studio:
         if thread is not None:
             thread.join()
 
-    def _run(self, plan: RunPlan, to: int | None, job: _Job) -> None:
+    def _run(self, plan: RunPlan, job: _Job) -> None:
         last_told = 0.0
 
         def told(frame: int, replayed: bool) -> None:
@@ -318,7 +321,7 @@ class Studio:
 
         error = ""
         try:
-            track(plan, lambda: self._build(plan), to, told)
+            track(plan, lambda: self._build(plan), job.to, self.frames.count, told)
         except Stopped:
             pass
         except Exception as failure:  # whatever it is, the page has to say it

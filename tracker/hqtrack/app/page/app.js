@@ -145,7 +145,8 @@ async function play(on) {
 
 function adopt(next) {
   const first = !state;
-  if (!first && next.revision < state.revision) return;
+  // an answer may come after an event that was newer
+  if (!first && next.serial < state.serial) return;
   const before = state;
   state = next;
   if (first) {
@@ -178,7 +179,12 @@ function adopt(next) {
   paint();
 }
 
+let listed = "";
+
 function listObjects() {
+  const content = JSON.stringify([state.objects, view.chosen]);
+  if (content === listed) return;
+  listed = content;
   const busy = document.activeElement && document.activeElement.dataset.key;
   byId("objects").replaceChildren(...state.objects.map((object, place) => {
     const chip = document.createElement("i");

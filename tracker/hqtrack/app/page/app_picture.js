@@ -11,6 +11,7 @@ function fitPicture([rows, columns]) {
   [height, width] = [rows, columns];
   const canvas = document.getElementById("picture");
   [canvas.width, canvas.height] = [columns, rows];
+  canvas.style.setProperty("--aspect", columns / rows);
 }
 
 // The pixel of the video under the pointer.
