@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -19,7 +20,7 @@ pytest.importorskip("starlette", reason="needs the extra app (pip install 'hqtra
 
 @pytest.fixture
 def clip(tmp_path):
-    write_sequence(tmp_path / "clip", *generate(seed=1, frames=3, objects=1, size=(48, 64)))
+    write_sequence(tmp_path / "clip", *generate(seed=1, frames=8, objects=1, size=(48, 64)))
     return tmp_path / "clip" / "color"
 
 
@@ -28,8 +29,10 @@ def start(tmp_path, clip):
     """Starts the command; gives the process, its port and its token."""
     running = []
 
-    def begin(*options):
-        words = ["app", clip, "--output", tmp_path / "project", "--no-browser", *options]
+    def begin(*options, video=clip):
+        words = ["app", video, "--no-browser", *options]
+        if video == clip:
+            words += ["--output", tmp_path / "project"]
         process = subprocess.Popen(
             [sys.executable, "-m", "hqtrack", *map(str, words)],
             stdout=subprocess.PIPE,
@@ -61,6 +64,40 @@ def test_a_killed_server_has_saved_everything_and_goes_on(start, tmp_path):
     assert state["tracker"] == "light"
     process.send_signal(signal.SIGINT)
     assert process.wait() == 130
+
+
+def test_killed_while_tracking_it_goes_on_as_if_nothing_had_happened(start, clip, tmp_path):
+    def post(path, **content):
+        code, _, body = request(port, path, content, token=token)
+        assert code == 200, body
+        return json.loads(body)
+
+    def tracked():
+        return json.loads(request(port, "/api/state", token=token)[2])["tracked"]
+
+    def wait_for(frames):
+        while tracked() < frames:
+            time.sleep(0.05)
+
+    mask = clip.parent / "masks" / "00000001.png"
+    process, port, token = start("--preset", "light")
+    post("/api/change", revision=0, kind="add")
+    path = "/api/mask?revision=1&number=1&frame=1"
+    assert request(port, path, mask.read_bytes(), token=token)[0] == 200
+    post("/api/start", to=None)
+    wait_for(2)
+    process.kill()
+    process.wait()
+    # the project knows its video
+    process, port, token = start("--preset", "light", video=tmp_path / "project")
+    assert tracked() >= 2
+    post("/api/start", to=None)
+    wait_for(8)
+    words = ["run", str(clip), "--mask", str(mask), "--preset", "light", "--output"]
+    assert main([*words, str(tmp_path / "command")]) == 0
+    for name in (f"{number:08d}.png" for number in range(1, 9)):
+        ours, theirs = (tmp_path / folder / "masks" / name for folder in ("project", "command"))
+        assert ours.read_bytes() == theirs.read_bytes()
 
 
 def test_one_port_and_one_folder_for_one_server(start, clip, capsys, tmp_path):

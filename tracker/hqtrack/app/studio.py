@@ -40,6 +40,14 @@ _BETWEEN = 0.1
 Listener = Callable[[str, dict[str, Any]], None]
 
 
+def video_of(folder: Path) -> str | None:
+    """The address of the video of the project in a folder; None if there is no project."""
+    try:
+        return str(json.loads((folder / _FILE).read_bytes())["video"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 class Conflict(InputError):
     """Somebody else, in another tab, has changed the project meanwhile."""
 

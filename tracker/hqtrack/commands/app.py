@@ -13,7 +13,11 @@ from hqtrack.presets import WITH_NETWORKS
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``hqtrack app``."""
-    parser.add_argument("video", metavar="VIDEO", help="a video file, or a folder of images")
+    parser.add_argument(
+        "video",
+        metavar="VIDEO",
+        help="a video file, a folder of images, or the folder of a project",
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -44,11 +48,16 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     from hqtrack.app.follow import Setup
     from hqtrack.app.prompter import choose_prompter
-    from hqtrack.app.studio import Studio
+    from hqtrack.app.studio import Studio, video_of
     from hqtrack.runs.choice import choose_tracker
     from hqtrack.video.sources import open_source
 
-    source = open_source(args.video)
+    output, video = args.output, video_of(Path(args.video))
+    if video is None:
+        video = args.video
+    elif output is None:
+        output = Path(args.video)
+    source = open_source(video)
     setup = Setup(choose_tracker(args.preset, args.weights), args.device, args.weights, args.exact)
     prompter = choose_prompter(args.device)
     if not prompter.takes_clicks:
@@ -58,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         )
     with bind(args.port) as listening:
         port = listening.getsockname()[1]
-        folder = args.output or Path("tracked", source.name)
+        folder = output or Path("tracked", source.name)
         with Studio(folder, source, setup, prompter) as studio:
             token = secrets.token_urlsafe(24)
             address = f"http://{HOST}:{port}/?token={token}"
