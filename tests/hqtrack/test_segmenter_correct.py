@@ -142,3 +142,24 @@ def test_what_cannot_be_used_is_refused_and_nothing_changes(model):
         with pytest.raises(InputError, match=message):
             segmenter.correct(image, masks, objects)
     same(segmenter.step(images[2]), expected.step(images[2]))
+
+
+def test_a_saved_state_is_gone_back_to_any_number_of_times(model):
+    """Whatever comes after it: more frames, corrections, objects, another video."""
+    images = video(12)
+    segmenter = start(model, images[0], rectangles(4))
+    for image in images[1:5]:
+        segmenter.step(image)
+    saved = segmenter.save()
+    expected = [segmenter.step(image) for image in images[5:]]
+    for disturb in (
+        lambda: segmenter.correct(images[11], rectangles(1, seed=5), [1]),
+        lambda: segmenter.add_objects(images[11], rectangles(1, seed=6)),
+        lambda: segmenter.add_reference(images[2], rectangles(2)),
+    ):
+        disturb()
+        segmenter.restore(saved)
+        for image, wanted in zip(images[5:], expected, strict=True):
+            same(segmenter.step(image), wanted)
+    with pytest.raises(TypeError, match="no state of a video"):
+        segmenter.restore(None)

@@ -1,5 +1,6 @@
 """Objects that join a video late, those of whom there is nothing to see at first, corrections."""
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,13 @@ class JoinedVideo:
         self._known = np.zeros(0, np.bool_)
         self._tracked = self._known
         self._given: list[int] = []  # the objects in the order in which the tracker got them
+
+    def copy(self) -> "JoinedVideo":
+        """The same video so far, which goes on on its own."""
+        twin = copy.copy(self)
+        twin._known = self._known.copy()
+        twin._given = list(self._given)
+        return twin
 
     @property
     def tracked(self) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Memory of a video: which frames stay in it, and which of them the next frame reads."""
 
+import copy
 from collections import deque
 from collections.abc import Set
 from typing import NamedTuple
@@ -128,6 +129,14 @@ class MemoryBank:
         due = frame - self._last_kept >= self.gap and (trusted or not self.wait)
         if frame in self.frames or due:
             self._keep(frame, memory)
+
+    def copy(self) -> "MemoryBank":
+        """A bank with the same frames, which it may forget on its own; tensors are shared."""
+        twin = copy.copy(self)
+        twin.references = set(self.references)
+        twin.frames = list(self.frames)
+        twin._recent = self._recent.copy()
+        return twin
 
     def _keep(self, frame: int, memory: FrameMemory) -> None:
         kept = frames_to_keep(self.frames, self.references, frame, self.size)

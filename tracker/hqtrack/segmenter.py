@@ -1,7 +1,7 @@
 """VMOS over time: groups of objects, each with its memory, on one video at a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -108,6 +108,11 @@ class _Video:
     objects: int
     past: Past
     banks: list[MemoryBank] = field(default_factory=list)
+
+    def copy(self) -> "_Video":
+        """The same state, which goes on on its own; arrays and tensors are shared."""
+        banks = [bank.copy() for bank in self.banks]
+        return replace(self, frame=replace(self.frame), banks=banks)
 
 
 class VideoObjectSegmenter:
@@ -274,6 +279,19 @@ class VideoObjectSegmenter:
         segmented = self.propagate(image)
         self.memorize()
         return segmented
+
+    def save(self) -> object:
+        """The present state of the video, for ``restore``; as large as its memory.
+
+        Raises InputError if there is no video yet.
+        """
+        return self._known_video().copy()
+
+    def restore(self, saved: object) -> None:
+        """Go back to a state of ``save``, any number of times; the present one is forgotten."""
+        if not isinstance(saved, _Video):
+            raise TypeError(f"{type(saved).__name__} is no state of a video")
+        self._video = saved.copy()
 
     @property
     def frames_read(self) -> tuple[MemoryFrames, ...]:

@@ -155,6 +155,15 @@ class HQTracker:
         masks = coarse.masks if selection is None else selection.masks
         return Tracked(present(masks, coarse.confidence, self.rules), coarse.confidence)
 
+    def save(self) -> object:
+        """The present state of the video, for ``restore``; see the segmenter's ``save``."""
+        return self.segmenter.save()
+
+    def restore(self, saved: object) -> None:
+        """Go back to a state of ``save``, any number of times; the present one is forgotten."""
+        self._step = None
+        self.segmenter.restore(saved)
+
 
 def last_step(tracker: Tracker) -> Step | None:
     """The intermediate results of the frame tracked last; None for another kind of tracker."""

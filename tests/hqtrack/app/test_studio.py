@@ -1,5 +1,6 @@
 """An open project: saved at once, tracked in the background, corrected, reopened, exported."""
 
+import shutil
 import threading
 from dataclasses import replace
 
@@ -12,9 +13,14 @@ from hqtrack.baseline import FirstMask
 from hqtrack.cli import main
 from hqtrack.errors import InputError
 from hqtrack.records.record import read_heading, recorded_frames
+from hqtrack.runs.follower import Follower
+from hqtrack.segmenter import VideoObjectSegmenter
+from hqtrack.tracker import HQTracker
 from hqtrack.video import read_labels
 from hqtrack.video.run_lengths import decode_mask
 from tests.helpers.moving import Moving
+from tests.helpers.tiny_segmenter import CONFIG
+from tests.helpers.tiny_vmos import tiny_vmos
 
 BOX = {"left": 4, "top": 2, "right": 9, "bottom": 6}
 
@@ -102,6 +108,39 @@ def test_to_a_frame_and_on(studio):
     assert studio.state()["stale"] is None
     track(studio)
     assert columns(studio, 6, number=2) == (31, 34)
+
+
+def test_tracking_goes_on_from_a_saved_state_not_from_the_first_frame(opened, monkeypatch):
+    """And gives what a project gives that was never stopped."""
+    monkeypatch.setattr("hqtrack.app.follow._EVERY", 2)
+    followed = []
+    advance = Follower._advance
+    monkeypatch.setattr(
+        Follower,
+        "_advance",
+        lambda self, tracker, frame: followed.append(frame.number) or advance(self, tracker, frame),
+    )
+
+    def build(plan):
+        return HQTracker(VideoObjectSegmenter(tiny_vmos(), CONFIG))
+
+    corrected = {"number": 1, "frame": 5, "left": 20, "top": 2, "right": 25, "bottom": 6}
+    with opened(build) as studio:
+        track(marked(studio), to=3)
+        track(studio)
+        assert followed == [1, 2, 3, 4, 5, 6]
+        followed.clear()
+        do(studio, "box", **corrected)
+        track(studio)
+        assert followed == [5, 6]
+        masks = [studio.masks(frame)["objects"] for frame in range(1, 7)]
+        for name in ("frames.jsonl", "masks.json", "summary.json"):
+            (studio.folder / name).unlink()
+        for name in ("masks", "record"):
+            shutil.rmtree(studio.folder / name)
+    with opened(build) as studio:
+        track(studio)
+        assert [studio.masks(frame)["objects"] for frame in range(1, 7)] == masks
 
 
 def test_a_new_name_costs_nothing(studio):

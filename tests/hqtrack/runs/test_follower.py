@@ -154,3 +154,33 @@ def test_a_correction_that_does_not_fit_the_frame_is_refused_at_once(targets):
     wrong = replace(targets[0], corrections=(Correction(3, Points(((99, 1),))),))
     with pytest.raises(InputError, match="point:99,1 is outside the frame"):
         Follower(Moving(), [wrong], GrabCut()).follow(frames(1)[0])
+
+
+def test_going_on_from_a_saved_state_is_as_if_all_frames_had_been_followed(targets):
+    """Also with a correction after it, by a follower that knows of it."""
+    tracker = HQTracker(VideoObjectSegmenter(tiny_vmos(), CONFIG))
+    follower = Follower(tracker, targets, GrabCut())
+    assert follower.save() is None
+    for frame in frames(5):
+        follower.follow(frame)
+    saved = follower.save()
+    assert saved.frame == 5
+    for frame in frames(9)[5:]:
+        follower.follow(frame)
+    corrected = [replace(targets[0], corrections=(Correction(7, targets[1].prompt),)), *targets[1:]]
+    resumed = Follower(tracker, corrected, GrabCut())
+    resumed.resume(saved)
+    assert [each.frame for each in resumed.pending] == [7]
+    found = [resumed.follow(frame) for frame in frames(9)[5:]]
+    whole = Follower(HQTracker(VideoObjectSegmenter(tiny_vmos(), CONFIG)), corrected, GrabCut())
+    expected = [whole.follow(frame) for frame in frames(9)][5:]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.masks, other.masks)
+        np.testing.assert_array_equal(one.confidence, other.confidence)
+        assert one.targets == other.targets
+
+
+def test_a_tracker_without_states_has_none(targets):
+    follower = Follower(Moving(), targets, GrabCut())
+    follower.follow(frames(1)[0])
+    assert follower.save() is None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hqtrack.app.checkpoints import Checkpoints
 from hqtrack.app.project import Item, Project
 from hqtrack.errors import InputError
 from hqtrack.files import replacing
@@ -75,6 +76,10 @@ def command_of(plan: RunPlan) -> list[str]:
     return ["hqtrack", "run", plan.source.address, *options, "--object", *places]
 
 
+_EVERY = 5
+"""Frames from one state that may be kept to the next."""
+
+
 class Stopped(Exception):
     """A person has stopped the tracking."""
 
@@ -82,13 +87,15 @@ class Stopped(Exception):
 def track(
     plan: RunPlan,
     build: Callable[[], Tracker],
+    checkpoints: Checkpoints,
     to: int,
     last: int,
     told: Callable[[int, bool], None],
 ) -> None:
     """Track the unfinished frames of a run up to frame ``to``, and save each of them.
 
-    ``last``: the number of the last frame of the video.
+    ``last``: the number of the last frame of the video. ``checkpoints``: states of the tracker that
+    ``build`` gives.
 
     ``told`` is called after each frame with its number, and whether it was finished before and only
     read again, to rebuild the tracker's memory; it may raise ``Stopped``. Raises InputError if the
@@ -105,9 +112,8 @@ def track(
             finish(plan, results, complete=results.last >= last)
             return
         try:
-            complete = _through(
-                plan, Follower(build(), plan.targets, plan.prompted), results, recorder, to, told
-            )
+            follower = Follower(build(), plan.targets, plan.prompted)
+            complete = _through(plan, follower, checkpoints, results, recorder, to, told)
         except BaseException:
             if results.count:
                 finish(plan, results, complete=False)
@@ -118,14 +124,20 @@ def track(
 def _through(
     plan: RunPlan,
     follower: Follower,
+    checkpoints: Checkpoints,
     results: Results,
     recorder: Recorder,
     to: int,
     told: Callable[[int, bool], None],
 ) -> bool:
     """Give the tracker the frames up to ``to``; returns whether the video has no more."""
-    done, before = results.records(), results.last
-    for frame in read_ahead(plan.source.read()):
+    before = results.last
+    saved = checkpoints.last(min(before, recorder.last))
+    if saved is not None:
+        follower.resume(saved)
+    skipped = 0 if saved is None else saved.frame
+    done = (record for record in results.records() if record.number > skipped)
+    for frame in read_ahead(plan.source.read(skipped + 1)):
         if frame.number > to:
             return False
         record = next(done, None) if frame.number <= before else None
@@ -139,6 +151,8 @@ def _through(
             if record is None:
                 results.write(followed, time.perf_counter() - start)
             recorder.write(observe(followed))
+        if frame.number % _EVERY == 0 or frame.number == to:
+            checkpoints.add(follower.save())
         told(frame.number, record is not None)
     return True
 

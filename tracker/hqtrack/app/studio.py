@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqtrack.app import edits
+from hqtrack.app.checkpoints import Checkpoints
 from hqtrack.app.follow import Setup, Stopped, command_of, plan_of, track
 from hqtrack.app.frames import Frames
 from hqtrack.app.project import History, Project, from_json, stale_from, to_json
@@ -109,6 +111,8 @@ class Studio:
         self._thread: threading.Thread | None = None
         self.revision = 0
         self._serial = 0
+        self._checkpoints = Checkpoints()
+        self._tracker: Tracker | None = None
         first = self.frames.image(1)
         self.size: tuple[int, int] = (first.shape[0], first.shape[1])
         try:
@@ -289,6 +293,8 @@ class Studio:
             plan = plan_of(self.folder, self._source, self._setup, project, self.size)
             stale = self._stale()
             revise(self.folder, describe_objects(plan.targets), stale or self.tracked.last + 1)
+            if stale is not None:
+                self._checkpoints.cut(stale)
             self._save(self._history, project)
             self._made_with = project
             self.tracked.reload()
@@ -329,7 +335,8 @@ class Studio:
 
         error = ""
         try:
-            track(plan, lambda: self._build(plan), job.to, self.frames.count, told)
+            build = partial(self._loaded, plan)
+            track(plan, build, self._checkpoints, job.to, self.frames.count, told)
         except Stopped:
             pass
         except Exception as failure:  # whatever it is, the page has to say it
@@ -338,6 +345,12 @@ class Studio:
             self.tracked.reload()
             self._job, self.error = None, error
         self._tell("state", self.state())
+
+    def _loaded(self, plan: RunPlan) -> Tracker:
+        """The tracker, which is loaded once; the checkpoints are states of it."""
+        if self._tracker is None:
+            self._tracker = self._build(plan)
+        return self._tracker
 
     def _stale(self) -> int | None:
         """The first finished frame that is not valid any more; None if all are."""

@@ -31,6 +31,15 @@ class Followed(NamedTuple):
     step: Step | None = None
 
 
+class Saved(NamedTuple):
+    """A follower after a frame, with the number of that frame."""
+
+    frame: int
+    objects: tuple[int, ...]
+    video: JoinedVideo
+    tracker: object
+
+
 class Follower:
     """Gives a tracker one frame after the other, objects on their first frame, and corrections."""
 
@@ -70,6 +79,26 @@ class Follower:
         if isinstance(coarse, HQTracker):
             coarse = HQTracker(coarse.segmenter)
         return self._advance(coarse, frame)
+
+    def save(self) -> Saved | None:
+        """The present state, for ``resume``; None if the tracker has none or cannot save it."""
+        if not self._known or not isinstance(self._tracker, HQTracker):
+            return None
+        numbers = tuple(target.number for target in self._known)
+        return Saved(self._last, numbers, self._video.copy(), self._tracker.save())
+
+    def resume(self, saved: Saved) -> None:
+        """Go on after the frame of a state of ``save``, of a follower with the same tracker.
+
+        Up to that frame, its objects have to be given as those of this follower are.
+        """
+        if not isinstance(self._tracker, HQTracker):
+            raise TypeError(f"{type(self._tracker).__name__} has no states")
+        targets = {target.number: target for target in self._targets}
+        self._known = tuple(targets[number] for number in saved.objects)
+        self._video = saved.video.copy()
+        self._tracker.restore(saved.tracker)
+        self._last = saved.frame
 
     def _advance(self, tracker: Tracker, frame: Frame) -> Followed:
         if not self._last:
