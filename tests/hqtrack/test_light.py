@@ -9,6 +9,7 @@ from hqtrack import build_tracker
 from hqtrack.baseline import FirstMask
 from hqtrack.masks import labels_to_masks
 from hqtrack.measures import region_similarity
+from hqtrack.rules import PLUS, PUBLISHED
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.synthetic import RESERVED_SEED, Scene, generate
 from hqtrack.weights import find
@@ -16,11 +17,20 @@ from tests.helpers.tiny_segmenter import rectangles, video
 from tests.helpers.tiny_vmos import tiny_vmos
 
 SHORT_EDGE, LONG_EDGE, GAP, SIZE_OF_MEMORY, LAG = 256, 512, 20, 2, 4
+FINE_LONG_EDGE, SMALL_OBJECT = 704, 64
 """The shipped settings: change them here and in the model card when `LIGHT_SEGMENTER` changes."""
 
 FRAMES = 12
 HIDDEN = range(6, 10)
 SIZE = (144, 192)
+
+
+def test_the_light_tracker_has_the_rules_plus():
+    """Also its segmenter, whose part of them is memory."""
+    tracker = build_tracker("light", device="cpu")
+    assert tracker.rules is PLUS
+    assert tracker.segmenter.rules is PLUS.memory
+    assert build_tracker("light", device="cpu", rules="published").rules is PUBLISHED
 
 
 def test_the_weights_are_small_enough_to_ship():
@@ -54,20 +64,21 @@ def test_memory_holds_the_frames_that_gap_size_and_lag_say(shipped):
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"),
+    ("size", "side", "expected"),
     [
-        ((1080, 1920), (289, LONG_EDGE + 1)),
-        ((300, 400), (297, 401)),
-        ((100, 150), (SHORT_EDGE + 1, 385)),
+        ((1080, 1920), SMALL_OBJECT * 1920 // LONG_EDGE, (289, LONG_EDGE + 1)),
+        ((1080, 1920), 10, (393, FINE_LONG_EDGE + 1)),
+        ((300, 400), 50, (297, 401)),
+        ((100, 150), 50, (SHORT_EDGE + 1, 385)),
     ],
-    ids=["large frames are reduced", "others stay", "small ones are enlarged"],
+    ids=["reduced", "reduced less for a small object", "others stay", "small ones are enlarged"],
 )
-def test_the_network_sees_frames_of_the_shipped_size(shipped, size, expected):
+def test_the_network_sees_frames_of_the_shipped_size(shipped, size, side, expected):
     """(height, width), each a multiple of the stride and one more."""
     model, seen = tiny_vmos(), []
     model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[2:]))
     masks = np.zeros((1, *size), bool)
-    masks[0, :50, :50] = True
+    masks[0, :side, :side] = True
     VideoObjectSegmenter(model, shipped).add_reference(np.zeros((*size, 3), np.uint8), masks)
     assert seen == [expected]
 

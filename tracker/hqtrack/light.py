@@ -11,4 +11,6 @@ LIGHT_SEGMENTER = SegmenterConfig(
     long_term_gap=20,
     long_term_size=2,
     short_term_lag=4,
+    small_object=64,
+    fine_long_edge=704,
 )

@@ -55,7 +55,7 @@ class Preset:
 
 FULL = Preset("full", "HQTrack", "vmos", PUBLISHED_REFINER, "published", IDLE_SECONDS)
 PLUS = replace(FULL, name="plus", tracker="HQTrackPlus", rules="plus")
-LIGHT = Preset("light", "HQTrackLight", "light", None, "published", IDLE_SECONDS)
+LIGHT = Preset("light", "HQTrackLight", "light", None, "plus", IDLE_SECONDS)
 FIRST_MASK = Preset("first-mask", "FirstMask", None, None, "published", 0.0)
 
 PRESETS = {preset.name: preset for preset in (FULL, PLUS, LIGHT, FIRST_MASK)}
