@@ -50,7 +50,7 @@ ARROWS = {
     "training.data": CORE,
     "training.vmos": f"{CORE} training.engine training.data",
     "training.hqsam": f"{CORE} training.engine training.data",
-    "training.export": f"{CORE} training.engine",
+    "training.export": f"{CORE} training.engine training.hqsam",
     "benchmarks": f"{DOMAIN} commands",
     "examples": CORE,
     "tests": f"{DOMAIN} commands top benchmarks examples training.engine training.data "

@@ -1,6 +1,7 @@
-"""Exports the weights of a run of `training.vmos`: `python -m training.export RUN FILE`.
+"""Exports the weights of a run: `python -m training.export RUN FILE`.
 
-It uses the averaged weights of the run's newest checkpoint.
+The run is one of `training.vmos` or `training.hqsam.light`. The averaged weights of its newest
+checkpoint are used.
 """
 
 import argparse
@@ -9,11 +10,14 @@ import sys
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import nn
 
+from hqsam import build_hqsam
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_VMOS
 from hqtrack.weights import note_checksum
 from training.engine.run_folder import CHECKPOINT, read_checkpoint
+from training.hqsam.interactive import LIGHT_RUN
 from vmos import VMOSConfig, build_vmos
 from vmos.checkpoint import CheckpointError
 
@@ -21,23 +25,30 @@ from vmos.checkpoint import CheckpointError
 def export(run: Path, file: Path) -> str:
     """Write the weights, with the configuration as metadata; returns a description of the file.
 
-    Raises InputError if the run has no checkpoint of a VMOS or the file cannot be written.
+    Those of HQ-SAM are stored with 16 bits. Raises InputError if the run has no checkpoint of a
+    VMOS or an HQ-SAM light, or the file cannot be written.
     """
     state = read_checkpoint(run / CHECKPOINT)
     sizes = dict(state.get("configuration", {}))
-    if sizes.pop("network", "vmos") != "vmos":
-        raise InputError(
-            f"{run} is not a run of training.vmos; training.hqsam has its own --export"
-        )
-    # old runs without a stored configuration are those of the light network
-    config = VMOSConfig.from_dict(sizes) if sizes else LIGHT_VMOS
     try:
-        model = build_vmos(config, state["average"])
-    except CheckpointError as error:
+        if sizes == LIGHT_RUN:
+            model: nn.Module = build_hqsam("light", state["average"])
+            tensors = {name: value.half() for name, value in model.state_dict().items()}
+        elif sizes.pop("network", "vmos") == "vmos":
+            # old runs without a stored configuration are those of the light network
+            config = VMOSConfig.from_dict(sizes) if sizes else LIGHT_VMOS
+            model = build_vmos(config, state["average"])
+            tensors = model.state_dict()
+        else:
+            raise InputError(
+                f"{run} is not a run of training.vmos or training.hqsam.light; training.hqsam has "
+                "its own --export"
+            )
+    except (CheckpointError, ValueError) as error:
         raise InputError(f"{run}: {error}") from error
     told = {"steps": str(state["step"]), "configuration": json.dumps(sizes)}
     try:
-        save_file(model.state_dict(), file, metadata={"format": "pt", **told})
+        save_file(tensors, file, metadata={"format": "pt", **told})
         note_checksum(file)
     except OSError as error:
         raise InputError(f"cannot write {file}: {error}") from error

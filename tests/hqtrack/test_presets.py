@@ -40,6 +40,9 @@ def test_names_are_unique_and_checkpoints_known() -> None:
     [
         (FULL, "vit_b", ("vmos", "hqsam_vit_b")),
         (LIGHT, "vit_b", ("light",)),
+        (LIGHT, "light", ("light", "hqsam_light")),
+        (FULL, "light", ("vmos", "hqsam_light")),
+        (FIRST_MASK, "light", ()),
         (FIRST_MASK, "vit_b", ()),
     ],
 )
@@ -84,6 +87,8 @@ def test_a_tracker_without_networks_is_built_without_weights() -> None:
         (Setup("full", "vit_b"), ("vmos", "hqsam_vit_b")),
         (Setup("full", "none"), ("vmos",)),
         (Setup("light"), ("light",)),
+        (Setup("light", "light"), ("light", "hqsam_light")),
+        (Setup("light", "none"), ("light",)),
     ],
 )
 def test_what_a_measurement_loads(setup: Setup, names: tuple[str, ...]) -> None:

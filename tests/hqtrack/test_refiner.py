@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from hqsam import HQSam, ImageEmbedding, Prediction
+from hqtrack.build import build_refiner
 from hqtrack.errors import InputError
+from hqtrack.masks import mask_boxes, mask_iou
 from hqtrack.refiner import MaskRefiner
 from hqtrack.types import Image, Masks
 from tests.helpers.tiny_hqsam import TinyEncoder, tiny_hqsam
@@ -212,3 +214,95 @@ def test_gpu_agrees_with_cpu(image: Image) -> None:
     candidates = MaskRefiner(tiny_hqsam().cuda()).refine(image, masks)
     assert np.mean(candidates.masks != expected.masks) < 0.01
     np.testing.assert_allclose(candidates.scores, expected.scores, atol=0.02)
+
+
+class Light:
+    """A refiner with the shipped weights, and a picture of two discs."""
+
+    def __init__(self) -> None:
+        self.refiner = build_refiner("light", "cpu")
+        y, x = np.mgrid[:120, :200]
+        near = np.hypot(x - 60, y - 50) < 30, np.hypot(x - 150, y - 80) < 22
+        self.discs = np.array(near)
+        noise = np.random.default_rng(0).normal(0, 6, (120, 200, 3))
+        ground = np.where(near[0][..., None], (40, 160, 60), (120, 110, 120))
+        ground = np.where(near[1][..., None], (200, 60, 40), ground)
+        self.image: Image = np.clip(ground + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def light() -> Light:
+    return Light()
+
+
+def test_boxes_and_clicks_find_objects(light: Light) -> None:
+    boxes = mask_boxes(light.discs)
+    from_boxes = light.refiner.segment(light.image, boxes)
+    clicks = np.array([[[60.0, 50], [150, 80]]]).repeat(2, axis=0)
+    signs = np.array([[1, 0], [0, 1]])
+    from_clicks = light.refiner.segment(light.image, points=clicks, labels=signs)
+    for found in (from_boxes, from_clicks):
+        assert found.masks.shape == (2, 3, 120, 200)
+        assert found.masks.dtype == np.bool_
+        assert (np.diff(found.scores, axis=1) <= 0).all()
+    assert mask_iou(from_boxes.masks[:, 0], light.discs).min() > 0.95
+    assert mask_iou(from_clicks.masks[:, 0], light.discs).min() > 0.5
+    assert not from_clicks.masks[0, :, 80, 150].any()
+    assert not from_clicks.masks[1, :, 50, 60].any()
+
+
+def test_objects_do_not_depend_on_each_other(light: Light) -> None:
+    boxes = mask_boxes(light.discs)
+    together = light.refiner.segment(light.image, boxes)
+    for number in range(2):
+        alone = light.refiner.segment(light.image, boxes[number : number + 1])
+        assert mask_iou(alone.masks[0], together.masks[number]).min() > 0.98
+
+
+def test_coarse_masks_become_finer(light: Light) -> None:
+    """Blocks of 12 pixels; a large object and an empty mask are left out."""
+    blocks = light.discs[:, 6::12, 6::12].repeat(12, axis=1).repeat(12, axis=2)
+    coarse = np.concatenate([blocks[:, :120, :200], np.zeros((1, 120, 200), bool)])
+    found = light.refiner.refine(light.image, coarse)
+    assert found.masks.shape == (3, 1, 120, 200)
+    better = mask_iou(found.masks[:2, 0], light.discs) - mask_iou(coarse[:2], light.discs)
+    assert better.min() > 0
+    assert not found.masks[2].any()
+    assert found.scores[2] == 0
+    large = np.ones((1, 120, 200), bool)
+    assert not light.refiner.refine(light.image, large).masks.any()
+
+
+def test_no_object_and_many_objects(light: Light) -> None:
+    assert light.refiner.segment(light.image, []).masks.shape == (0, 3, 120, 200)
+    none = np.zeros((0, 120, 200), np.bool_)
+    assert light.refiner.refine(light.image, none).masks.shape == (0, 1, 120, 200)
+    many = np.repeat(mask_boxes(light.discs), 6, axis=0)
+    assert light.refiner.segment(light.image, many).masks.shape == (12, 3, 120, 200)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 400), (400, 3)])
+def test_images_of_any_shape(light: Light, size: tuple[int, int]) -> None:
+    image = np.zeros((*size, 3), np.uint8)
+    box = [[0, 0, size[1] - 1, size[0] - 1], [-5, -5, 0, 0]]
+    assert light.refiner.segment(image, box).masks.shape == (2, 3, *size)
+    click = light.refiner.segment(image, points=[[[0, 0]]], labels=[[1]])
+    assert click.masks.shape == (1, 3, *size)
+
+
+def test_released_networks_answer_prompts_on_the_whole_frame(model: HQSam, image: Image) -> None:
+    found = MaskRefiner(model).segment(image, [[10, 5, 40, 30], [50, 20, 60, 40]])
+    embedding = model.embed(torch.tensor(image))
+    every = model.predict_all(embedding, boxes=torch.tensor([[10.0, 5, 40, 30], [50, 20, 60, 40]]))
+    order = every.scores[:, 1:].argsort(dim=1, descending=True)
+    np.testing.assert_allclose(
+        found.scores, every.scores[:, 1:].gather(1, order).numpy(), atol=1e-5
+    )
+    masks = model.to_image(every.sam[:, 1:] + every.hq, embedding) > 0
+    expected = masks.take_along_dim(order[..., None, None], 1).numpy()
+    np.testing.assert_array_equal(found.masks, expected)
+
+
+def test_a_prompt_that_cannot_be_used(light: Light) -> None:
+    with pytest.raises(InputError, match="outside the image, which is 200x120"):
+        light.refiner.segment(light.image, [[300, 10, 310, 20]])

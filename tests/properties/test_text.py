@@ -109,8 +109,13 @@ def test_a_box_is_described_as_it_was_given(x: int, y: int, width: int, height: 
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=4))
 def test_points_are_described_as_they_were_given(places: list[tuple[int, int]]) -> None:
     text = ",".join(f"{x},{y}" for x, y in places)
+    if all(x < 0 for x, _ in places):
+        with pytest.raises(InputError, match="no point on the object"):
+            parse_points(text)
+        return
     points = parse_points(text)
-    assert points.places == tuple(places)
+    assert points.places == tuple((abs(x), y) for x, y in places)
+    assert points.beside == {n for n, (x, _) in enumerate(places) if x < 0}
     assert describe(points) == f"point:{text}"
 
 

@@ -17,32 +17,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hqtrack.build import build_tracker
+    from hqtrack.build import build_refiner, build_tracker
     from hqtrack.errors import InputError, MissingFileError
+    from hqtrack.refiner import Candidates, MaskRefiner
     from hqtrack.tracker import HQTracker, Tracked, Tracker
     from hqtrack.video.sources import Source, open_source
     from hqtrack.video.streams import Frame
 
 __all__ = [
+    "Candidates",
     "Frame",
     "HQTracker",
     "InputError",
+    "MaskRefiner",
     "MissingFileError",
     "Source",
     "Tracked",
     "Tracker",
+    "build_refiner",
     "build_tracker",
     "open_source",
 ]
 
 _HOMES = {
+    "Candidates": "hqtrack.refiner",
     "Frame": "hqtrack.video.streams",
     "HQTracker": "hqtrack.tracker",
     "InputError": "hqtrack.errors",
+    "MaskRefiner": "hqtrack.refiner",
     "MissingFileError": "hqtrack.errors",
     "Source": "hqtrack.video.sources",
     "Tracked": "hqtrack.tracker",
     "Tracker": "hqtrack.tracker",
+    "build_refiner": "hqtrack.build",
     "build_tracker": "hqtrack.build",
     "open_source": "hqtrack.video.sources",
 }

@@ -15,7 +15,7 @@ from hqtrack.baseline import FirstMask
 from hqtrack.compute.acceleration import Acceleration, accelerate, choose_acceleration
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
-from hqtrack.presets import FULL, LIGHT, PLUS, PUBLISHED_REFINER, find_preset, find_tracker
+from hqtrack.presets import FULL, LIGHT, LIGHT_REFINER, PLUS, find_preset, find_tracker
 from hqtrack.refiner import MaskRefiner
 from hqtrack.rules import PUBLISHED, Rules, find_rules
 from hqtrack.segmenter import SegmenterConfig, VideoObjectSegmenter
@@ -36,7 +36,7 @@ def build_tracker(
     preset: str = FULL.name,
     device: str | torch.device | None = None,
     weights: Path | str | None = None,
-    refiner: str = PUBLISHED_REFINER,
+    refiner: str | None = None,
     exact: bool = False,
     rules: str | None = None,
 ) -> HQTracker:
@@ -44,11 +44,13 @@ def build_tracker(
 
     Args:
         preset: "full" is the published HQTrack: VMOS with InternImage-T, and HQ-SAM. "light" is
-            a small VMOS without refiner, whose weights are part of this package.
+            a small VMOS, without refiner unless "light" is asked for; the weights of both are part
+            of this package.
         device: "cpu", "cuda", "cuda:1", ...; by default a GPU if there is one.
         weights: folder of checkpoints, with the file names that `hqtrack weights list` shows; by
             default the folder that `hqtrack weights path` prints.
-        refiner: the HQ-SAM of the full preset: "vit_h" as published, or a smaller one.
+        refiner: the HQ-SAM of the full preset: "vit_h" as published, by default, or a smaller
+            one. The light preset takes "light" only.
         exact: use the reference float32 path, which is slower; see
             `hqtrack.compute.acceleration`.
         rules: "published" or "plus", see `hqtrack.rules`; by default those of the preset.
@@ -59,7 +61,7 @@ def build_tracker(
         MissingFileError: a checkpoint is missing; the message says how to get it.
     """
     chosen = find_preset(preset)
-    if refiner not in VARIANTS:
+    if refiner is not None and refiner not in VARIANTS:
         raise InputError(f"there is no refiner {refiner!r}: choose one of {', '.join(VARIANTS)}")
     asked = find_rules(rules or chosen.rules)
     target = choose_device(device)
@@ -68,9 +70,34 @@ def build_tracker(
     # find all files before reading one, because reading takes a while
     vmos_file, *others = [known.find(name, weights) for name in chosen.checkpoints(refiner)]
     vmos = _load(partial(build_vmos, vmos_config), vmos_file, target)
-    hqsam = _load(partial(build_hqsam, refiner), others[0], target) if others else None
+    variant = chosen.with_refiner(refiner)
+    hqsam = _load(partial(build_hqsam, variant), others[0], target) if variant else None
     acceleration = accelerate(acceleration, vmos, hqsam)
     return assemble(vmos, hqsam, config, acceleration, asked)
+
+
+def build_refiner(
+    name: str = LIGHT_REFINER,
+    device: str | torch.device | None = None,
+    weights: Path | str | None = None,
+) -> MaskRefiner:
+    """Load an HQ-SAM that makes masks from boxes and clicks, see `MaskRefiner.segment`.
+
+    Args:
+        name: "light", whose weights are part of this package, or a released one: "vit_tiny",
+            "vit_b", "vit_l" or "vit_h".
+        device: "cpu", "cuda", "cuda:1", ...; by default a GPU if there is one.
+        weights: folder of checkpoints, see `build_tracker`.
+
+    Raises:
+        InputError: there is no such HQ-SAM or device, or the checkpoint is that of another network.
+        MissingFileError: the checkpoint is missing; the message says how to get it.
+    """
+    if name not in VARIANTS:
+        raise InputError(f"there is no refiner {name!r}: choose one of {', '.join(VARIANTS)}")
+    target = choose_device(device)
+    file = known.find(f"hqsam_{name}", weights)
+    return MaskRefiner(_load(partial(build_hqsam, name), file, target))
 
 
 def assemble(
@@ -118,8 +145,9 @@ def build_named(
     if chosen.vmos is None:
         return FirstMask()
     settings = environment.read()
-    refiner = settings.refiner or PUBLISHED_REFINER
-    return build_tracker(chosen.name, device, weights, refiner, exact, rules or settings.rules)
+    return build_tracker(
+        chosen.name, device, weights, settings.refiner, exact, rules or settings.rules
+    )
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:

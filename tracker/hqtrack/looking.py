@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -132,6 +133,13 @@ class WindowLook:
             views = [cut(image, one, model.side) for one in distinct[start : start + AT_ONCE]]
             with precision(device, dtype):
                 self._encoded.append(model.embed_views(torch.from_numpy(np.stack(views))))
+
+    def repeated(self, times: int) -> WindowLook:
+        """A look with every window so many times, one after the other; nothing is encoded."""
+        look = copy(self)
+        look._windows = [window for window in self._windows for _ in range(times)]
+        look._number = [number for number in self._number for _ in range(times)]
+        return look
 
     def answer(self, prompts: Prompts) -> Answers:
         """See `Look.answer`."""

@@ -16,6 +16,12 @@ IDLE_SECONDS = 60.0
 PUBLISHED_REFINER = "vit_h"
 """The HQ-SAM of the published tracker."""
 
+LIGHT_REFINER = "light"
+"""The HQ-SAM that is part of hqtrack."""
+
+REFINERS = (LIGHT_REFINER, "vit_tiny", "vit_b", "vit_l", "vit_h")
+"""All HQ-SAM, from small to large; `hqsam.VARIANTS`, without importing torch."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -39,9 +45,19 @@ class Preset:
     rules: str
     idle_seconds: float
 
+    def with_refiner(self, asked: str | None = None) -> str | None:
+        """The HQ-SAM that it has if this one is asked for; None without a refiner.
+
+        A tracker that has none by default takes the light one only.
+        """
+        if asked and self.vmos and (self.refiner or asked == LIGHT_REFINER):
+            return asked
+        return self.refiner
+
     def checkpoints(self, refiner: str | None = None) -> tuple[str, ...]:
         """The names of its checkpoints, see ``hqtrack.weights``, with this refiner or its own."""
-        hqsam = f"hqsam_{refiner or self.refiner}" if self.refiner else None
+        chosen = self.with_refiner(refiner)
+        hqsam = f"hqsam_{chosen}" if chosen else None
         return tuple(name for name in (self.vmos, hqsam) if name)
 
     def files(self, settings: Settings) -> list[Path]:

@@ -1,10 +1,12 @@
 """Boxes and clicks of users, checked against a frame."""
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hqtrack.errors import InputError
 from hqtrack.looking import Prompts
+from hqtrack.types import Masks
 
 
 def check_prompts(
@@ -38,6 +40,25 @@ def check_prompts(
         if corners is None and len(blank := np.flatnonzero((signs < 0).all(axis=1))):
             raise InputError(f"object {blank[0]} has no point: give at least one with label 1 or 0")
     return Prompts(boxes=corners, points=clicks, labels=signs)
+
+
+def obeying(masks: Masks, points: NDArray[np.float64], labels: NDArray[np.int64]) -> Masks:
+    """The masks [K,H,W] of an object without the parts that clicks [P,2] rule out.
+
+    A connected part with a click of label 0 and none of label 1 is not the object's.
+    """
+    kept = masks.copy()
+    columns, rows = points.round().astype(int).T
+    height, width = masks.shape[1:]
+    columns, rows = columns.clip(0, width - 1), rows.clip(0, height - 1)
+    if not (labels == 0).any():
+        return kept
+    for mask in kept:
+        _, parts = cv2.connectedComponents(mask.view(np.uint8))
+        hit = parts[rows, columns]
+        wrong = set(hit[labels == 0].tolist()) - set(hit[labels == 1].tolist()) - {0}
+        mask &= ~np.isin(parts, list(wrong))
+    return kept
 
 
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:

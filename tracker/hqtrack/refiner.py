@@ -13,11 +13,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from hqsam import HQSam, ImageEmbedding
+from hqsam.light import LightEncoder
 from hqtrack.compute.acceleration import precision
 from hqtrack.compute.transfer import to_device, to_host
 from hqtrack.looking import Answers, Look, Prompts, WholeLook, WindowLook
 from hqtrack.masks import check_image, check_masks, mask_boxes
-from hqtrack.prompts import check_prompts
+from hqtrack.prompts import check_prompts, obeying
 from hqtrack.stages import Stage, is_timed, stage
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.windows import Window, around, whole
@@ -78,11 +79,13 @@ class MaskRefiner:
     ) -> None:
         """``dtype``: the type for encoding images, see `hqtrack.compute.acceleration`.
 
-        ``windows``: how to look through windows; by default the refiner looks at the whole frame.
+        ``windows``: how to look through windows; by default the light network does so as it was
+        trained, and the released networks look at the whole frame.
         """
         self._model = model
         self.dtype = dtype
-        self.windows = windows
+        light = isinstance(getattr(model, "image_encoder", None), LightEncoder)
+        self.windows = windows or (LIGHT_WINDOWS if light else None)
         self._begun: _Encoding | None = None
         self._thread = ThreadPoolExecutor(1, "hqsam")
         on_gpu = self._device.type == "cuda"
@@ -150,10 +153,12 @@ class MaskRefiner:
             look = WindowLook(self._model, image, [windows[n] for n in chosen], self.dtype)
         shown = coarse[chosen] if rules.with_masks else None
         answers = look.answer(Prompts(boxes=boxes[chosen], masks=shown))
-        best = answers.scores[:, 1:].argmax(dim=1, keepdim=True)
-        logits = answers.sam[:, 1:].take_along_dim(best[..., None, None], 1) + answers.hq
+        # box and mask leave nothing ambiguous; for a box alone, as published, the best of three
+        best = answers.scores[:, 1:].argmax(dim=1, keepdim=True) + 1
+        best = torch.zeros_like(best) if rules.with_masks else best
+        logits = answers.sam.take_along_dim(best[..., None, None], 1) + answers.hq
         into.masks[chosen] = look.masks(logits)
-        into.scores[chosen] = to_host(answers.scores[:, 1:].gather(1, best).float())[0]
+        into.scores[chosen] = to_host(answers.scores.gather(1, best).float())[0]
 
     @torch.inference_mode()
     def segment(
@@ -184,31 +189,41 @@ class MaskRefiner:
         if not prompts.count:
             return _empty(0, ALTERNATIVES, (height, width))
         if self.windows is None:
-            look = WholeLook(self._model, image, self.dtype)
-            return _best_first(*_three(look, look.answer(prompts)))
+            frame = WholeLook(self._model, image, self.dtype)
+            return _best_first(*_three(frame, frame.answer(prompts)))
+        shape = (height, width)
         if prompts.boxes is None:
-            return self._segment_twice(image, prompts)
-        windows = [around(box, (height, width), self.windows.margin) for box in prompts.boxes]
-        through = WindowLook(self._model, image, windows, self.dtype)
-        return _best_first(*_three(through, through.answer(prompts)))
+            windows = [whole(shape)] * prompts.count
+        else:
+            windows = [around(box, shape, self.windows.margin) for box in prompts.boxes]
+        look = WindowLook(self._model, image, windows, self.dtype)
+        return self._segment_again(image, look, prompts)
 
-    def _segment_twice(self, image: Image, clicks: Prompts) -> Candidates:
-        """Masks from clicks alone: on the whole frame, then through a window for each mask."""
-        rules = self.windows or LIGHT_WINDOWS
+    def _segment_again(self, image: Image, look: WindowLook, prompts: Prompts) -> Candidates:
+        """Masks from prompts, then again from these masks and the prompts.
+
+        For clicks alone the second look is through a window around each first mask.
+        """
         shape = image.shape[:2]
-        first = WindowLook(self._model, image, [whole(shape)] * clicks.count, self.dtype)
-        masks, _ = _three(first, first.answer(clicks))
-        again = clicks.take(np.arange(clicks.count).repeat(ALTERNATIVES))
+        masks, _ = _three(look, look.answer(prompts))
         coarse = masks.reshape(-1, *shape)
-        windows = [
-            _around_all(box, clicks, number // ALTERNATIVES, shape, rules.margin)
-            for number, box in enumerate(mask_boxes(coarse))
-        ]
-        second = WindowLook(self._model, image, windows, self.dtype)
-        answers = second.answer(replace(again, masks=coarse))
-        found = second.masks(answers.sam[:, :1] + answers.hq)
+        if prompts.boxes is None:
+            margin = (self.windows or LIGHT_WINDOWS).margin
+            windows = [
+                _around_all(box, prompts, number // ALTERNATIVES, shape, margin)
+                for number, box in enumerate(mask_boxes(coarse))
+            ]
+            closer = WindowLook(self._model, image, windows, self.dtype)
+        else:
+            closer = look.repeated(ALTERNATIVES)
+        again = prompts.take(np.arange(prompts.count).repeat(ALTERNATIVES))
+        answers = closer.answer(replace(again, masks=coarse))
+        found = closer.masks(answers.sam[:, :1] + answers.hq)[:, 0].reshape(masks.shape)
+        if prompts.points is not None and prompts.labels is not None:
+            clicks = zip(found, prompts.points, prompts.labels, strict=True)
+            found = np.array([obeying(*each) for each in clicks], np.bool_)
         (scores,) = to_host(answers.scores[:, :1].float())
-        return _best_first(found.reshape(masks.shape), scores.reshape(-1, ALTERNATIVES))
+        return _best_first(found, scores.reshape(-1, ALTERNATIVES))
 
     @property
     def _device(self) -> torch.device:

@@ -16,6 +16,7 @@ from hqtrack.video.overlay import draw_masks
 from training.engine.precision import in_bfloat16
 from training.engine.task import Generators, Losses
 from training.hqsam.clicks import correction
+from training.hqsam.model import ADDED
 from training.hqsam.prompted import Prompted
 
 FROZEN = 3
@@ -26,6 +27,10 @@ ROUNDS = 3
 
 _EDGE = 15
 _PICTURES = 6
+
+
+LIGHT_RUN = {"network": "hqsam", "variant": "light", "parts": "all"}
+"""The configuration of a run whose checkpoint has all tensors of HQ-SAM light."""
 
 
 class Features(NamedTuple):
@@ -55,10 +60,23 @@ class InteractiveTask:
         sam: the network that learns, all but the first layers of the image classifier.
         encoder_ratio: learning rate of the image classifier, relative to that of the rest.
         bf16: whether the frozen layers and the decoder compute in bfloat16.
+        added_only: whether SAM is frozen, and only the tensors learn that HQ-SAM adds to it
+            (HQ-SAM, Training).
     """
 
-    def __init__(self, sam: HQSam, encoder_ratio: float = 1.0, bf16: bool = False) -> None:
+    def __init__(
+        self,
+        sam: HQSam,
+        encoder_ratio: float = 1.0,
+        bf16: bool = False,
+        added_only: bool = False,
+    ) -> None:
         self.model = sam.train()
+        self.added_only = added_only
+        if added_only:
+            sam.requires_grad_(False)
+            for part in ADDED:
+                getattr(sam.mask_decoder, part).requires_grad_(True)
         self.encoder_ratio = encoder_ratio
         self.bf16 = bf16
         body = cast(Any, sam.image_encoder).body.model
@@ -69,7 +87,7 @@ class InteractiveTask:
 
     def configuration(self) -> dict[str, Any]:
         """The network."""
-        return {"network": "hqsam", "variant": "light", "parts": "all"}
+        return dict(LIGHT_RUN)
 
     def learning_rate_scale(self, parameter: str) -> float:
         """`encoder_ratio` for the image classifier, else 1."""
@@ -92,7 +110,8 @@ class InteractiveTask:
             picked = Features(*(part[index] for part in features))
             masks = self._decode(picked, prompts)
             single = prompts.labels.ge(0).sum(1) + 2 * prompts.given > 1
-            loss, scores = mask_losses(masks, target[index], weight[index], single)
+            of_sam, of_hq, scores = mask_losses(masks, target[index], weight[index], single)
+            loss = of_hq if self.added_only else of_sam + of_hq
             total = total + loss * len(index) / (2 * count)
             if number == 0:
                 best = scores[:, 1:].gather(1, masks.scores[:, 1:].argmax(1, keepdim=True))
@@ -209,8 +228,8 @@ def corrected(
 
 def mask_losses(
     masks: AllMasks, target: Tensor, weight: Tensor, single: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The loss of B predictions, and the IoU [B,4] that SAM's masks reach.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The losses of SAM's and of the HQ token's part of B predictions, and SAM's IoU [B,4].
 
     Args:
         masks: the predictions.
@@ -228,8 +247,7 @@ def mask_losses(
         known = (weight > 0).float()
         ious = overlap((logits[:, :4] > 0) * known, (target > 0.5) * known)
     quality = F.mse_loss(masks.scores, ious)
-    loss = first + three.amin(1).mean() + 0.1 * three.mean() + losses[:, 4].mean() + quality
-    return loss, ious
+    return first + three.amin(1).mean() + 0.1 * three.mean() + quality, losses[:, 4].mean(), ious
 
 
 def overlap(found: Tensor, wanted: Tensor) -> Tensor:
@@ -241,7 +259,8 @@ def overlap(found: Tensor, wanted: Tensor) -> Tensor:
 
 def edge_weight(target: Tensor) -> Tensor:
     """The weight of each pixel of targets [B,1,h,w]: 1, and near edges up to 3.5."""
-    return 1 + 5 * (F.avg_pool2d(target, _EDGE, 1, _EDGE // 2) - target).abs()
+    mean = F.avg_pool2d(target, _EDGE, 1, _EDGE // 2, count_include_pad=False)
+    return 1 + 5 * (mean - target).abs()
 
 
 def structure_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:

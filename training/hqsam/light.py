@@ -44,6 +44,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--start", type=Path, help="run or weights of HQ-SAM light to start from")
     parser.add_argument(
+        "--added-only",
+        action="store_true",
+        help="freeze SAM; only the tensors learn that HQ-SAM adds to it",
+    )
+    parser.add_argument(
         "--held-out", nargs="*", default=HELD_OUT.split(), help="scenes that are not learnt from"
     )
     parser.add_argument("--encoder-ratio", type=float, default=0.2)
@@ -120,7 +125,8 @@ def prepare(args: argparse.Namespace, world: World) -> tuple[Trainer[Prompted], 
     )
     settings = Settings(**{name: getattr(args, name) for name in names.split()})
     objects = PromptedObjects(sources(args.data, args.held_out), sam.side, args.seed)
-    return Trainer(InteractiveTask(sam, args.encoder_ratio, bf16), settings, world), objects
+    task = InteractiveTask(sam, args.encoder_ratio, bf16, args.added_only)
+    return Trainer(task, settings, world), objects
 
 
 def run(args: argparse.Namespace, world: World) -> None:

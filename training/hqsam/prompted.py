@@ -107,6 +107,8 @@ class PromptedObjects(data.Dataset[Prompted]):
         mask = labels == chosen
         framed = rng.random() < _FRAMES
         window = _window(rng, mask, framed)
+        if not cut(mask.view(np.uint8), window, self.side, 0).any():
+            window = whole(mask.shape)
         pixels = _recoloured(rng, cut(np.ascontiguousarray(image), window, self.side))
         target = cut(np.where(mask, np.uint8(255), np.uint8(0)), window, self.side, 0)
         void = cut(np.where(labels == VOID, np.uint8(255), np.uint8(0)), window, self.side, 0)
@@ -114,7 +116,7 @@ class PromptedObjects(data.Dataset[Prompted]):
             torch.from_numpy(pixels).permute(2, 0, 1).contiguous(),
             torch.from_numpy(target),
             torch.from_numpy(void == 0),
-            *self._prompts(rng, mask, target, window, framed),
+            *self._prompts(rng, mask, target, window),
         )
 
     def _prompts(
@@ -123,7 +125,6 @@ class PromptedObjects(data.Dataset[Prompted]):
         mask: NDArray[np.bool_],
         target: NDArray[np.uint8],
         window: Window,
-        framed: bool,
     ) -> tuple[Tensor, ...]:
         """One prompt with a box or a mask, one with clicks; see `Prompted`."""
         box = to_window(_jittered(rng, mask_boxes(mask[None])[0], _BOX_NOISE), window, self.side)

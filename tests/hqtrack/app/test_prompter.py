@@ -3,11 +3,9 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
 from hqtrack.app.project import Click
-from hqtrack.app.prompter import BoxesOnly, Refiner, choose_prompter
-from hqtrack.errors import InputError
+from hqtrack.app.prompter import Refiner, choose_prompter
 
 IMAGE = np.zeros((8, 10, 3), np.uint8)
 
@@ -31,18 +29,18 @@ def test_a_refiner_is_loaded_once_and_asked_with_arrays():
     assert asked[1][2].tolist() == [[1, 0]]
 
 
-def test_without_hq_sam_there_are_boxes_only():
-    image = IMAGE.copy()
-    image[2:5, 3:7] = 200
-    mask = BoxesOnly().segment(image, (2, 1, 7, 5), ())
-    assert mask.shape == (8, 10)
-    assert mask[3, 4]
-    with pytest.raises(InputError, match=r"clicks need HQ-SAM.*draw a box"):
-        BoxesOnly().segment(IMAGE, None, [Click(1, 2, True)])
+def test_the_light_hq_sam_is_built_on_first_use(monkeypatch):
+    asked = []
 
+    def build_refiner(device):
+        asked.append(device)
+        return SimpleNamespace(
+            segment=lambda image, **given: SimpleNamespace(masks=np.ones((1, 3, 8, 10), bool))
+        )
 
-def test_hq_sam_is_taken_where_it_is(monkeypatch):
-    monkeypatch.setattr("hqtrack.build.build_refiner", lambda device: device, raising=False)
-    assert choose_prompter().takes_clicks
-    monkeypatch.delattr("hqtrack.build.build_refiner")
-    assert not choose_prompter().takes_clicks
+    monkeypatch.setattr("hqtrack.build.build_refiner", build_refiner)
+    prompter = choose_prompter("cpu")
+    assert prompter.takes_clicks
+    assert asked == []
+    assert prompter.segment(IMAGE, (1, 2, 3, 4), ()).all()
+    assert asked == ["cpu"]

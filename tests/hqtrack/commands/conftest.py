@@ -7,6 +7,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from hqtrack.video import write_labels
+from tests.helpers.filled_prompts import FilledPrompts
 from tests.helpers.moving import Moving
 from tests.helpers.run_command import HEIGHT, NAMES, WIDTH
 
@@ -22,6 +23,7 @@ def built(monkeypatch, tmp_path):
         return state.make()
 
     monkeypatch.setattr("hqtrack.build.build_tracker", build_tracker)
+    monkeypatch.setattr("hqtrack.runs.choice.RefinerMasks", FilledPrompts)
     return state
 
 

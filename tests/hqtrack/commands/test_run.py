@@ -16,10 +16,9 @@ from PIL import Image as PillowImage
 
 from hqtrack.cli import main
 from hqtrack.records.record import recorded_frames
-from hqtrack.runs.first_masks import GrabCut
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
-from hqtrack.video import read_labels, write_labels, write_sequence
+from hqtrack.video import read_image, read_labels, write_labels, write_sequence
 from tests.helpers.camera import FakeCamera
 from tests.helpers.moving import Moving
 from tests.helpers.run_command import (
@@ -97,8 +96,8 @@ def test_a_video_file_with_overlay_start_and_every(tmp_path, built, output, caps
     shown, seconds = read_video(output / "overlay.mp4")
     assert seconds == pytest.approx([0.0, 0.3, 0.6])
     assert shown[0].shape == (32, 48, 3)
-    assert "GrabCut makes the first masks" in capsys.readouterr().err
-    assert summary(output)["run"]["first_masks"] == "GrabCut"
+    assert "HQ-SAM light makes the first masks" in capsys.readouterr().err
+    assert summary(output)["run"]["first_masks"] == "HQ-SAM light"
 
 
 def test_a_damaged_frame_is_marked(tmp_path, built, output, capsys):
@@ -283,10 +282,43 @@ def test_prompts_that_begin_with_a_minus(arguments, built, output, option, value
     assert value in summary(output)["run"]["objects"][-1]
 
 
-def test_a_point_that_begins_with_a_minus_is_a_point(arguments, built, capsys, monkeypatch):
-    monkeypatch.setattr("hqtrack.commands.run.choose_prompted", lambda *given: GrabCut())
+def test_a_point_that_begins_with_a_minus_lies_beside_the_object(arguments, built, output, capsys):
     arguments[2:4] = ["--point", "-3,4"]
-    assert "object 1: point:-3,4 is outside the frame" in error_of(arguments, capsys)
+    assert "'-3,4' has no point on the object" in error_of(arguments, capsys)
+    arguments[2:4] = ["--point", "-3,4,30,4"]
+    assert "object 1: point:-3,4,30,4 is outside the frame" in error_of(arguments, capsys)
+    arguments[2:4] = ["--point", "-3,4,12,6"]
+    assert main(arguments) == 0
+    assert "point:-3,4,12,6" in summary(output)["run"]["objects"][-1]
+    assert not read_labels(output / "masks" / NAMES[0])[4, 3]
+
+
+def test_a_preview_writes_the_first_masks_and_stops(arguments, built, output, capsys):
+    arguments[2:4] = ["--box", "4,3,5,6", "--object", "late@3=box:1,1,3,3"]
+    for _ in range(2):
+        assert main([*arguments, "--preview"]) == 0
+    assert built.asked == []
+    assert not output.exists()
+    labels, picture = (output.with_name(f"deep.preview{end}") for end in (".png", ".jpg"))
+    assert capsys.readouterr().out.splitlines()[-2:] == [str(labels), str(picture)]
+    expected = np.zeros((HEIGHT, WIDTH), np.int32)
+    expected[3:9, 4:9] = 1
+    np.testing.assert_array_equal(read_labels(labels), expected)
+    assert read_image(picture).shape == (HEIGHT, WIDTH, 3)
+    arguments[2:4] = ["--mask", str(labels)]
+    assert main(arguments) == 0
+
+
+def test_a_preview_of_no_object_is_refused(arguments, built, capsys):
+    arguments[2:4] = ["--object", "late@3=box:1,1,3,3"]
+    assert "no object starts on frame 1: give" in error_of([*arguments, "--preview"], capsys)
+
+
+def test_a_refiner_reaches_the_tracker(arguments, built, output):
+    assert main([*arguments, "--preset", "light", "--refiner", "light"]) == 0
+    [(preset, given)] = built.asked
+    assert (preset, given["refiner"]) == ("light", "light")
+    assert summary(output)["run"]["tracker"] == "light (HQ-SAM light)"
 
 
 def test_a_box_that_looks_like_two_corners(arguments, built, capsys):
@@ -418,7 +450,7 @@ def test_a_mask_of_the_wrong_size_is_mended_and_run(tmp_path, arguments, built, 
     [
         (["--box", "1,2,3"], "'1,2,3' is not a box"),
         (["--box", "30,2,3,3"], "box:30,2,3,3 is outside the frame, which is 20x12 pixels"),
-        (["--point", "1,2"], "hqtrack weights download hqsam_vit_b"),
+        (["--point", "1,2,3"], "'1,2,3' is not a point"),
         (["--object", "a@9=box:1,1,2,2"], "a starts on frame 9, and the video has 5"),
         (["--object", "a@2=box:1,1,2,2", "--every", "2"], "skips"),
         (["--box", "1,1,3,3", "--start", "6"], "images has no frame 6: its last frame is 5"),

@@ -44,16 +44,31 @@ def test_hqsam_makes_masks_where_its_weights_are(tmp_path, capsys):
     assert capsys.readouterr().err == "hqtrack: HQ-SAM vit_tiny makes the first masks\n"
 
 
-def test_else_grabcut_does_and_it_is_said(tmp_path, capsys):
-    assert choose_prompted([BOX], tmp_path, None).name == "GrabCut"
+def test_else_the_light_one_does_and_it_is_said(tmp_path, capsys):
+    prompted = choose_prompted([BOX, POINT], tmp_path, None)
+    assert prompted.name == "HQ-SAM light"
+    assert prompted.file.is_file()
     said = capsys.readouterr().err
-    assert "GrabCut makes the first masks, coarse" in said
+    assert said.startswith("hqtrack: HQ-SAM light makes the first masks; ")
     assert "hqtrack weights download hqsam_vit_b" in said
 
 
-def test_points_without_hqsam_are_refused_at_once(tmp_path):
-    with pytest.raises(InputError, match="points need HQ-SAM"):
-        choose_prompted([BOX, POINT], tmp_path, None)
+@pytest.mark.parametrize(
+    ("preset", "refiner", "choice"),
+    [
+        ("light", "light", ("light", "light")),
+        ("light", None, ("light", None)),
+        ("full", "light", ("full", "light")),
+        ("plus", "vit_l", ("plus", "vit_l")),
+    ],
+)
+def test_a_refiner_that_is_asked_for(tmp_path, preset, refiner, choice):
+    assert choose_tracker(preset, tmp_path, refiner) == TrackerChoice(*choice)
+
+
+def test_the_light_tracker_takes_the_light_refiner_only(tmp_path):
+    with pytest.raises(InputError, match="light tracker does not take the refiner vit_b: give --r"):
+        choose_tracker("light", tmp_path, "vit_b")
 
 
 def test_masks_need_nobody(tmp_path, capsys):

@@ -7,13 +7,13 @@ import pytest
 
 from hqtrack.errors import InputError
 from hqtrack.refiner import Candidates
-from hqtrack.runs.first_masks import GrabCut
 from hqtrack.runs.follower import Follower, check_starts
 from hqtrack.runs.targets import Correction, Gone, MaskFile, Points, Target, read_label_file
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.video import write_labels
 from hqtrack.video.streams import Frame
+from tests.helpers.filled_prompts import FilledPrompts
 from tests.helpers.moving import Moving
 from tests.helpers.tiny_segmenter import CONFIG, HEIGHT, WIDTH, rectangles, video
 from tests.helpers.tiny_vmos import tiny_vmos
@@ -39,7 +39,7 @@ def frames(count):
 
 
 def test_objects_start_on_their_frames_and_move_on(targets, masks):
-    follower = Follower(Moving(), targets, GrabCut())
+    follower = Follower(Moving(), targets, FilledPrompts())
     followed = [follower.follow(frame) for frame in frames(4)]
     numbers = [[target.number for target in f.targets] for f in followed]
     assert numbers == [[5], [5], [5, 7, 9], [5, 7, 9]]
@@ -56,7 +56,7 @@ def test_objects_start_on_their_frames_and_move_on(targets, masks):
 
 def test_frames_before_the_first_object_have_none(targets):
     tracker = Moving()
-    follower = Follower(tracker, targets[1:], GrabCut())
+    follower = Follower(tracker, targets[1:], FilledPrompts())
     followed = [follower.follow(frame) for frame in frames(4)]
     assert [f.masks.shape for f in followed] == [(count, HEIGHT, WIDTH) for count in (0, 0, 2, 2)]
     assert len(tracker.seen) == 2
@@ -64,7 +64,7 @@ def test_frames_before_the_first_object_have_none(targets):
 
 
 def test_pending_objects_are_known(targets):
-    follower = Follower(Moving(), targets, GrabCut())
+    follower = Follower(Moving(), targets, FilledPrompts())
     follower.follow(frames(1)[0])
     assert follower.pending == targets[1:]
 
@@ -85,7 +85,7 @@ def test_repeating_frames_leaves_the_tracker_as_following_them_does(targets):
     def follower():
         refiner = Shifting()
         segmenter = VideoObjectSegmenter(tiny_vmos(), CONFIG)
-        return Follower(HQTracker(segmenter, refiner), targets, GrabCut()), refiner
+        return Follower(HQTracker(segmenter, refiner), targets, FilledPrompts()), refiner
 
     whole, _ = follower()
     expected = [whole.follow(frame) for frame in frames(9)]
@@ -137,7 +137,7 @@ def test_corrections_come_on_their_frames_and_tracking_goes_on_from_there(target
     prompt = targets[1].prompt
     first = replace(targets[0], corrections=(Correction(2, prompt), Correction(4, Gone())))
     tracker = Moving()
-    follower = Follower(tracker, [first, targets[2]], GrabCut())
+    follower = Follower(tracker, [first, targets[2]], FilledPrompts())
     followed = [follower.follow(frame) for frame in frames(3)]
     assert [f.confidence.tolist() for f in followed] == [[1.0], [1.0], [0.5, 1.0]]
     np.testing.assert_array_equal(followed[1].masks, [masks[1]])
@@ -153,13 +153,13 @@ def test_corrections_come_on_their_frames_and_tracking_goes_on_from_there(target
 def test_a_correction_that_does_not_fit_the_frame_is_refused_at_once(targets):
     wrong = replace(targets[0], corrections=(Correction(3, Points(((99, 1),))),))
     with pytest.raises(InputError, match="point:99,1 is outside the frame"):
-        Follower(Moving(), [wrong], GrabCut()).follow(frames(1)[0])
+        Follower(Moving(), [wrong], FilledPrompts()).follow(frames(1)[0])
 
 
 def test_going_on_from_a_saved_state_is_as_if_all_frames_had_been_followed(targets):
     """Also with a correction after it, by a follower that knows of it."""
     tracker = HQTracker(VideoObjectSegmenter(tiny_vmos(), CONFIG))
-    follower = Follower(tracker, targets, GrabCut())
+    follower = Follower(tracker, targets, FilledPrompts())
     assert follower.save() is None
     for frame in frames(5):
         follower.follow(frame)
@@ -168,11 +168,13 @@ def test_going_on_from_a_saved_state_is_as_if_all_frames_had_been_followed(targe
     for frame in frames(9)[5:]:
         follower.follow(frame)
     corrected = [replace(targets[0], corrections=(Correction(7, targets[1].prompt),)), *targets[1:]]
-    resumed = Follower(tracker, corrected, GrabCut())
+    resumed = Follower(tracker, corrected, FilledPrompts())
     resumed.resume(saved)
     assert [each.frame for each in resumed.pending] == [7]
     found = [resumed.follow(frame) for frame in frames(9)[5:]]
-    whole = Follower(HQTracker(VideoObjectSegmenter(tiny_vmos(), CONFIG)), corrected, GrabCut())
+    whole = Follower(
+        HQTracker(VideoObjectSegmenter(tiny_vmos(), CONFIG)), corrected, FilledPrompts()
+    )
     expected = [whole.follow(frame) for frame in frames(9)][5:]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.masks, other.masks)
@@ -181,6 +183,6 @@ def test_going_on_from_a_saved_state_is_as_if_all_frames_had_been_followed(targe
 
 
 def test_a_tracker_without_states_has_none(targets):
-    follower = Follower(Moving(), targets, GrabCut())
+    follower = Follower(Moving(), targets, FilledPrompts())
     follower.follow(frames(1)[0])
     assert follower.save() is None

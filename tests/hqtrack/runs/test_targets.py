@@ -85,6 +85,7 @@ def test_the_same_name_on_another_frame_corrects(tmp_path):
     [
         (Box(1, 2, 3.5, 5), "box:1,2,3.5,4"),
         (Points(((5, 6), (7, 8))), "point:5,6,7,8"),
+        (Points(((0, 6), (7, 8)), frozenset({0})), "point:-0,6,7,8"),
     ],
 )
 def test_descriptions_can_be_typed(prompt, text):

@@ -248,6 +248,7 @@ def test_known_sources() -> None:
         "hqsam_vit_l": "sam_hq_vit_l.pth",
         "hqsam_vit_h": "sam_hq_vit_h.pth",
         "light": "light.safetensors",
+        "hqsam_light": "hqsam_light.safetensors",
     }
 
 

@@ -12,9 +12,10 @@ from hqtrack.app.checkpoints import Checkpoints
 from hqtrack.app.project import Item, Project
 from hqtrack.errors import InputError
 from hqtrack.files import replacing
+from hqtrack.presets import LIGHT_REFINER
 from hqtrack.records.record import Recorder
 from hqtrack.runs.choice import TrackerChoice
-from hqtrack.runs.first_masks import GrabCut
+from hqtrack.runs.first_masks import RefinerMasks
 from hqtrack.runs.follower import Follower
 from hqtrack.runs.plan import RunPlan
 from hqtrack.runs.results import RECORD, Results
@@ -55,7 +56,7 @@ def plan_of(
         start=1,
         every=1,
         targets=targets,
-        prompted=GrabCut(),
+        prompted=RefinerMasks(LIGHT_REFINER, None, setup.device),
         choice=setup.choice,
         device=setup.device,
         weights=setup.weights,

@@ -1,17 +1,18 @@
 """The seam to what makes masks from boxes and clicks."""
 
-import importlib
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqtrack.app.project import Box, Click
-from hqtrack.errors import InputError
-from hqtrack.runs import first_masks
-from hqtrack.runs.targets import Box as TargetBox
 from hqtrack.types import Image
+
+if TYPE_CHECKING:  # it imports torch
+    from hqtrack.refiner import MaskRefiner
 
 
 class Prompter(Protocol):
@@ -28,20 +29,20 @@ class Prompter(Protocol):
     def segment(self, image: Image, box: Box | None, clicks: Sequence[Click]) -> NDArray[np.bool_]:
         """The mask [H,W] of what is in the box and at the clicks; at least one is given.
 
-        Raises InputError for clicks if it takes none.
+        Raises InputError if they cannot be used.
         """
 
 
 class Refiner:
-    """HQ-SAM, which is loaded on first use and keeps the embedding of the last image."""
+    """HQ-SAM, which is loaded on first use."""
 
     takes_clicks = True
 
-    def __init__(self, name: str, build: Callable[[], Any]) -> None:
+    def __init__(self, name: str, build: Callable[[], MaskRefiner]) -> None:
         """``build``: ``hqtrack.build_refiner``, for a network of this name."""
         self.name = name
         self._build = build
-        self._refiner: Any = None
+        self._refiner: MaskRefiner | None = None
 
     def segment(self, image: Image, box: Box | None, clicks: Sequence[Click]) -> NDArray[np.bool_]:
         """See ``Prompter.segment``."""
@@ -57,26 +58,12 @@ class Refiner:
         return mask
 
 
-class BoxesOnly:
-    """GrabCut, for a machine without HQ-SAM: it knows no clicks."""
-
-    name = "GrabCut"
-    takes_clicks = False
-
-    def segment(self, image: Image, box: Box | None, clicks: Sequence[Click]) -> NDArray[np.bool_]:
-        """See ``Prompter.segment``."""
-        if clicks or box is None:
-            raise InputError(
-                "clicks need HQ-SAM, whose weights are missing (hqtrack weights download "
-                "hqsam_vit_b): draw a box, or use brush and eraser"
-            )
-        mask: NDArray[np.bool_] = first_masks.GrabCut().masks(image, [TargetBox(*box)])[0]
-        return mask
-
-
 def choose_prompter(device: str | None = None) -> Prompter:
-    """HQ-SAM if this hqtrack has one that ships with its weights, else GrabCut."""
-    build = importlib.import_module("hqtrack.build")
-    if hasattr(build, "build_refiner"):
-        return Refiner("HQ-SAM", lambda: build.build_refiner(device=device))
-    return BoxesOnly()
+    """The HQ-SAM that ships with its weights."""
+
+    def build() -> MaskRefiner:
+        from hqtrack.build import build_refiner
+
+        return build_refiner(device=device)
+
+    return Refiner("HQ-SAM", build)

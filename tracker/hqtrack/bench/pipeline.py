@@ -98,13 +98,16 @@ class Setup:
     @property
     def refined(self) -> bool:
         """Whether there is a refiner."""
-        return find_preset(self.preset).refiner is not None and self.variant != NO_REFINER
+        return self.variant != NO_REFINER and len(self._checkpoints()) > 1
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
         """The names of the weights: those of VMOS, then those of HQ-SAM if there is a refiner."""
-        vmos, *hqsam = find_preset(self.preset).checkpoints(self.variant)
-        return (vmos, *hqsam) if self.refined else (vmos,)
+        return self._checkpoints() if self.refined else self._checkpoints()[:1]
+
+    def _checkpoints(self) -> tuple[str, ...]:
+        asked = None if self.variant == NO_REFINER else self.variant
+        return find_preset(self.preset).checkpoints(asked)
 
     @property
     def segmenter(self) -> SegmenterConfig:

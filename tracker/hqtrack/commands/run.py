@@ -10,10 +10,11 @@ from rich.console import Console
 
 from hqtrack.commands.options import add_rules, add_tracker_options
 from hqtrack.errors import InputError
-from hqtrack.presets import WITH_NETWORKS
+from hqtrack.presets import REFINERS, WITH_NETWORKS
 from hqtrack.runs.choice import choose_prompted, choose_tracker
 from hqtrack.runs.follower import check_starts
 from hqtrack.runs.plan import RunPlan
+from hqtrack.runs.preview import preview
 from hqtrack.runs.run import carry_out
 from hqtrack.runs.targets import MaskFile, Target, parse_targets
 from hqtrack.video import order_images
@@ -44,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for flag, metavar, meaning in (
         ("--box", "X,Y,W,H", "objects on the first frame, by their boxes"),
-        ("--point", "X,Y", "objects by a point on each (X,Y,X,Y: two points on one object)"),
+        (
+            "--point",
+            "X,Y",
+            "objects by a point on each (X,Y,X,Y: two points on one object; X,Y,-X,Y: one on it "
+            "and one beside it)",
+        ),
         (
             "--object",
             "NAME@FRAME=WHERE",
@@ -68,6 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replace an earlier run in DIR: delete the files that it wrote, and no others",
     )
     parser.add_argument(
+        "--preview",
+        action="store_true",
+        help="only write the masks of the first frame, next to DIR, to look at them",
+    )
+    parser.add_argument(
         "--overlay", action="store_true", help="also write a video with the masks drawn on it"
     )
     parser.add_argument(
@@ -82,6 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=WITH_NETWORKS,
         help="the small or the published tracker (default: full if its weights are there)",
     )
+    parser.add_argument(
+        "--refiner",
+        choices=REFINERS,
+        help="the HQ-SAM that refines masks: light for the light tracker, which has none by "
+        "default, or another one for the full tracker",
+    )
     add_tracker_options(parser)
     add_rules(parser)
 
@@ -89,6 +106,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Track, and save frames as they finish; see ``hqtrack.runs.results`` for the files."""
     plan = _plan(args)
+    if args.preview:
+        for path in preview(plan):
+            print(path)
+        return 0
     summary = carry_out(plan)
     Console().print(summary.table())
     print(f"{summary.frames} frames are in {plan.folder}")
@@ -113,7 +134,7 @@ def _plan(args: argparse.Namespace) -> RunPlan:
         check_reached(source.address, args.start, source.total)
     check_starts(targets, args.start, args.every, source.total, source.live)
     _warn_of_the_end(targets, args.start, source)
-    choice = choose_tracker(args.preset, args.weights)
+    choice = choose_tracker(args.preset, args.weights, args.refiner)
     return RunPlan(
         folder=args.output or Path("tracked", source.name),
         source=source,

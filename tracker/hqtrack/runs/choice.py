@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hqtrack import weights
-from hqtrack.errors import MissingFileError
-from hqtrack.presets import FULL, LIGHT, PLUS, PUBLISHED_REFINER
-from hqtrack.runs.first_masks import GrabCut, HQSamMasks, Prompted, best_variant, boxes_only
+from hqtrack.errors import InputError, MissingFileError
+from hqtrack.presets import FULL, LIGHT, LIGHT_REFINER, PLUS, PUBLISHED_REFINER, find_preset
+from hqtrack.runs.first_masks import Prompted, RefinerMasks, best_variant
 from hqtrack.runs.targets import Box, Points, Target
 
 
@@ -23,12 +23,27 @@ class TrackerChoice(NamedTuple):
         return self.preset if self.refiner is None else f"{self.preset} (HQ-SAM {self.refiner})"
 
 
-def choose_tracker(preset: str | None, directory: Path | None) -> TrackerChoice:
+def choose_tracker(
+    preset: str | None, directory: Path | None, refiner: str | None = None
+) -> TrackerChoice:
     """The requested preset; without one, the full preset if its weights are there, else the light.
 
-    The full preset uses the best HQ-SAM whose weights are there. Without ``preset``, a line on
-    stderr says which preset is used and why.
+    The full preset uses the requested ``refiner`` or else the best HQ-SAM whose weights are there.
+    Without ``preset``, a line on stderr says which preset is used and why. Raises InputError if the
+    preset does not take the refiner.
     """
+    choice = _choose_tracker(preset, directory)
+    if refiner is None:
+        return choice
+    if find_preset(choice.preset).with_refiner(refiner) != refiner:
+        raise InputError(
+            f"the {choice.preset} tracker does not take the refiner {refiner}: give "
+            f"--refiner {LIGHT_REFINER}, or --preset {FULL.name}"
+        )
+    return choice._replace(refiner=refiner)
+
+
+def _choose_tracker(preset: str | None, directory: Path | None) -> TrackerChoice:
     variant = best_variant(directory)
     if preset in (FULL.name, PLUS.name):
         return TrackerChoice(preset, variant or PUBLISHED_REFINER)
@@ -52,19 +67,15 @@ def choose_tracker(preset: str | None, directory: Path | None) -> TrackerChoice:
 def choose_prompted(
     targets: Sequence[Target], directory: Path | None, device: str | None
 ) -> Prompted:
-    """What makes masks from boxes and points: HQ-SAM if its weights are there, else GrabCut.
+    """What makes masks from boxes and points: the best released HQ-SAM there is, else the light.
 
-    If there are boxes or points, a line on stderr says which one is used. Raises InputError for
-    points without HQ-SAM.
+    If there are boxes or points, a line on stderr says which one is used.
     """
     variant = best_variant(directory)
-    prompted = GrabCut() if variant is None else HQSamMasks(variant, directory, device)
+    prompted = RefinerMasks(variant or LIGHT_REFINER, directory if variant else None, device)
     prompts = [each.prompt for target in targets for each in target.given]
     if not any(isinstance(prompt, Box | Points) for prompt in prompts):
         return prompted
-    note = ""
-    if variant is None:
-        boxes_only(prompts)
-        note = ", coarse: the weights of HQ-SAM are missing (hqtrack weights download hqsam_vit_b)"
+    note = "" if variant else "; `hqtrack weights download hqsam_vit_b` gets a better one"
     print(f"hqtrack: {prompted.name} makes the first masks{note}", file=sys.stderr)
     return prompted

@@ -9,7 +9,7 @@ from hqtrack import weights
 from hqtrack.presets import RULE_NAMES, find_preset
 from hqtrack.records.record import Heading
 from hqtrack.runs.choice import TrackerChoice
-from hqtrack.runs.first_masks import HQSamMasks, Prompted
+from hqtrack.runs.first_masks import Prompted, RefinerMasks
 from hqtrack.runs.identity import file_digest, identify
 from hqtrack.runs.objects import describe_objects
 from hqtrack.runs.results import RunDescription
@@ -99,10 +99,10 @@ class RunPlan:
 
     def _weights(self, makes_masks: bool) -> dict[str, str]:
         """The digest of each file of weights, by its name."""
-        names = list(find_preset(self.choice.preset).checkpoints(self.choice.refiner))
-        if makes_masks and isinstance(self.prompted, HQSamMasks):
-            names.append(self.prompted.checkpoint)
+        names = find_preset(self.choice.preset).checkpoints(self.choice.refiner)
         files = {weights.find(name, self.weights) for name in names}
+        if makes_masks and isinstance(self.prompted, RefinerMasks):
+            files.add(self.prompted.file)
         return {path.name: file_digest(path) for path in sorted(files)}
 
     def build_tracker(self) -> Tracker:

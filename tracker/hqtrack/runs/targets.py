@@ -67,9 +67,10 @@ class Box(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Pixels (x, y) that are all on the object."""
+    """Pixels (x, y) on the object, and beside it: those whose place is in ``beside``."""
 
     places: tuple[tuple[float, float], ...]
+    beside: frozenset[int] = frozenset()
 
 
 class Gone(NamedTuple):
@@ -158,14 +159,21 @@ def parse_box(text: str) -> Box:
 
 
 def parse_points(text: str) -> Points:
-    """Parse X,Y or X,Y,X,Y,...: one or more points on one object."""
+    """Parse X,Y or X,Y,X,Y,...: one or more points for one object; -X,Y is a point beside it."""
     numbers = _numbers(text)
     if not numbers or len(numbers) % 2:
         raise InputError(
             f"{text!r} is not a point: give X,Y in pixels, like 120,40 (X,Y,X,Y for two points of "
-            "one object)"
+            "one object, and -X,Y for a point beside it)"
         )
-    return Points(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
+    minus = [part.strip().startswith("-") for part in text.split(",")[::2]]
+    if all(minus):
+        raise InputError(
+            f"{text!r} has no point on the object, because a minus sign marks a point beside it: "
+            "give one on it, too, like 120,40,-150,60"
+        )
+    places = zip(map(abs, numbers[::2]), numbers[1::2], strict=True)
+    return Points(tuple(places), frozenset(n for n, beside in enumerate(minus) if beside))
 
 
 def describe(prompt: Prompt) -> str:
@@ -175,8 +183,10 @@ def describe(prompt: Prompt) -> str:
             return f"{file.path}, object {label}"
         case Box(left, top, right, bottom):
             return f"box:{left:g},{top:g},{right - left + 1:g},{bottom - top + 1:g}"
-        case Points(places):
-            return "point:" + ",".join(f"{number:g}" for place in places for number in place)
+        case Points(places, beside):
+            signs = ("-" if n in beside else "" for n in range(len(places)))
+            texts = (f"{sign}{x:g},{y:g}" for sign, (x, y) in zip(signs, places, strict=True))
+            return f"point:{','.join(texts)}"
         case Gone():
             return "gone"
 

@@ -55,18 +55,23 @@ def _build_light(weights: Mapping[str, "Tensor"]) -> object:
     return build_vmos(LIGHT_VMOS, weights)
 
 
-def _hqsam(variant: str, megabytes: int) -> Checkpoint:
+def _build_hqsam(variant: str) -> Callable[[Mapping[str, "Tensor"]], object]:
     def build(weights: Mapping[str, "Tensor"]) -> object:
         from hqsam import build_hqsam
 
         return build_hqsam(variant, weights)
 
+    return build
+
+
+def _hqsam(variant: str, megabytes: int) -> Checkpoint:
     file = f"sam_hq_{variant}.pth"
     licence = "Apache-2.0 (github.com/SysCV/sam-hq)"
     source = HubFile("lkeab/hq-sam", file)
-    return Checkpoint(f"hqsam_{variant}", file, megabytes, licence, source, build)
+    return Checkpoint(f"hqsam_{variant}", file, megabytes, licence, source, _build_hqsam(variant))
 
 
+_OURS = "MIT (part of hqtrack)"
 _VMOS_FILE = "save_step_42000.pth"
 
 KNOWN = {
@@ -84,7 +89,10 @@ KNOWN = {
         _hqsam("vit_b", 379),
         _hqsam("vit_l", 1255),
         _hqsam("vit_h", 2571),
-        Checkpoint("light", "light.safetensors", 13, "MIT (part of hqtrack)", None, _build_light),
+        Checkpoint("light", "light.safetensors", 13, _OURS, None, _build_light),
+        Checkpoint(
+            "hqsam_light", "hqsam_light.safetensors", 23, _OURS, None, _build_hqsam("light")
+        ),
     )
 }
 
