@@ -359,7 +359,8 @@ def test_other_arguments_are_another_run(tmp_path, arguments, built, capsys, lab
     assert main(arguments) == 0
     error = error_of([*arguments, "--every", "2"], capsys)
     assert "contains another run (every: 1 then, 2 now): give another --output, or --r" in error
-    assert "tracker: light, rules plus then, light, exact, rules plus now" in error_of([*arguments, "--exact"], capsys)
+    exact = error_of([*arguments, "--exact"], capsys)
+    assert "tracker: light, rules plus then, light, exact, rules plus now" in exact
     other = error_of([*arguments, "--rules", "published"], capsys)
     assert "tracker: light, rules plus then, light now" in other
     write_labels(tmp_path / "first.png", np.roll(labels, 1, axis=0))
