@@ -55,7 +55,13 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let the block finish before Ended is raised; for the main thread, and for short blocks."""
+    """Let the block finish before Ended is raised; for short blocks.
+
+    Only the main thread runs signal handlers, so in another thread this changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _delivery.blocks += 1
     try:
         yield

@@ -39,6 +39,8 @@ def start(tmp_path, clip):
             stderr=subprocess.PIPE,
             text=True,
             env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
+            # a shell ignores it in the background
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         running.append(process)
         line = process.stdout.readline()

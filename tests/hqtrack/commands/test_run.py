@@ -318,7 +318,7 @@ def test_a_refiner_reaches_the_tracker(arguments, built, output):
     assert main([*arguments, "--preset", "light", "--refiner", "light"]) == 0
     [(preset, given)] = built.asked
     assert (preset, given["refiner"]) == ("light", "light")
-    assert summary(output)["run"]["tracker"].startswith("light (HQ-SAM light)")
+    assert summary(output)["run"]["tracker"] == "light (HQ-SAM light), rules plus"
 
 
 def test_a_box_that_looks_like_two_corners(arguments, built, capsys):

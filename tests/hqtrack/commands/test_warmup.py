@@ -17,13 +17,13 @@ def test_every_tracker_that_is_there_is_built(
 
     def build_named(name: str, device: torch.device, weights: None) -> None:
         asked.append((name, device.type))
-        if name == "HQTrack":
+        if name != "HQTrackLight":
             raise MissingFileError("no weights: fetch them")
 
     monkeypatch.setattr("hqtrack.build.build_named", build_named)
     monkeypatch.setattr("hqtrack.build.choose_device", lambda name: torch.device("cuda"))
     assert main(["warmup"]) == 0
-    assert asked == [("HQTrack", "cuda"), ("HQTrackLight", "cuda")]
+    assert asked == [("HQTrack", "cuda"), ("HQTrackPlus", "cuda"), ("HQTrackLight", "cuda")]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "HQTrack: skipped: no weights: fetch them"
-    assert lines[1].startswith("HQTrackLight: ready after")
+    assert lines[2].startswith("HQTrackLight: ready after")

@@ -328,7 +328,7 @@ class TestProcess:
             env={**ENVIRONMENT, "HQTRACK_PRESET": "huge"},
         )
         assert ended.returncode == 2
-        assert "full, light, first-mask" in ended.stderr
+        assert "full, plus, light, first-mask" in ended.stderr
 
     def test_an_unknown_preset_is_told_to_the_toolkit(self) -> None:
         ended = subprocess.run(
@@ -340,4 +340,4 @@ class TestProcess:
         )
         assert ended.returncode == 1
         assert "@@TRAX:hello" in ended.stdout + ended.stderr
-        assert "HQTRACK_PRESET is 'huge': give one of full, light" in ended.stdout + ended.stderr
+        assert "HQTRACK_PRESET is 'huge': give one of full, plus" in ended.stdout + ended.stderr

@@ -1,3 +1,6 @@
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from hqsam import build_hqsam
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.files import shipped
 from hqtrack.light import LIGHT_VMOS
+from hqtrack.signals import Ended, ended_by_signals
 from hqtrack.weights import checkpoints as weights
 from hqtrack.weights.download import DownloadError
 from tests.helpers.hqsam_file import FILE, NAME, flip_in_the_middle
@@ -260,3 +264,23 @@ def test_too_little_memory_is_no_damage(weights_folder: Path, monkeypatch: pytes
     monkeypatch.setattr(torch, "load", failing)
     with pytest.raises(MemoryError, match="no memory to read"):
         weights.load(weights_folder / FILE)
+
+
+def test_a_signal_while_weights_are_read_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader of safetensors reports an exception of a signal handler as its own error."""
+
+    def load_file(path: Path) -> dict[str, Tensor]:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)  # here Python runs the handler
+        except BaseException as error:
+            raise ValueError("invalid header") from error
+        return {}
+
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"")
+    monkeypatch.setattr("safetensors.torch.load_file", load_file)
+    with ended_by_signals(), pytest.raises(Ended, match="SIGTERM"):
+        weights.load(path)

@@ -12,6 +12,7 @@ from hqtrack import environment
 from hqtrack.environment import Variable
 from hqtrack.errors import InputError, MissingFileError, ran_out_of_memory
 from hqtrack.files import replacing, shipped
+from hqtrack.signals import uninterrupted
 from hqtrack.weights.download import DriveFile, HubFile, Remote, download
 
 if TYPE_CHECKING:  # importing torch takes seconds, and most of these functions do not need it
@@ -182,7 +183,9 @@ def load(path: Path | str) -> dict[str, "Tensor"]:
         raise MissingFileError(f"there are no weights at {path}: give a .pth or .safetensors file")
     _check_sum(path)
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
+        # the readers turn an exception of a signal handler into one of a damaged file
+        with uninterrupted():
+            content = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
     except Exception as error:  # its type depends on the damage
         if ran_out_of_memory(error):
             raise MemoryError(f"no memory to read {path}") from error
