@@ -1,6 +1,9 @@
 """Files that are replaced only by complete ones, folders that appear complete, journals."""
 
+import fcntl
 import json
+import os
+import signal
 
 import pytest
 
@@ -10,9 +13,11 @@ from hqtrack.files import (
     append_lines,
     first_line,
     journal_lines,
+    locked,
     new_folder,
     replacing,
 )
+from hqtrack.signals import Ended, ended_by_signals
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path):
@@ -159,3 +164,17 @@ def test_several_writers_append_in_turn(tmp_path):
     append_line(path, 4)
     assert [line.value for line in journal_lines(path, skip=True)] == [{"a": 1}, 2, 3, 4]
     assert json.loads(path.read_bytes().splitlines()[-1]) == 4
+
+
+def test_a_signal_leaves_no_lock_behind(tmp_path, monkeypatch):
+    """Whenever it comes: here while the lock is taken."""
+    flock = fcntl.flock
+
+    def interrupted(descriptor, operation):
+        flock(descriptor, operation)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("fcntl.flock", interrupted)
+    with ended_by_signals(), pytest.raises(Ended), locked(tmp_path / ".lock"):
+        pytest.fail("the signal was lost")
+    assert list(tmp_path.iterdir()) == []

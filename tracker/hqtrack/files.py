@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from hqtrack.errors import InputError
+from hqtrack.signals import uninterrupted
 
 
 def shipped(name: str) -> Path:
@@ -83,15 +84,18 @@ def locked(path: Path) -> Iterator[None]:
     Raises InputError, which names the process, if another one holds it, OSError if the file cannot
     be written.
     """
-    descriptor = _lock(path)
+    descriptor = None
     try:
+        with uninterrupted():  # or a signal leaves the file behind
+            descriptor = _lock(path)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()} {socket.gethostname()}".encode())
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
+        if descriptor is not None:
+            with uninterrupted(), suppress(OSError):
+                path.unlink()
+            os.close(descriptor)
 
 
 def _lock(path: Path) -> int:
