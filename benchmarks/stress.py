@@ -44,12 +44,7 @@ def table(found: dict[str, dict[str, dict[str, float | None]]], measure: str) ->
     lines.append("|---|--:|---|" + "--:|" * (len(COLUMNS) + 1))
     kinds = list(dict.fromkeys(name.split("/")[0] for name in found[base]))
     for kind in [*kinds, EVERYTHING]:
-        names = [
-            name
-            for name in found[base]
-            if name.split("/")[0] == kind
-            or (kind == "all but plain" and not name.startswith("plain/"))
-        ]
+        names = [name for name in found[base] if _belongs(name, kind)]
         for rules, scores in found.items():
             cells = [_mean([scores[name][column] for name in names]) for column in COLUMNS]
             gains = np.array([_gain(scores[name], found[base][name], measure) for name in names])
@@ -62,6 +57,7 @@ def table(found: dict[str, dict[str, dict[str, float | None]]], measure: str) ->
 
 
 def _belongs(name: str, kind: str) -> bool:
+    """Whether kind/sequence is in the rows of this kind."""
     own = name.split("/")[0]
     return own == kind or (kind == EVERYTHING and own != "plain")
 

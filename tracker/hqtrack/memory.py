@@ -123,7 +123,8 @@ class MemoryBank:
             self._recent[-1] = Remembered(frame, memory)
         elif trusted or self._held >= self.hold:
             self._recent.append(Remembered(frame, memory))
-            self._held = 0 if trusted else self._held
+            if trusted:
+                self._held = 0
         else:
             self._held += 1
         due = frame - self._last_kept >= self.gap and (trusted or not self.wait)
