@@ -45,14 +45,17 @@ class InternImageConfig:
 
 @dataclass(frozen=True)
 class TimmConfig:
-    """An image classifier of timm, of which the part up to stride 16 is the encoder.
+    """An image classifier of timm, of which the part up to stride 16 or 32 is the encoder.
 
     Attributes:
-        name: what timm calls it. It has features at strides 4, 8 and 16 and batch norms right
+        name: what timm calls it. It has features at strides 4, 8, 16 and 32 and batch norms right
             after its convolutions, which become part of these.
+        context: whether the feature at stride 32, which knows best what things are, is added to
+            the one at stride 16; without it the encoder ends there.
     """
 
     name: str = "tf_efficientnet_lite0"
+    context: bool = False
     stride: ClassVar[int] = 4
 
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from torch import Tensor, nn
 from torch.utils.data import default_collate
@@ -12,7 +12,7 @@ from hqtrack import weights as known
 from hqtrack.errors import InputError
 from training.engine.run_folder import read_checkpoint
 from training.vmos.augment import augment
-from training.vmos.classifier import prepare_matching, take_classifier
+from training.vmos.classifier import prepare_matching, take_classifier, with_context
 from training.vmos.clips import Clips
 from vmos import VMOS, InternImageConfig, TimmConfig, VMOSConfig, build_vmos
 from vmos.checkpoint import CheckpointError, official_name
@@ -27,15 +27,14 @@ def initialise(model: VMOS) -> VMOS:
 
 
 def deepen(config: VMOSConfig, weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights of a VMOS with fewer encoder blocks, extended to this configuration.
+    """Weights of a VMOS with fewer InternImage blocks, extended to this configuration.
 
     A new block passes its input on unchanged until it has learnt something.
     """
     deeper = initialise(build_vmos(config)).state_dict()
     added = dict(weights)
-    if not isinstance(config.encoder, InternImageConfig):
-        raise InputError("only an InternImage can be deepened: leave --deepen out")
-    for level, depth in enumerate(config.encoder.depths):
+    depths = cast(InternImageConfig, config.encoder).depths
+    for level, depth in enumerate(depths):
         for block in range(depth):
             prefix = f"encoder.levels.{level}.blocks.{block}."
             if any(name.startswith(prefix) for name in weights):
@@ -114,13 +113,13 @@ MEASURED = 8
 
 def make_model(args: argparse.Namespace, config: VMOSConfig, clips: Clips, tell: Tell) -> VMOS:
     """The network with its initial weights: random, given, or with a given encoder."""
-    if args.start and args.encoder:
+    if args.start and args.encoder and not args.deepen:
         raise InputError("--start includes an encoder: give either --start or --encoder")
     if args.start:
-        weights = _starting_weights(args.start)
-        if args.deepen:
-            weights = deepen(config, weights)
         try:
+            weights = _starting_weights(args.start)
+            if args.deepen:
+                weights = _deepened(args, config, weights, clips)
             return build_vmos(config, weights)
         except CheckpointError as error:
             raise InputError(f"{args.start}: {error}") from error
@@ -135,6 +134,17 @@ def make_model(args: argparse.Namespace, config: VMOSConfig, clips: Clips, tell:
     if isinstance(config.encoder, TimmConfig):
         prepare_matching(model, _first_frames(clips))
     return model
+
+
+def _deepened(
+    args: argparse.Namespace, config: VMOSConfig, weights: Mapping[str, Any], clips: Clips
+) -> dict[str, Any]:
+    """The weights extended to this configuration, by blocks or by the end of a classifier."""
+    if isinstance(config.encoder, InternImageConfig):
+        return deepen(config, weights)
+    if not args.encoder:
+        raise InputError("--deepen takes the end of a timm classifier from --encoder: give it too")
+    return with_context(config, weights, known.load(args.encoder), _first_frames(clips))
 
 
 def _first_frames(clips: Clips) -> Tensor:

@@ -29,7 +29,7 @@ class VMOSTask:
         segmenter: the configuration for tracking held-out videos.
         held_out: videos that `evaluate` tracks.
         encoder_ratio: learning rate of the encoder, relative to that of the rest; 0 freezes it.
-            Its projector learns like the rest.
+            What no classifier has, its projector and context, learns like the rest.
         checkpointing: see `roll_out`.
     """
 
@@ -44,8 +44,8 @@ class VMOSTask:
     ) -> None:
         self.model = model.train()
         if not encoder_ratio:
-            model.encoder.requires_grad_(False)
-            model.encoder.projector.requires_grad_(True)
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(not _pretrained(name))
         self.loss_config = loss
         self.segmenter = segmenter
         self.held_out = held_out
@@ -57,9 +57,8 @@ class VMOSTask:
         return {"network": "vmos", **self.model.config.to_dict()}
 
     def learning_rate_scale(self, parameter: str) -> float:
-        """`encoder_ratio` for the encoder without its projector, else 1."""
-        pretrained = parameter.startswith("encoder.") and ".projector." not in parameter
-        return self.encoder_ratio if pretrained else 1.0
+        """`encoder_ratio` for what the encoder has of a classifier, else 1."""
+        return self.encoder_ratio if _pretrained(parameter) else 1.0
 
     def loss(self, batch: RawClip, generators: Generators) -> Losses:
         """Loss of tracking the objects of the first frames, see `roll_out`."""
@@ -87,3 +86,9 @@ class VMOSTask:
         with torch.autocast(batch.frames.device.type, enabled=False):
             clip = augment(batch)
         return roll_out(model, clip, self.loss_config, generator, self.checkpointing)
+
+
+def _pretrained(parameter: str) -> bool:
+    """Whether a parameter of VMOS may come from a classifier of images."""
+    own = ("encoder.projector.", "encoder.context.")
+    return parameter.startswith("encoder.") and not parameter.startswith(own)

@@ -54,10 +54,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--deepen",
         action="store_true",
-        help="add the encoder blocks that --start lacks, as blocks that change nothing at first",
+        help="add what the encoder of --start lacks, so that nothing changes at first: blocks of an "
+        "InternImage, or the context of a timm classifier, which --encoder gives",
     )
     parser.add_argument(
-        "--encoder", type=Path, help="InternImage checkpoint to start the encoder from"
+        "--encoder",
+        type=Path,
+        help="checkpoint of an InternImage or of the timm classifier to start the encoder from",
     )
     parser.add_argument(
         "--encoder-ratio",
