@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import errno
 import json
+import math
 import os
 import sys
 import time
+from functools import partial
 
 from hqtrack.errors import InputError, ran_out_of_memory
 from hqtrack.files import part_of
@@ -18,6 +20,7 @@ from hqtrack.runs.identity import image_digest
 from hqtrack.runs.plan import RunPlan
 from hqtrack.runs.results import COCO, OVERLAY, RECORD, SUMMARY, FrameRecord, Results
 from hqtrack.runs.summary import Summary, summarize
+from hqtrack.runs.writer import WriterThread
 from hqtrack.signals import uninterrupted
 from hqtrack.video.overlay_video import OverlayVideo, frames_in
 from hqtrack.video.prefetch import read_ahead
@@ -146,6 +149,7 @@ def _track(plan: RunPlan, results: Results, recorder: Recorder | None) -> None:
     follower = Follower(plan.build_tracker(), plan.targets, plan.prompted)
     if results.last:
         print(f"hqtrack: resuming after frame {results.last}", file=sys.stderr)
+    last_before = results.last
     with contextlib.ExitStack() as stack:
         overlay = stack.enter_context(_Overlay(plan, results)) if plan.overlay else None
         exact = plan.source.total is not None
@@ -154,13 +158,14 @@ def _track(plan: RunPlan, results: Results, recorder: Recorder | None) -> None:
         frames = plan.source.read(plan.start, plan.every)
         if not plan.source.live:
             frames = read_ahead(frames)
-        last_before = results.last
+        outputs = _Outputs(results, recorder, overlay)
+        writer = stack.enter_context(WriterThread())
         for frame in frames:
             record = None
             if frame.number <= last_before:
                 record = next(done, None)
                 check_frame(frame, record, plan.source.address, plan)
-            _advance(frame, record, follower, results, recorder, overlay)
+            _advance(frame, record, follower, outputs, writer)
             advance()
     if results.count and (record := next(done, None)) is not None and record.number <= last_before:
         check_frame(None, record, plan.source.address, plan)
@@ -175,9 +180,8 @@ def _advance(
     frame: Frame,
     record: FrameRecord | None,
     follower: Follower,
-    results: Results,
-    recorder: Recorder | None,
-    overlay: "_Overlay | None",
+    outputs: "_Outputs",
+    writer: WriterThread,
 ) -> None:
     """Give the tracker a frame, and save it; ``record`` is its line if it is finished.
 
@@ -185,21 +189,48 @@ def _advance(
     new masks are those of an uninterrupted run, exactly so with the same number of threads. Frames
     that are missing only in the record are tracked once more.
     """
-    if record is not None and (recorder is None or frame.number <= recorder.last):
-        followed = follower.repeat(frame)
-        if overlay is not None:
-            overlay.write(followed._replace(masks=record.masks()))
+    if record is not None and outputs.have_recorded(frame):
+        followed = outputs.needed(follower.repeat(frame))
+        writer.put(partial(outputs.show_again, followed, record))
         return
     start = time.perf_counter()
     followed = follower.follow(frame)
     seconds = time.perf_counter() - start
-    with uninterrupted():
+    writer.put(partial(outputs.save, outputs.needed(followed), record, seconds))
+
+
+class _Outputs:
+    """What a run writes of each frame; after the first frame, only the writer's thread uses it."""
+
+    def __init__(
+        self, results: Results, recorder: Recorder | None, overlay: "_Overlay | None"
+    ) -> None:
+        self._results = results
+        self._recorder = recorder
+        self._overlay = overlay
+        self._recorded = math.inf if recorder is None else recorder.last
+
+    def have_recorded(self, frame: Frame) -> bool:
+        """Whether the record needs nothing of a frame that was finished when the run began."""
+        return frame.number <= self._recorded
+
+    def needed(self, followed: Followed) -> Followed:
+        """Without the tracker's step, which is large, if nothing is recorded."""
+        return followed._replace(step=None) if self._recorder is None else followed
+
+    def save(self, followed: Followed, record: FrameRecord | None, seconds: float) -> None:
+        """Write a frame that was tracked; ``record`` is its line if it is finished."""
         if record is None:
-            results.write(followed, seconds)
-        if recorder is not None and frame.number > recorder.last:
-            recorder.write(observe(followed))
-        if overlay is not None:
-            overlay.write(followed)
+            self._results.write(followed, seconds)
+        if self._recorder is not None and followed.frame.number > self._recorder.last:
+            self._recorder.write(observe(followed))
+        if self._overlay is not None:
+            self._overlay.write(followed)
+
+    def show_again(self, followed: Followed, record: FrameRecord) -> None:
+        """Write a finished frame into a new overlay."""
+        if self._overlay is not None:
+            self._overlay.write(followed._replace(masks=record.masks()))
 
 
 class _Overlay:
