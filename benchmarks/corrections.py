@@ -7,7 +7,7 @@ on that frame with them, as people do who can only give first masks. Frames befo
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,19 +19,24 @@ from hqtrack.measures import region_similarity
 from hqtrack.presets import LIGHT, WITH_NETWORKS
 from hqtrack.scoring.annotated import Annotated
 from hqtrack.scoring.score import scorable
-from hqtrack.tracker import Tracker
+from hqtrack.tracker import HQTracker, Tracker
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video import find_sequences
+
+_EVERY = 8
+"""Frames from one kept state of the tracker to the next."""
 
 
 class Round(NamedTuple):
     """After some corrections: J of every frame after the first, mean over objects, and J of all.
 
     ``frames`` are those that were corrected, in this order, counted from 0. Their own J is 1.
+    ``states``: some frames, and the tracker's state before each of them.
     """
 
     frames: tuple[int, ...]
     regions: Scores
+    states: Mapping[int, object] = {}
 
     @property
     def region(self) -> float:
@@ -62,19 +67,34 @@ def follow(
     sequence: Annotated,
     frames: tuple[int, ...],
     give: Callable[[Tracker, Image, Masks], None],
+    before: Round | None = None,
 ) -> Round:
-    """Track a sequence with the true masks on its first frame and on ``frames``."""
-    regions = []
+    """Track a sequence with the true masks on its first frame and on ``frames``.
+
+    ``before``: the round before, without the last of these frames. What lies before that one is
+    not tracked again, if the tracker has states.
+    """
+    start, states = 0, {}
+    if before is not None:
+        states = {index: state for index, state in before.states.items() if index <= frames[-1]}
+        start = max(states, default=0)
+    regions = [] if before is None or not start else before.regions[: start - 1].tolist()
     for index, frame in enumerate(sequence.read()):
-        if index == 0:
+        if index == 0 and not start:
             tracker.initialize(frame.image, frame.masks)
+        if index < max(start, 1):
             continue
+        if isinstance(tracker, HQTracker):
+            if index == start:
+                tracker.restore(states[start])
+            elif index % _EVERY == 0:
+                states[index] = tracker.save()
         masks = tracker.track(frame.image).masks
         if index in frames:
             give(tracker, frame.image, frame.masks)
             masks = frame.masks
         regions.append(region_similarity(masks, frame.masks).mean())
-    return Round(frames, np.array(regions, np.float32))
+    return Round(frames, np.array(regions, np.float32), states)
 
 
 def rounds(
@@ -90,7 +110,7 @@ def rounds(
     """
     done = [first or follow(tracker, sequence, (), give)]
     while len(done) <= corrections and (worst := done[-1].worst) is not None:
-        done.append(follow(tracker, sequence, (*done[-1].frames, worst), give))
+        done.append(follow(tracker, sequence, (*done[-1].frames, worst), give, done[-1]))
     return done
 
 

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
-from benchmarks.corrections import Round, anew, correct, line, main, rounds
+from benchmarks.corrections import Round, anew, correct, follow, line, main, rounds
 from hqtrack.baseline import FirstMask
 from hqtrack.scoring.annotated import AnnotatedFrame
+from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.synthetic import generate
+from hqtrack.tracker import HQTracker
 from hqtrack.video import write_sequence
+from tests.helpers.tiny_segmenter import CONFIG
+from tests.helpers.tiny_vmos import tiny_vmos
 
 
 class Steps:
@@ -35,6 +39,25 @@ def test_each_round_mends_the_worst_frame_and_what_follows(give):
     assert second.regions.tolist() == pytest.approx([1, 1, 1 / 7, 1 / 7, 1 / 7, 1, 1, 1])
     assert third.regions.tolist() == [1] * 8
     assert third.region == 1
+
+
+@pytest.mark.parametrize("give", [correct, anew])
+def test_what_lies_before_a_correction_is_not_tracked_again(give, monkeypatch):
+    """And the rounds are those of a tracker that begins each time at the first frame."""
+    monkeypatch.setattr("benchmarks.corrections._EVERY", 2)
+    tracked = []
+    track = HQTracker.track
+    monkeypatch.setattr(HQTracker, "track", lambda *given: tracked.append(1) or track(*given))
+    tracker = HQTracker(VideoObjectSegmenter(tiny_vmos(), CONFIG))
+    for done in rounds(tracker, Steps(), 3, give):
+        tracked.clear()
+        again = follow(tracker, Steps(), done.frames, give)
+        assert done.regions.tolist() == again.regions.tolist()
+        assert len(tracked) == 8
+    before = follow(tracker, Steps(), (), give)
+    tracked.clear()
+    follow(tracker, Steps(), (5,), give, before)
+    assert len(tracked) == 5
 
 
 def test_an_object_may_be_away_on_a_corrected_frame():

@@ -4,10 +4,13 @@ import numpy as np
 
 
 class Filling:
-    name, takes_clicks = "Filling", True
+    name = "Filling"
 
     def __init__(self):
-        self.asked = []
+        self.asked, self.prepared = [], False
+
+    def prepare(self):
+        self.prepared = True
 
     def segment(self, image, box, clicks):
         self.asked.append((box, list(clicks)))

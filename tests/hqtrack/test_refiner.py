@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from hqsam import HQSam, ImageEmbedding, Prediction
+from hqtrack import refiner as refiner_module
 from hqtrack.build import build_refiner
 from hqtrack.errors import InputError
 from hqtrack.masks import mask_boxes, mask_iou
@@ -301,6 +302,35 @@ def test_released_networks_answer_prompts_on_the_whole_frame(model: HQSam, image
     masks = model.to_image(every.sam[:, 1:] + every.hq, embedding) > 0
     expected = masks.take_along_dim(order[..., None, None], 1).numpy()
     np.testing.assert_array_equal(found.masks, expected)
+
+
+@pytest.mark.parametrize("kind", ["released", "light"])
+def test_an_image_that_cannot_be_written_to_is_encoded_once(
+    model: HQSam, light: Light, image: Image, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    refiner = MaskRefiner(model if kind == "released" else light.refiner._model)
+    constant, encoded = image.copy(), []
+    constant.flags.writeable = False
+    for name in ("WholeLook", "WindowLook"):
+        look = getattr(refiner_module, name)
+        monkeypatch.setattr(
+            refiner_module, name, lambda *given, look=look: encoded.append(1) or look(*given)
+        )
+
+    def ask(picture: Image, x: int) -> Masks:
+        return refiner.segment(picture, [[10, 5, 40, 30]], [[[x, 9]]], [[1]]).masks
+
+    first, second = ask(constant, 12), ask(constant, 30)
+    assert len(encoded) == 1
+    np.testing.assert_array_equal(ask(image, 12), first)
+    np.testing.assert_array_equal(ask(image, 30), second)
+    assert len(encoded) == 3
+    constant.flags.writeable = True
+    view = constant[:]
+    view.flags.writeable = False
+    ask(view, 12)
+    ask(view, 12)
+    assert len(encoded) == 5
 
 
 def test_a_prompt_that_cannot_be_used(light: Light) -> None:

@@ -4,9 +4,10 @@ The released networks look at the whole frame, as published. The light one looks
 through a window of its own.
 """
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from hqtrack.prompts import check_prompts, obeying
 from hqtrack.stages import Stage, is_timed, stage
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.windows import Window, around, whole
+
+AnyLook = TypeVar("AnyLook", WholeLook, WindowLook)
 
 BOXES_AT_ONCE = 10
 
@@ -68,6 +71,14 @@ class _Encoding(NamedTuple):
     embedding: Future[tuple[ImageEmbedding, torch.cuda.Event | None]]
 
 
+class _Looked(NamedTuple):
+    """An image that cannot be written to, and how it was looked at."""
+
+    image: Image
+    windows: tuple[Window, ...]
+    look: Any
+
+
 class MaskRefiner:
     """Proposes a finer mask for each object of a frame, and masks for prompts."""
 
@@ -87,6 +98,7 @@ class MaskRefiner:
         light = isinstance(getattr(model, "image_encoder", None), LightEncoder)
         self.windows = windows or (LIGHT_WINDOWS if light else None)
         self._begun: _Encoding | None = None
+        self._looked: _Looked | None = None
         self._thread = ThreadPoolExecutor(1, "hqsam")
         on_gpu = self._device.type == "cuda"
         self._stream = torch.cuda.Stream(self._device) if on_gpu else None
@@ -177,6 +189,9 @@ class MaskRefiner:
             points: [N,P,2] clicks (x, y) in pixels, from the centre of the top-left pixel.
             labels: [N,P], 1 for a click in the object, 0 for one outside, -1 for none.
 
+        The encoding of an image that cannot be written to (``image.flags.writeable``) is kept for
+        the next call: give the same array again for more clicks on it.
+
         Returns:
             Three masks per object, the best-scored first; a mask may be empty.
 
@@ -189,15 +204,30 @@ class MaskRefiner:
         if not prompts.count:
             return _empty(0, ALTERNATIVES, (height, width))
         if self.windows is None:
-            frame = WholeLook(self._model, image, self.dtype)
+            frame = self._kept(image, (), lambda: WholeLook(self._model, image, self.dtype))
             return _best_first(*_three(frame, frame.answer(prompts)))
         shape = (height, width)
         if prompts.boxes is None:
             windows = [whole(shape)] * prompts.count
         else:
             windows = [around(box, shape, self.windows.margin) for box in prompts.boxes]
-        look = WindowLook(self._model, image, windows, self.dtype)
+        look = self._kept(
+            image, windows, lambda: WindowLook(self._model, image, windows, self.dtype)
+        )
         return self._segment_again(image, look, prompts)
+
+    def _kept(
+        self, image: Image, windows: Sequence[Window], look: Callable[[], AnyLook]
+    ) -> AnyLook:
+        """What ``look`` gives for an image through these windows; perhaps what it gave before."""
+        looked = self._looked
+        if looked is not None and looked.image is image and looked.windows == tuple(windows):
+            kept: AnyLook = looked.look
+            return kept
+        found = look()
+        constant = not image.flags.writeable and image.base is None
+        self._looked = _Looked(image, tuple(windows), found) if constant else None
+        return found
 
     def _segment_again(self, image: Image, look: WindowLook, prompts: Prompts) -> Candidates:
         """Masks from prompts, then again from these masks and the prompts.

@@ -58,6 +58,27 @@ def test_any_order_gives_the_same(tmp_path, name, write):
         np.testing.assert_array_equal(frames.image(number), expected[number - 1])
 
 
+def test_frames_are_kept_up_to_a_number_and_a_size(tmp_path, monkeypatch):
+    source = open_source(write_folder(tmp_path / "folder"))
+    frames = Frames(source)
+    first = frames.image(1)
+    assert frames.image(1) is first
+    assert not first.flags.writeable
+    assert first.base is None
+    frames.image(2)
+    assert len(frames._kept) == 2
+    for most, kept in ((3 * first.nbytes, 3), (first.nbytes - 1, 1)):
+        monkeypatch.setattr("hqtrack.app.frames._KEPT_BYTES", most)
+        for number in (5, 6, 7, 8):
+            frames.image(number)
+        assert list(frames._kept) == [6, 7, 8][-kept:]
+    monkeypatch.setattr("hqtrack.app.frames._KEPT_BYTES", 2**30)
+    monkeypatch.setattr("hqtrack.app.frames._KEPT", 2)
+    for number in (1, 2, 3):
+        frames.image(number)
+    assert list(frames._kept) == [2, 3]
+
+
 def test_a_damaged_frame_is_what_the_reader_shows(tmp_path):
     path = write_long(tmp_path / "damaged.mp4")
     with av.open(path) as container:

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from hqtrack.app.project import Click
 from hqtrack.app.prompter import Refiner, choose_prompter
@@ -15,11 +16,13 @@ def test_a_refiner_is_loaded_once_and_asked_with_arrays():
 
     def segment(image, boxes, points, labels):
         asked.append((boxes, points, labels))
-        return SimpleNamespace(masks=np.ones((1, 3, 8, 10), bool))
+        masks = np.ones((1, 3, 8, 10), bool)
+        masks[0, 0] = False
+        return SimpleNamespace(masks=masks)
 
     refiner = Refiner("HQ-SAM", lambda: built.append(1) or SimpleNamespace(segment=segment))
     assert built == []
-    assert refiner.segment(IMAGE, (1, 2, 3, 4), ()).shape == (8, 10)
+    assert refiner.segment(IMAGE, (1, 2, 3, 4), ()).all()
     refiner.segment(IMAGE, None, [Click(1, 2, True), Click(3, 4, False)])
     assert built == [1]
     assert asked[0][0].tolist() == [[1, 2, 3, 4]]
@@ -29,18 +32,23 @@ def test_a_refiner_is_loaded_once_and_asked_with_arrays():
     assert asked[1][2].tolist() == [[1, 0]]
 
 
-def test_the_light_hq_sam_is_built_on_first_use(monkeypatch):
+@pytest.mark.parametrize("variant", [None, "vit_b"])
+def test_the_best_hq_sam_is_built_on_first_use(monkeypatch, tmp_path, variant):
     asked = []
 
-    def build_refiner(device):
-        asked.append(device)
+    def build_refiner(*given):
+        asked.append(given)
         return SimpleNamespace(
-            segment=lambda image, **given: SimpleNamespace(masks=np.ones((1, 3, 8, 10), bool))
+            segment=lambda image, **given: SimpleNamespace(
+                masks=np.ones((1, 3, *image.shape[:2]), bool)
+            )
         )
 
     monkeypatch.setattr("hqtrack.build.build_refiner", build_refiner)
-    prompter = choose_prompter("cpu")
-    assert prompter.takes_clicks
+    monkeypatch.setattr("hqtrack.app.prompter.best_variant", lambda directory: variant)
+    prompter = choose_prompter(tmp_path, "cpu")
+    assert prompter.name == f"HQ-SAM {variant or 'light'}"
     assert asked == []
+    prompter.prepare()
     assert prompter.segment(IMAGE, (1, 2, 3, 4), ()).all()
-    assert asked == ["cpu"]
+    assert asked == [("vit_b", "cpu", tmp_path) if variant else ("light", "cpu", None)]

@@ -9,7 +9,7 @@ import pytest
 from hqtrack.errors import InputError
 from hqtrack.exports.stored import open_run
 from hqtrack.exports.tables import box_table, mots
-from hqtrack.runs.objects import Numbered
+from hqtrack.runs.objects import Numbered, Place
 from hqtrack.video.run_lengths import decode_mask
 from tests.helpers.followed import followed
 
@@ -40,7 +40,7 @@ def test_the_table_has_a_line_per_frame_and_object(folder):
 
 
 def test_names_with_commas_and_quotes_stay_one_cell(folder):
-    run = replace(open_run(folder), objects=(Numbered(3, 'a, "b"\nc'),))
+    run = replace(open_run(folder), places=(Place(Numbered(3, 'a, "b"\nc'), None),))
     assert next(csv.DictReader(box_table(run)))["name"] == 'a, "b"\nc'
 
 
@@ -57,6 +57,8 @@ def test_mots_has_disjoint_masks_with_identities(folder):
 
 
 def test_mots_has_room_for_so_many_objects(folder):
-    run = replace(open_run(folder), objects=tuple(Numbered(n, "") for n in range(1, 1001)))
+    run = replace(
+        open_run(folder), places=tuple(Place(Numbered(n, ""), None) for n in range(1, 1001))
+    )
     with pytest.raises(InputError, match="999 objects, not 1000"):
         list(mots(run))

@@ -11,7 +11,7 @@ from pycocotools import mask as run_lengths
 from hqtrack.errors import InputError
 from hqtrack.exports.stored import open_run
 from hqtrack.exports.videos import davis_palette, write_davis, youtube_vis
-from hqtrack.runs.objects import Numbered
+from hqtrack.runs.objects import Numbered, Place
 from tests.helpers.followed import followed
 
 
@@ -63,7 +63,9 @@ def test_davis_names_the_frames_of_a_video_from_zero(folder, tmp_path):
 
 
 def test_davis_has_no_room_for_an_object_that_would_be_void(folder, tmp_path):
-    run = replace(open_run(folder), objects=tuple(Numbered(n, "") for n in range(1, 256)))
+    run = replace(
+        open_run(folder), places=tuple(Place(Numbered(n, ""), None) for n in range(1, 256))
+    )
     with pytest.raises(InputError, match="254 objects, not 255"):
         write_davis(run, tmp_path / "davis")
 

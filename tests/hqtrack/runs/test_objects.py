@@ -2,7 +2,7 @@
 
 import pytest
 
-from hqtrack.runs.objects import Numbered, describe_objects, first_change, objects_in
+from hqtrack.runs.objects import Numbered, Place, describe_objects, first_change, places_in
 from hqtrack.runs.targets import Box, Correction, Gone, Points, Target
 
 CAT = Target("my (1) cat", 3, None, Box(1, 2, 3, 4), (Correction(9, Gone()),))
@@ -16,10 +16,11 @@ def test_lines_are_read_again():
         "my (1) cat (3) corrected from frame 9: gone",
         "dog (4) from frame 7: point:5,6",
     )
-    assert objects_in(lines) == (Numbered(3, "my (1) cat"), Numbered(4, "dog"))
+    cat, dog = Numbered(3, "my (1) cat"), Numbered(4, "dog")
+    assert places_in(lines) == (Place(cat, None), Place(cat, 9), Place(dog, 7))
     for line in ("dog", "dog (4) from frame x: gone", "dog (x) from frame 4: gone"):
         with pytest.raises(ValueError, match="dog"):
-            objects_in([line])
+            places_in([line])
 
 
 FIRST, CORRECTED, LATER = describe_objects([CAT, DOG])

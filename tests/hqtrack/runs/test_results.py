@@ -154,14 +154,34 @@ def test_a_correction_behind_the_last_frame_only_changes_the_heading(given, caps
 
 def test_a_revised_run_goes_on_with_other_objects(given, tmp_path):
     lines = ("dog (3) from the first frame: box:1,1,2,2",)
-    revise(given, lines, 6)
-    with Results(given, dataclasses.replace(GIVEN, objects=lines)) as results:
+    revised = dataclasses.replace(GIVEN, objects=lines)
+    revise(given, revised, 6)
+    with Results(given, revised) as results:
         assert (results.last, results.count) == (5, 3)
         with pytest.raises(InputError, match=r"process .* writes to"):
-            revise(given, GIVEN.objects, 1)
+            revise(given, GIVEN, 1)
     assert not (given / "summary.json").exists()
-    revise(tmp_path / "nothing", GIVEN.objects, 1)
+    revise(tmp_path / "nothing", GIVEN, 1)
     assert not (tmp_path / "nothing").exists()
+
+
+def test_weights_that_only_made_first_masks_are_free_when_masks_are_given(tmp_path):
+    boxes = dataclasses.replace(RUN, weights=RUN.weights | {"hqsam": "1"}, first_masks="HQ-SAM")
+    with Results(tmp_path, boxes) as results:
+        results.write(followed(1), 0.25)
+    masks = dataclasses.replace(RUN, first_masks="given", objects=CORRECTED)
+    revise(tmp_path, masks, 2)
+    with Results(tmp_path, masks) as results:
+        assert results.last == 1
+
+
+@pytest.mark.parametrize("field", ["tracker", "computation", "weights"])
+def test_a_run_that_was_tracked_otherwise_is_not_revised(given, field):
+    content = (given / "frames.jsonl").read_bytes()
+    other = {"light": "2"} if field == "weights" else "other"
+    with pytest.raises(InputError, match=f"tracked otherwise .*{field}: .*the same options"):
+        revise(given, dataclasses.replace(GIVEN, **{field: other}), 2)
+    assert (given / "frames.jsonl").read_bytes() == content
 
 
 def test_a_corrected_run_of_another_video_is_not_mixed_in(given):

@@ -15,7 +15,11 @@ from hqtrack.video.sources import Images, Source
 from hqtrack.video.streams import EncodedVideo, Frame, image_of
 
 _KEPT = 12
-"""So many frames stay decoded."""
+_KEPT_BYTES = 48 * 2**20
+"""So many frames, and bytes of them, stay decoded; one frame in any case."""
+
+_NEAR = 12
+"""A frame of a video so soon after the last one is decoded from there on."""
 
 
 class Frames:
@@ -41,7 +45,7 @@ class Frames:
         self.count = len(self._times) or source.total or sum(1 for _ in source.read())
 
     def image(self, number: int) -> Image:
-        """Frame ``number`` [H,W,3]; do not write to it.
+        """Frame ``number`` [H,W,3], read-only; the same array again while it is kept.
 
         Raises InputError if there is no such frame, or if it cannot be decoded.
         """
@@ -49,16 +53,18 @@ class Frames:
             raise InputError(f"there is no frame {number}: the video has {self.count}")
         with self._lock:
             if number not in self._kept:
-                self._kept[number] = self._read(number)
+                self._kept[number] = _constant(self._read(number))
             self._kept.move_to_end(number)
-            while len(self._kept) > _KEPT:
+            image = self._kept[number]
+            most = max(1, min(_KEPT, _KEPT_BYTES // image.nbytes))
+            while len(self._kept) > most:
                 self._kept.popitem(last=False)
-            return self._kept[number]
+            return image
 
     def _read(self, number: int) -> Image:
         if isinstance(self.source, Images):
             return read_image(self.source.paths[number - 1])
-        near = 0 <= number - self._next < _KEPT
+        near = 0 <= number - self._next < _NEAR
         if self._ahead is None or not near:
             self._ahead = self._from(number)
         for frame in self._ahead:
@@ -78,6 +84,14 @@ class Frames:
         if self._times:
             return _decode_from(self.source.address, self._times, number)
         return self.source.read(number)
+
+
+def _constant(image: Image) -> Image:
+    """The image as an array of its own that cannot be written to."""
+    if image.base is not None:
+        image = image.copy()
+    image.flags.writeable = False
+    return image
 
 
 def _frame_times(address: str) -> list[int]:

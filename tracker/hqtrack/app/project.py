@@ -83,7 +83,7 @@ class Project:
         """With one more object, which has the next number and this name, or its number as name."""
         number = max((item.number for item in self.items), default=0) + 1
         item = Item(number, str(number))
-        return self._checked([*self.items, replace(item, name=name) if name else item])
+        return Project.of([*self.items, replace(item, name=name) if name else item])
 
     def rename(self, number: int, name: str) -> "Project":
         """With another name for an object."""
@@ -114,11 +114,14 @@ class Project:
         )
 
     def _with(self, item: Item) -> "Project":
-        return self._checked(item if each.number == item.number else each for each in self.items)
+        return Project.of(item if each.number == item.number else each for each in self.items)
 
     @staticmethod
-    def _checked(items: Iterable[Item]) -> "Project":
-        """The project, unless a name cannot be used; the command line has the same rules."""
+    def of(items: Iterable[Item]) -> "Project":
+        """A project of these objects.
+
+        Raises InputError if a name cannot be used; the command line has the same rules.
+        """
         project = Project(tuple(items))
         names = [item.name for item in project.items]
         for item in project.items:
@@ -184,10 +187,7 @@ def to_json(history: History) -> dict[str, Any]:
 def from_json(content: Any) -> History:
     """The history in the content of a file; raises InputError if it is none."""
     try:
-        states = tuple(
-            Project._checked(map(_item, state["items"]))  # the class checks its own values
-            for state in content["states"]
-        )
+        states = tuple(Project.of(map(_item, state["items"])) for state in content["states"])
         at = int(content["at"])
         if not 0 <= at < len(states):
             raise ValueError(at)

@@ -6,6 +6,7 @@ import json
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from importlib import resources
 from typing import Any
 
@@ -37,6 +38,11 @@ _FILES = {
     "page_masks.js": "hqtrack.records",
 }
 """Everything that is served from disk, and its package. The viewer is that of the records."""
+
+_READING = ThreadPoolExecutor(2, "reading")
+_CHANGING = ThreadPoolExecutor(2, "changing")
+"""Few threads, because each keeps memory of its own: frames are large. Two kinds, so that pictures
+come while something changes, and two each, so that a long export does not hold up the rest."""
 
 _MOST_BYTES = 64 * 2**20
 _HEADERS = {
@@ -143,11 +149,11 @@ def _file(name: str) -> Response:
     return Response(place.read_bytes(), 200, _HEADERS, f"{kind}; charset=utf-8")
 
 
-def _answering(answer: Callable[[Request], Any]) -> Callable[[Request], Response]:
-    """A handler, which Starlette runs in a thread; errors of the input are answered as such."""
+def _answering(answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    """A handler that answers in a thread; errors of the input are answered as such."""
 
-    def handle(request: Request) -> Response:
-        return _answered(lambda: answer(request))
+    async def handle(request: Request) -> Response:
+        return await _in(_READING, lambda: answer(request))
 
     return handle
 
@@ -163,9 +169,13 @@ def _changing(
             content += part
             if len(content) > _MOST_BYTES:
                 return JSONResponse({"error": "the request is too large"}, 413, _HEADERS)
-        return await asyncio.to_thread(_answered, lambda: answer(studio, request, bytes(content)))
+        return await _in(_CHANGING, lambda: answer(studio, request, bytes(content)))
 
     return handle
+
+
+async def _in(threads: Executor, answer: Callable[[], Any]) -> Response:
+    return await asyncio.get_running_loop().run_in_executor(threads, lambda: _answered(answer))
 
 
 def _answered(answer: Callable[[], Any]) -> Response:

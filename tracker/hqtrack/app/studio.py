@@ -1,11 +1,8 @@
 """The owner of an open project: its state, its files, the tracking in the background."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +10,28 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqtrack.app import edits
-from hqtrack.app.checkpoints import Checkpoints
-from hqtrack.app.follow import Setup, Stopped, command_of, plan_of, track
+from hqtrack.app import edits, saved
+from hqtrack.app.adopted import adopt, agree
+from hqtrack.app.background import Background, Job
+from hqtrack.app.follow import Setup, command_of, plan_of
 from hqtrack.app.frames import Frames
-from hqtrack.app.project import History, Project, from_json, stale_from, to_json
+from hqtrack.app.project import History, Project, stale_from
 from hqtrack.app.prompter import Prompter
 from hqtrack.app.tracked import Tracked
-from hqtrack.errors import InputError, one_line
+from hqtrack.app.views import masks_view, objects_view
+from hqtrack.errors import InputError
 from hqtrack.exports.export import export
 from hqtrack.exports.masks import object_mask
 from hqtrack.exports.stored import open_run
-from hqtrack.files import locked, replacing
-from hqtrack.runs.objects import describe_objects
+from hqtrack.files import locked
+from hqtrack.runs.objects import Place
 from hqtrack.runs.plan import RunPlan
 from hqtrack.runs.results import revise
 from hqtrack.tracker import Tracker
 from hqtrack.types import Image
 from hqtrack.video.images import encode_jpeg
-from hqtrack.video.overlay import object_colours
 from hqtrack.video.sources import Source
 
-_FILE = "project.json"
 _LONGEST_EDGE = 1600
 _BETWEEN = 0.1
 """Seconds between two messages about tracked frames."""
@@ -42,39 +39,8 @@ _BETWEEN = 0.1
 Listener = Callable[[str, dict[str, Any]], None]
 
 
-def video_of(folder: Path) -> str | None:
-    """The address of the video of the project in a folder; None if there is no project."""
-    try:
-        return str(json.loads((folder / _FILE).read_bytes())["video"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
 class Conflict(InputError):
     """Somebody else, in another tab, has changed the project meanwhile."""
-
-
-@dataclass
-class _Job:
-    """The tracking that runs. begun: the time in seconds, and the frame after replaying."""
-
-    to: int
-    frame: int = 0
-    replaying: bool = True
-    begun: tuple[float, int] | None = None
-    stop: bool = False
-
-    def content(self) -> dict[str, Any]:
-        left = None
-        if self.begun is not None and self.frame > self.begun[1]:
-            pace = (time.monotonic() - self.begun[0]) / (self.frame - self.begun[1])
-            left = round(pace * (self.to - self.frame), 1)
-        return {
-            "frame": self.frame,
-            "to": self.to,
-            "replaying": self.replaying,
-            "seconds_left": left,
-        }
 
 
 class Studio:
@@ -92,10 +58,10 @@ class Studio:
         prompter: Prompter,
         build: Callable[[RunPlan], Tracker] = RunPlan.build_tracker,
     ) -> None:
-        """Open the project in ``folder``, or start one. ``build`` loads the tracker of a plan.
+        """Open the project or the run in ``folder``, or start a project.
 
-        Raises InputError if the folder has the project of another video or is damaged, or if the
-        source cannot be used.
+        ``build`` loads the tracker of a plan. Raises InputError if the folder has the project of
+        another video or is damaged, or if the source cannot be used.
         """
         self.folder = folder
         self.frames = Frames(source)
@@ -103,16 +69,13 @@ class Studio:
         self.error = ""
         self._source = source
         self._setup = setup
-        self._build = build
+        self._background = Background(build, self._advanced, self._ended)
         self._lock = threading.RLock()
         self._segmenting = threading.Lock()
         self._listeners: list[Listener] = []
-        self._job: _Job | None = None
-        self._thread: threading.Thread | None = None
         self.revision = 0
         self._serial = 0
-        self._checkpoints = Checkpoints()
-        self._tracker: Tracker | None = None
+        self._last_told = 0.0
         first = self.frames.image(1)
         self.size: tuple[int, int] = (first.shape[0], first.shape[1])
         try:
@@ -120,8 +83,26 @@ class Studio:
         except OSError as error:
             raise InputError(f"cannot write to {folder} ({error.strerror})") from error
         self._folder_lock = locked(folder / ".app.lock")
-        self._history, self._made_with = self._load()
         self.tracked = Tracked(folder)
+        self._history, self._made_with = self._opened()
+
+    def _opened(self) -> tuple[History, Project]:
+        """What the folder has: a project, a run that becomes one, or nothing yet."""
+        found = saved.load(self.folder, self._source.address)
+        run = adopt(self.folder, self._source.address)
+        if run is None:
+            return found or (History(), Project())
+        if found is None:
+            self.error = _missing(run.unknown)
+            return History((run.project,)), run.project
+        history, made_with = found
+        if any(
+            agree(run.project, project, self.tracked.last, self.size)
+            for project in (made_with, history.present)
+        ):
+            return history, made_with
+        self.error = "the run was made anew outside of the application; undo brings your masks back"
+        return history.push(run.project), run.project
 
     def __enter__(self) -> "Studio":
         """The project itself, with its folder locked; raises InputError if it is open elsewhere."""
@@ -131,8 +112,7 @@ class Studio:
     def __exit__(self, *error: object) -> None:
         """Stop the tracking, and release the folder."""
         self.stop()
-        if self._thread is not None:
-            self._thread.join()
+        self.wait()
         self._folder_lock.__exit__(None, None, None)
 
     # ---- what there is
@@ -142,7 +122,6 @@ class Studio:
         with self._lock:
             self._serial += 1
             project = self._history.present
-            colours = object_colours([item.number for item in project.items] or [1])
             return {
                 "serial": self._serial,
                 "revision": self.revision,
@@ -154,25 +133,13 @@ class Studio:
                 },
                 "folder": str(self.folder),
                 "tracker": str(self._setup.choice),
-                "prompter": {
-                    "name": self.prompter.name,
-                    "takes_clicks": self.prompter.takes_clicks,
-                },
-                "objects": [
-                    {
-                        "number": item.number,
-                        "name": item.name,
-                        "hidden": item.hidden,
-                        "colour": colour.tolist(),
-                        "given": [given.frame for given in item.given],
-                    }
-                    for item, colour in zip(project.items, colours, strict=False)
-                ],
+                "prompter": self.prompter.name,
+                "objects": objects_view(project),
                 "can_undo": self._history.at > 0,
                 "can_redo": self._history.at < len(self._history.states) - 1,
                 "tracked": self.tracked.last,
                 "stale": self._stale(),
-                "job": None if self._job is None else self._job.content(),
+                "job": None if self._background.job is None else self._background.job.content(),
                 "error": self.error,
             }
 
@@ -190,27 +157,10 @@ class Studio:
         with self._lock:
             record = self.tracked.record(number)
             stale = self._stale()
-            found = {} if record is None else {each.number: each for each in record.objects}
-            objects = []
-            for item in self._history.present.items:
-                given, seen = item.on(number), found.get(item.number)
-                mask = given.mask if given else seen.counts if seen else None
-                if given is None and seen is None:
-                    continue
-                objects.append(
-                    {
-                        "number": item.number,
-                        "mask": mask,
-                        "given": given is not None,
-                        "clicks": [] if given is None else list(given.clicks),
-                        "box": None if given is None else given.box,
-                        "confidence": None if given or not seen else seen.confidence,
-                    }
-                )
             return {
                 "frame": number,
                 "stale": stale is not None and number >= stale,
-                "objects": objects,
+                "objects": masks_view(self._history.present, number, record),
             }
 
     def curves(self) -> dict[str, Any]:
@@ -248,10 +198,9 @@ class Studio:
     def _push(self, revision: int, step: Callable[[History], History]) -> dict[str, Any]:
         with self._lock:
             self._check(revision)
-            if self._job is not None:
-                raise InputError("the video is being tracked: stop it first")
+            self._background.check_idle()
             history = step(self._history)
-            self._save(history, self._made_with)
+            saved.save(self.folder, self._source.address, history, self._made_with)
             self._history = history
             self.revision += 1
         self._tell("state", self.state())
@@ -285,72 +234,43 @@ class Studio:
         nothing to track, or if it is being tracked already.
         """
         with self._lock:
-            if self._job is not None:
-                raise InputError("the video is being tracked already")
+            self._background.check_idle()
             if to is not None and not 1 <= to <= self.frames.count:
                 raise InputError(f"there is no frame {to}: the video has {self.frames.count}")
             project = self._history.present
             plan = plan_of(self.folder, self._source, self._setup, project, self.size)
             stale = self._stale()
-            revise(self.folder, describe_objects(plan.targets), stale or self.tracked.last + 1)
+            revise(self.folder, plan.description, stale or self.tracked.last + 1)
             if stale is not None:
-                self._checkpoints.cut(stale)
-            self._save(self._history, project)
+                self._background.forget(stale)
+            saved.save(self.folder, self._source.address, self._history, project)
             self._made_with = project
             self.tracked.reload()
             self.error = ""
-            self._job = _Job(to or self.frames.count)
-            self._thread = threading.Thread(target=self._run, args=(plan, self._job))
-            self._thread.start()
+            self._background.begin(plan, to or self.frames.count, self.frames.count)
         self._tell("state", self.state())
         return self.state()
 
     def stop(self) -> None:
         """Stop after the present frame."""
-        with self._lock:
-            if self._job is not None:
-                self._job.stop = True
+        self._background.stop()
 
     def wait(self) -> None:
         """Wait until nothing is tracked."""
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        self._background.wait()
 
-    def _run(self, plan: RunPlan, job: _Job) -> None:
-        last_told = 0.0
+    def _advanced(self, job: Job) -> None:
+        with self._lock:
+            self.tracked.refresh()
+        if time.monotonic() - self._last_told > _BETWEEN:
+            self._last_told = time.monotonic()
+            self._tell("progress", job.content() | {"tracked": self.tracked.last})
 
-        def told(frame: int, replayed: bool) -> None:
-            nonlocal last_told
-            with self._lock:
-                job.frame, job.replaying = frame, replayed
-                if job.begun is None and not replayed:
-                    job.begun = (time.monotonic(), frame)
-                self.tracked.refresh()
-            if time.monotonic() - last_told > _BETWEEN:
-                last_told = time.monotonic()
-                self._tell("progress", job.content() | {"tracked": self.tracked.last})
-            if job.stop:
-                raise Stopped
-
-        error = ""
-        try:
-            build = partial(self._loaded, plan)
-            track(plan, build, self._checkpoints, job.to, self.frames.count, told)
-        except Stopped:
-            pass
-        except Exception as failure:  # whatever it is, the page has to say it
-            error = one_line(failure)
+    def _ended(self, error: str) -> None:
         with self._lock:
             self.tracked.reload()
-            self._job, self.error = None, error
+            self._background.job, self.error = None, error
         self._tell("state", self.state())
-
-    def _loaded(self, plan: RunPlan) -> Tracker:
-        """The tracker, which is loaded once; the checkpoints are states of it."""
-        if self._tracker is None:
-            self._tracker = self._build(plan)
-        return self._tracker
 
     def _stale(self) -> int | None:
         """The first finished frame that is not valid any more; None if all are."""
@@ -362,8 +282,7 @@ class Studio:
     def export(self, formats: Sequence[str]) -> list[str]:
         """Export the finished frames; returns the paths. See ``hqtrack.exports``."""
         with self._lock:
-            if self._job is not None:
-                raise InputError("the video is being tracked: stop it first")
+            self._background.check_idle()
             if self._stale() is not None:
                 raise InputError("masks have changed since: track on first")
             run = open_run(self.folder)
@@ -385,42 +304,8 @@ class Studio:
         for listener in list(self._listeners):
             listener(name, content)
 
-    # ---- the file
 
-    def _load(self) -> tuple[History, Project]:
-        path = self.folder / _FILE
-        try:
-            content = json.loads(path.read_bytes())
-            history, made_with = from_json(content["history"]), from_json(content["made_with"])
-            video = content["video"]
-        except FileNotFoundError:
-            if (self.folder / "frames.jsonl").exists():
-                raise InputError(
-                    f"{self.folder} has a run that was not made in the application: give another "
-                    "--output"
-                ) from None
-            return History(), Project()
-        except (ValueError, TypeError, KeyError) as error:
-            raise InputError(
-                f"{path} is damaged ({one_line(error)}): move it away, or give another --output"
-            ) from error
-        if video != self._source.address:
-            raise InputError(
-                f"{self.folder} is the project of {video}: give that video, or another --output"
-            )
-        return history, made_with.present
-
-    def _save(self, history: History, made_with: Project) -> None:
-        """Save the project atomically; raises InputError if it cannot be written."""
-        content = {
-            "video": self._source.address,
-            "history": to_json(history),
-            "made_with": to_json(History((made_with,))),
-        }
-        try:
-            with replacing(self.folder / _FILE) as part:
-                part.write_text(json.dumps(content), encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"cannot save to {self.folder} ({error.strerror}): the change is undone"
-            ) from error
+def _missing(places: Sequence[Place]) -> str:
+    """Which masks of a run have to be given again; empty if none."""
+    names = ", ".join(f"{place.object.name} on frame {place.frame}" for place in places)
+    return f"not tracked to there yet, so mark again: {names}" if places else ""

@@ -1,14 +1,19 @@
 """The command ``hqtrack app``: a local web application to mark, track, correct and export."""
 
 import argparse
+import contextlib
 import secrets
-import sys
+import threading
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hqtrack.commands.options import add_tracker_options
 from hqtrack.errors import InputError
 from hqtrack.presets import WITH_NETWORKS
+
+if TYPE_CHECKING:  # it imports more than the options need
+    from hqtrack.app.prompter import Prompter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,25 +51,23 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"hqtrack app needs {error.name}: install it with: pip install 'hqtrack[app]'"
         ) from error
+    from hqtrack.app.adopted import video_of_run
     from hqtrack.app.follow import Setup
     from hqtrack.app.prompter import choose_prompter
-    from hqtrack.app.studio import Studio, video_of
+    from hqtrack.app.saved import video_of
+    from hqtrack.app.studio import Studio
     from hqtrack.runs.choice import choose_tracker
     from hqtrack.video.sources import open_source
 
-    output, video = args.output, video_of(Path(args.video))
+    folder = Path(args.video)
+    output, video = args.output, video_of(folder) or video_of_run(folder)
     if video is None:
         video = args.video
     elif output is None:
-        output = Path(args.video)
+        output = folder
     source = open_source(video)
     setup = Setup(choose_tracker(args.preset, args.weights), args.device, args.weights, args.exact)
-    prompter = choose_prompter(args.device)
-    if not prompter.takes_clicks:
-        print(
-            f"hqtrack: {prompter.name} cuts out boxes; clicks need HQ-SAM, and are off",
-            file=sys.stderr,
-        )
+    prompter = choose_prompter(args.weights, args.device)
     with bind(args.port) as listening:
         port = listening.getsockname()[1]
         folder = output or Path("tracked", source.name)
@@ -72,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             token = secrets.token_urlsafe(24)
             address = f"http://{HOST}:{port}/?token={token}"
             print(f"the project is {folder}; open {address} (Ctrl-C ends)", flush=True)
+            threading.Thread(target=_prepare, args=(prompter,), daemon=True).start()
             if not args.no_browser:
                 webbrowser.open(address)
             config = uvicorn.Config(
@@ -82,3 +86,8 @@ def run(args: argparse.Namespace) -> int:
             )
             uvicorn.Server(config).run([listening])
     return 0
+
+
+def _prepare(prompter: "Prompter") -> None:
+    with contextlib.suppress(Exception):  # the first mask tries again, and says what is wrong
+        prompter.prepare()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.files import first_line
-from hqtrack.runs.objects import Numbered, objects_in
+from hqtrack.runs.objects import Numbered, Place, places_in
 from hqtrack.runs.results import FrameRecord, stored_records
 from hqtrack.video.sources import Images, Source, open_source
 from hqtrack.video.streams import Frame
@@ -22,21 +22,31 @@ class StoredRun:
     """The finished frames of a run when it was opened, of which there is at least one.
 
     folder: the run's. video: the address of its video, read from frame ``start`` on, every
-    ``every``-th. objects: in the order in which they were given. frames: how many. size: (height,
-    width) of the frames.
+    ``every``-th. places: what was given for objects, in this order. frames: how many. size:
+    (height, width) of the frames.
     """
 
     folder: Path
     video: str
     start: int
     every: int
-    objects: tuple[Numbered, ...]
+    places: tuple[Place, ...]
     frames: int
     size: tuple[int, int]
 
+    @property
+    def several(self) -> bool:
+        """Whether the video is several files, which are not at its address."""
+        return _SEVERAL.search(self.video) is not None
+
+    @property
+    def objects(self) -> tuple[Numbered, ...]:
+        """The objects, in the order in which they were given."""
+        return tuple(dict.fromkeys(place.object for place in self.places))
+
     def open_video(self) -> Source:
         """The video at its address; raises the errors of ``hqtrack.video.sources.open_source``."""
-        if _SEVERAL.search(self.video):
+        if self.several:
             raise InputError(
                 f"the run in {self.folder} has several files as its video: give them with --video"
             )
@@ -87,7 +97,7 @@ def open_run(folder: Path) -> StoredRun:
         raise MissingFileError(f"there is no run in {folder}: give a folder of `hqtrack run`")
     try:
         run = json.loads(line)["run"]
-        objects = objects_in(run["objects"])
+        places = places_in(run["objects"])
         video, start, every = str(run["video"]), int(run["start"]), int(run["every"])
     except (ValueError, TypeError, KeyError):
         raise InputError(
@@ -98,4 +108,4 @@ def open_run(folder: Path) -> StoredRun:
         count, size = count + 1, record.size
     if not count:
         raise InputError(f"the run in {folder} has no finished frame yet: let it track some")
-    return StoredRun(folder, video, start, every, objects, count, size)
+    return StoredRun(folder, video, start, every, places, count, size)

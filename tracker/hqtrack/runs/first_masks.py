@@ -63,7 +63,7 @@ def prompted_masks(refiner: MaskRefiner, image: Image, prompts: Sequence[Box | P
     boxes = {n: prompt for n, prompt in enumerate(prompts) if isinstance(prompt, Box)}
     clicks = {n: prompt for n, prompt in enumerate(prompts) if isinstance(prompt, Points)}
     if boxes:
-        masks[list(boxes)] = _first_seen(refiner.segment(image, list(boxes.values())).masks)
+        masks[list(boxes)] = first_seen(refiner.segment(image, list(boxes.values())).masks)
     if clicks:
         most = max(len(prompt.places) for prompt in clicks.values())
         points = np.zeros((len(clicks), most, 2))
@@ -73,11 +73,11 @@ def prompted_masks(refiner: MaskRefiner, image: Image, prompts: Sequence[Box | P
             labels[row, : len(prompt.places)] = 1
             labels[row, list(prompt.beside)] = 0
         found = refiner.segment(image, points=points, labels=labels)
-        masks[list(clicks)] = _first_seen(found.masks)
+        masks[list(clicks)] = first_seen(found.masks)
     return masks
 
 
-def _first_seen(candidates: Masks) -> Masks:
+def first_seen(candidates: Masks) -> Masks:
     """Of candidates [N,K,H,W] the first of each object that is not empty, [N,H,W]."""
     first = candidates.any(axis=(2, 3)).argmax(axis=1)
     seen: Masks = candidates[np.arange(len(candidates)), first]

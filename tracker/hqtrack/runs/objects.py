@@ -20,6 +20,13 @@ class Numbered(NamedTuple):
     name: str
 
 
+class Place(NamedTuple):
+    """A place that was given for an object, on a frame counted from 1; None for the first frame."""
+
+    object: Numbered
+    frame: int | None
+
+
 def describe_objects(targets: Iterable[Target]) -> tuple[str, ...]:
     """A line for each place that is given, with the content of a mask file rather than its path."""
     lines = []
@@ -34,11 +41,18 @@ def describe_objects(targets: Iterable[Target]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def objects_in(lines: Iterable[str]) -> tuple[Numbered, ...]:
-    """The objects in the lines of ``describe_objects``; raises ValueError for another line."""
+def places_in(lines: Iterable[str]) -> tuple[Place, ...]:
+    """What was given, by the lines of ``describe_objects``; raises ValueError for another line.
+
+    The first place of an object is its start, the others correct it.
+    """
     matches = [_parsed(line) for line in lines]
     return tuple(
-        Numbered(int(match["number"]), match["name"]) for match in matches if not match["corrected"]
+        Place(
+            Numbered(int(match["number"]), match["name"]),
+            None if match["frame"] is None else int(match["frame"]),
+        )
+        for match in matches
     )
 
 

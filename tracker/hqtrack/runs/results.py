@@ -332,11 +332,7 @@ class Results:
                 f"{', '.join(sorted(now.keys() - before.keys()))}: give another --output, or "
                 "--restart to replace them"
             )
-        changed = [
-            f"{name}: {_change(before[name], value)}"
-            for name, value in now.items()
-            if name not in _OF_THE_INPUT and before[name] != value
-        ]
+        changed = _changes(before, now)
         if changed:
             raise InputError(
                 f"{self.folder} contains another run ({'; '.join(changed)}): give another "
@@ -360,17 +356,37 @@ class Results:
             _note(f"wrote {restored} missing or damaged label maps in {self._masks} again")
 
 
-def revise(folder: Path, objects: Sequence[str], frame: int) -> None:
-    """Keep the finished frames of a run before ``frame``, as those of other ``objects``.
+def revise(folder: Path, description: RunDescription, frame: int) -> None:
+    """Keep the finished frames of a run before ``frame``, as those of another description.
 
-    objects: lines for the description, with which the frames before are the same. Raises InputError
-    if another process writes to the folder, OSError if it cannot be written.
+    The caller knows that the frames before are the same with the objects of the other description.
+    Raises InputError, and changes nothing, if it differs by more than objects and input, or if
+    another process writes to the folder; OSError if the folder cannot be written.
     """
     line = first_line(folder / _JOURNAL)
-    if line is not None:
-        with locked(folder / _LOCK):
-            heading = json.loads(line)["run"] | {"objects": list(objects), "first_masks": "given"}
-            _cut(folder, heading, frame)
+    if line is None or next(stored_records(folder), None) is None:
+        return
+    with locked(folder / _LOCK):
+        before, now = json.loads(line)["run"], json.loads(json.dumps(asdict(description)))
+        # weights that only made first masks do not matter any more
+        used = {name: before.get("weights", {}).get(name) for name in now["weights"]}
+        changed = _changes(before | {"weights": used}, now, {"objects", "first_masks"})
+        if changed:
+            raise InputError(
+                f"the frames in {folder} were tracked otherwise ({'; '.join(changed)}): open it "
+                "with the same options, or give another --output"
+            )
+        given = {name: now[name] for name in ("objects", "first_masks", "weights")}
+        _cut(folder, before | given, frame)
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any], free: Iterable[str] = ()) -> list[str]:
+    """The fields, but for the ``free`` ones and those of the input, that differ, in words."""
+    return [
+        f"{name}: {_change(before.get(name), value)}"
+        for name, value in now.items()
+        if name not in {*_OF_THE_INPUT, *free} and before.get(name) != value
+    ]
 
 
 def _cut(folder: Path, heading: dict[str, Any], frame: int) -> int:

@@ -155,16 +155,8 @@ function adopt(next) {
     document.title = `${state.video.name} · HQTrack`;
     byId("scrubber").max = byId("to").max = state.video.frames;
     byId("place").textContent = `The project is in ${state.folder}. Everything is saved at once.`;
-    if (!state.prompter.takes_clicks) {
-      for (const tool of ["click", "unclick"]) {
-        const radio = document.querySelector(`[name=tool][value=${tool}]`);
-        radio.disabled = true;
-        radio.parentElement.title = "clicks need HQ-SAM: hqtrack weights download hqsam_vit_b";
-      }
-    }
   }
-  byId("about").textContent = `${state.tracker} tracker, ${state.prompter.name} for boxes` +
-    `${state.prompter.takes_clicks ? " and clicks" : ""}`;
+  byId("about").textContent = `${state.tracker} tracker, ${state.prompter} for boxes and clicks`;
   const numbers = state.objects.map(({ number }) => number);
   if (!numbers.includes(view.chosen)) view.chosen = numbers.at(-1) ?? null;
   byId("undo").disabled = !state.can_undo || Boolean(state.job);
@@ -300,7 +292,6 @@ const brushRadius = () => Number(byId("radius").value) * Math.max(width, height)
 
 function chooseTool(tool) {
   const radio = document.querySelector(`[name=tool][value=${tool}]`);
-  if (radio.disabled) return say(radio.parentElement.title);
   radio.checked = true;
   view.tool = tool;
 }
