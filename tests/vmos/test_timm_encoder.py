@@ -1,10 +1,11 @@
 """An image classifier of timm as encoder: the same features, without its batch norms."""
 
+import pytest
 import timm
 import torch
 
 from vmos import TimmConfig, VMOSConfig, build_vmos
-from vmos.timm_encoder import TimmEncoder
+from vmos.timm_encoder import TimmEncoder, enlarge
 
 LITE = "tf_efficientnet_lite0"
 SMALL = VMOSConfig(encoder=TimmConfig(LITE), objects=3, widths=(8, 8, 16), norm_groups=4)
@@ -44,6 +45,23 @@ def test_fine_propagation_may_see_the_coarse_feature():
     assert encoder.skip_widths == (24, 152)
     torch.testing.assert_close(fine[:, :40], middle)
     torch.testing.assert_close(fine[:, 40:, ::2, ::2], coarse)
+
+
+@pytest.mark.parametrize("side", [65, 81])
+def test_the_context_is_added_where_it_was_seen(side):
+    """Pixel 2k at stride 16 gets what pixel k at stride 32 says, on odd and even sides."""
+    encoder = TimmEncoder(TimmConfig(LITE, context=True), 16, joined=False).eval()
+    image = torch.rand(1, 3, side, side)
+    coarse = encoder.pyramid(image)[2]
+    *_, alone, deepest = encoder.body(encoder.normalise(image))
+    seen = (coarse - alone)[..., ::2, ::2]
+    torch.testing.assert_close(seen, encoder.context(deepest), atol=1e-4, rtol=1e-4)
+
+
+def test_context_is_interpolated_between_and_repeated_at_the_end():
+    row = torch.tensor([[[[0.0, 2.0, 6.0]]]])
+    assert enlarge(row, torch.Size([1, 5])).flatten().tolist() == [0, 1, 2, 4, 6]
+    assert enlarge(row, torch.Size([2, 6]))[0, 0, 1].tolist() == [0, 1, 2, 4, 6, 6]
 
 
 def test_measured_features_have_mean_0_and_deviation_1():

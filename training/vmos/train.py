@@ -54,7 +54,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--deepen",
         action="store_true",
-        help="add what the encoder of --start lacks, so that nothing changes at first: blocks of an "
+        help="add what the encoder of --start lacks, and change nothing at first: blocks of an "
         "InternImage, or the context of a timm classifier, which --encoder gives",
     )
     parser.add_argument(

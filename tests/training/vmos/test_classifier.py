@@ -1,12 +1,14 @@
 """Starting from an image classifier of timm."""
 
+from dataclasses import replace
+
 import pytest
 import timm
 import torch
 
 from hqtrack.errors import InputError
 from tests.helpers.tiny_vmos import tiny_vmos
-from training.vmos.classifier import prepare_matching, take_classifier
+from training.vmos.classifier import prepare_matching, take_classifier, with_context
 from vmos import TimmConfig, VMOSConfig, build_vmos
 
 CONFIG = TimmConfig("tf_efficientnet_lite0")
@@ -63,3 +65,24 @@ def test_an_encoder_without_measured_features_is_prepared_too():
     prepare_matching(model, torch.rand(1, 3, 33, 33))
     projector = model.encoder.projector.weight[:, :, 0, 0]
     torch.testing.assert_close(projector @ projector.T, 1.44 * torch.eye(16), atol=1e-4, rtol=0)
+
+
+def test_a_context_that_is_added_changes_nothing_at_first(model, weights):
+    model.encoder.measure(torch.randn(1, 3, 65, 65))
+    deeper = replace(model.config, encoder=replace(CONFIG, context=True))
+    images = torch.randn(2, 3, 65, 65)
+    grown = build_vmos(deeper, with_context(deeper, model.state_dict(), weights, images))
+    assert all(map(torch.equal, grown.encode(images), model.encode(images)))
+    *_, coarse, deepest = grown.encoder.body(images)
+    classifier = timm.create_model(CONFIG.name).eval()
+    classifier.load_state_dict(weights)
+    expected = classifier.blocks[6](classifier.blocks[5](coarse))
+    torch.testing.assert_close(deepest, expected, atol=1e-3, rtol=1e-3)
+    grown.encoder.context.weight.data.normal_()
+    context = grown.encoder.pyramid(images)[2] - model.encoder.pyramid(images)[2]
+    assert context.std() > 1
+
+
+def test_a_context_is_added_only_where_there_is_one(model, weights):
+    with pytest.raises(InputError, match="leave --deepen out"):
+        with_context(model.config, model.state_dict(), weights, torch.rand(1, 3, 33, 33))
