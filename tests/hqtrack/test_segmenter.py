@@ -1,5 +1,6 @@
 """Properties of tracking with small random networks: groups, memory, bad input."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -384,6 +385,37 @@ def test_doubted_objects_enter_memory_without_identity(model, monkeypatch):
     unknown = model.config.objects + 1
     assert [set(labels.unique().tolist()) <= {0, unknown} for labels in written] == [True, True]
     assert any((labels == unknown).any() for labels in written)
+
+
+def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(model, monkeypatch):
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:5, :5], labels[-5:, -5:] = 1, 1
+    near = labels.copy()
+    near[-5:, -5:] = 0
+    monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(labels))
+    written = []
+    monkeypatch.setattr(
+        VideoObjectSegmenter, "_remember", lambda self, state, _: written.append(state.frame.labels)
+    )
+    images = video(2)
+    for speed, expected in ((math.inf, labels), (0.5, near)):
+        segmenter = VideoObjectSegmenter(model, CONFIG, rules=MemoryRules(max_speed=speed))
+        segmenter.add_reference(images[0], near[None] == 1)
+        np.testing.assert_array_equal(segmenter.step(images[1]).masks[0], expected == 1)
+        np.testing.assert_array_equal(written.pop(), expected)
+
+
+def test_a_corrected_object_is_looked_for_where_it_was_corrected(model, monkeypatch):
+    parts = np.zeros((2, HEIGHT, WIDTH), np.bool_)
+    parts[0, :5, :5], parts[1, -5:, -5:] = True, True
+    labels = torch.from_numpy(parts.any(axis=0).astype(np.uint8))
+    monkeypatch.setattr(decoding, "decode_labels", lambda *_: labels)
+    images = video(3)
+    segmenter = VideoObjectSegmenter(model, CONFIG, rules=MemoryRules(max_speed=0.5))
+    segmenter.add_reference(images[0], parts[:1])
+    np.testing.assert_array_equal(segmenter.step(images[1]).masks, parts[:1])
+    segmenter.correct(images[1], parts[1:], [0])
+    np.testing.assert_array_equal(segmenter.step(images[2]).masks, parts[1:])
 
 
 def test_small_first_objects_raise_the_size_of_the_whole_video(model, monkeypatch):

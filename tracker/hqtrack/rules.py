@@ -1,7 +1,8 @@
 """The rules by which HQTrack reports masks and writes memory: values, and decisions on arrays.
 
-``PUBLISHED`` are those of HQTrack. ``PLUS`` doubt an object whose confidence or area falls out of
-what it was on the frames before; a doubted object enters memory as unknown.
+``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
+object whose confidence or area falls out of what it was on the frames before; a doubted object
+enters memory as unknown.
 """
 
 import math
@@ -50,6 +51,9 @@ class MemoryRules:
             long-term memory; the next one may.
         hold: for how many frames short-term memory stays at the last frame on which an object of
             the group was trusted.
+        max_speed: parts of a mask are dropped that the object cannot have reached since it was last
+            trusted, moving in each frame by so many times the longer side of its box, see
+            `hqtrack.places`; infinite keeps all.
     """
 
     min_confidence: float = 0.0
@@ -58,6 +62,7 @@ class MemoryRules:
     unknown: bool = False
     wait: bool = False
     hold: int = 0
+    max_speed: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,13 @@ def _median(values: Scores) -> NDArray[np.float64]:
 PUBLISHED = Rules()
 PLUS = Rules(
     memory=MemoryRules(
-        min_confidence=0.8, usual=0.9, max_jump=1.5, unknown=True, wait=True, hold=10
+        min_confidence=0.8,
+        usual=0.9,
+        max_jump=1.5,
+        unknown=True,
+        wait=True,
+        hold=10,
+        max_speed=0.25,
     )
 )
 

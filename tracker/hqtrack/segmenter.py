@@ -1,5 +1,6 @@
 """VMOS over time: groups of objects, each with its memory, on one video at a time."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from hqtrack.masks import (
     repaint,
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
+from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_parts
 from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
 from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, no_past, trusted
 from hqtrack.stages import Stage, stage
@@ -107,6 +109,7 @@ class _Video:
     frame: _Frame
     objects: int
     past: Past
+    places: Places
     banks: list[MemoryBank] = field(default_factory=list)
 
     def copy(self) -> "_Video":
@@ -155,7 +158,7 @@ class VideoObjectSegmenter:
         size = self._network_size(image, _areas(labels, len(masks)))
         features = self._encode(image, size)
         frame = _Frame(image.copy(), 0, features, labels, [], False, *_nothing(0))
-        video = _Video(size, frame, 0, no_past(0))
+        video = _Video(size, frame, 0, no_past(0), nowhere(0))
         self._take_in(video, len(masks))
         self._video = video
 
@@ -211,6 +214,7 @@ class VideoObjectSegmenter:
         check_same_image(image, frame.image)
         frame.labels = repaint(frame.labels, masks, objects)
         frame.trusted[list(objects)] = True
+        self._locate(video)
         groups = {index // self._capacity for index in objects}
         referred = self._referred(video)
         self._write(video, [group in groups | referred for group in range(len(video.banks))])
@@ -238,11 +242,16 @@ class VideoObjectSegmenter:
         confidence = decoding.confidences(probabilities, labels)
         label_map, sure = to_host(labels.to(torch.int32), confidence)
         number = video.frame.number + 1
+        masks = labels_to_masks(label_map, video.objects)
+        if math.isfinite(self.rules.max_speed):
+            near = without_far_parts(masks, reachable(video.places, number, self.rules.max_speed))
+            if near is not masks:
+                masks, label_map = near, masks_to_labels(near)
         read = tuple(bank.frames_read for bank in video.banks)
         video.frame = _Frame(
             image.copy(), number, features, label_map, states, False, sure, sure > 0, read
         )
-        return Segmented(labels_to_masks(label_map, video.objects), sure)
+        return Segmented(masks, sure)
 
     @stage(Stage.DECODE)
     @torch.inference_mode()
@@ -270,6 +279,7 @@ class VideoObjectSegmenter:
         area = _areas(frame.labels, video.objects)
         frame.trusted = trusted(video.past, frame.confidence, area, self.rules)
         video.past = add_frame(video.past, frame.confidence, area)
+        self._locate(video)
         for group in range(len(video.banks)):
             self._remember(video, group)
         frame.in_memory = True
@@ -354,7 +364,15 @@ class VideoObjectSegmenter:
         video.objects += added
         video.past = add_objects(video.past, _areas(video.frame.labels, video.objects)[-added:])
         video.frame.trusted = np.append(video.frame.trusted, np.ones(added, np.bool_))
+        self._locate(video)
         self._write(video, refer)
+
+    def _locate(self, video: _Video) -> None:
+        """Note where the trusted objects are on the current frame."""
+        if math.isfinite(self.rules.max_speed):
+            frame = video.frame
+            masks = labels_to_masks(frame.labels, video.objects)
+            video.places = seen_at(video.places, frame.number, masks, frame.trusted)
 
     def _referred(self, video: _Video) -> set[int]:
         """The groups for which the current frame is a reference frame already."""

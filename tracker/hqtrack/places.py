@@ -1,0 +1,78 @@
+"""Where objects were last trusted, and which parts of a mask could have come from there."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hqtrack.masks import mask_boxes
+from hqtrack.types import Boxes, Masks
+
+
+class Places(NamedTuple):
+    """Where N objects were when they were last trusted.
+
+    Attributes:
+        boxes: [N,4] around their masks, see `hqtrack.masks.mask_boxes`; NaN where they were not
+            seen.
+        frames: [N], the numbers of these frames.
+    """
+
+    boxes: Boxes
+    frames: NDArray[np.int64]
+
+
+def nowhere(objects: int) -> Places:
+    """The places of objects that were not seen yet."""
+    return Places(np.full((objects, 4), np.nan), np.zeros(objects, np.int64))
+
+
+def seen_at(places: Places, frame: int, masks: Masks, trusted: NDArray[np.bool_]) -> Places:
+    """The places after a frame with these masks [N,H,W], of which some are trusted [N].
+
+    Objects may be new; these have no place before.
+    """
+    unknown = nowhere(len(masks) - len(places.frames))
+    boxes = np.concatenate([places.boxes, unknown.boxes])
+    frames = np.concatenate([places.frames, unknown.frames])
+    boxes[trusted], frames[trusted] = mask_boxes(masks[trusted]), frame
+    return Places(boxes, frames)
+
+
+def reachable(places: Places, frame: int, speed: float) -> Boxes:
+    """Boxes [N,4] outside of which no part of an object can be on a frame; NaN where unknown.
+
+    In each frame since it was trusted, an object moves by at most `speed` times the longer side of
+    its box.
+    """
+    sides = (places.boxes[:, 2:] - places.boxes[:, :2]).max(axis=1) + 1
+    away = speed * sides * (frame - places.frames)
+    return places.boxes + away[:, None] * np.array([-1, -1, 1, 1])
+
+
+def without_far_parts(masks: Masks, windows: Boxes) -> Masks:
+    """The masks [N,H,W] without the parts that do not touch their windows [N,4].
+
+    A part is a set of pixels that are neighbours of each other. A mask of which no part touches its
+    window stays whole, as does one whose window is NaN.
+    """
+    boxes = mask_boxes(masks)
+    outside = (boxes[:, :2] < windows[:, :2]) | (boxes[:, 2:] > windows[:, 2:])
+    doubted = np.flatnonzero(outside.any(axis=1))
+    if not len(doubted):
+        return masks
+    masks = masks.copy()
+    for index in doubted:
+        masks[index] = _near_parts(masks[index], windows[index])
+    return masks
+
+
+def _near_parts(mask: NDArray[np.bool_], window: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The parts of a mask [H,W] that touch the window; all of them if none does."""
+    _, parts = cv2.connectedComponents(mask.view(np.uint8))
+    left, top = np.maximum(window[:2], 0).astype(int)
+    right, bottom = np.maximum(window[2:] + 1, 0).astype(int)
+    near = np.unique(parts[top:bottom, left:right])
+    near = near[near > 0]
+    return np.isin(parts, near) if len(near) else mask
