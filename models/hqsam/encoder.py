@@ -7,6 +7,7 @@ import torch
 from segment_anything.modeling.common import LayerNorm2d  # type: ignore[import-untyped]
 from segment_anything.modeling.image_encoder import (  # type: ignore[import-untyped]
     Attention,
+    Block,
     ImageEncoderViT,
 )
 from torch import Tensor, nn
@@ -60,17 +61,40 @@ def make_neck(dim: int) -> nn.Sequential:
     )
 
 
-def position_attention(qkv: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """SAM's attention among the tokens of H x W maps, with decomposed relative positions.
+class TokenNorm(nn.LayerNorm):
+    """A layer norm that leaves 16-bit tokens in 16 bits, under autocast, too.
+
+    It adds up in float32.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each token [...,C]."""
+        if x.dtype == torch.float32:
+            return super().forward(x)
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
+def position_attention(qkv: Tensor, rows: Tensor, columns: Tensor, beyond: Tensor) -> Tensor:
+    """SAM's attention among the tokens of each h x w window, with decomposed relative positions.
 
     The position bias is the additive mask, for a few heads at a time, because the bias of all heads
     of a global block takes 805 MB in vit_b.
 
-    qkv: [B,H*W,3,heads,d], queries, keys and values. rows: [2H-1,d], columns: [2W-1,d], for the
-    offsets of a query from a key, the most negative first. Returns [B,H*W,heads,d].
+    qkv: [B,H,W,3,heads,d], queries, keys and values of maps, which the windows cover from the top
+    left on. rows: [2h-1,d], columns: [2w-1,d], for the offsets of a query from a key, the most
+    negative first. beyond: [3,heads,d], for the tokens of windows that reach beyond the map.
+    Returns [B,H,W,heads,d].
     """
-    batch, tokens, _, heads, _ = qkv.shape
-    q, k, v = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).unsqueeze(2).unbind(0)
+    batch, height, width, _, heads, _ = qkv.shape
+    side = (len(rows) + 1) // 2, (len(columns) + 1) // 2
+    if (height, width) != side:
+        windows, padded = _cut(qkv, side, beyond)
+        out = position_attention(windows, rows, columns, beyond)
+        return _joined(out, padded)[:, :height, :width]
+    tokens = height * width
+    q, k, v = qkv.flatten(1, 2).permute(2, 0, 3, 1, 4).flatten(1, 2).unsqueeze(2).unbind(0)
     by_row, by_column = _by_offset(rows), _by_offset(columns)
     step = max(1, _MASK_ELEMENTS // tokens**2)
     out = torch.cat(
@@ -81,7 +105,7 @@ def position_attention(qkv: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
             for i, part in zip(range(0, len(q), step), q.split(step), strict=True)
         ]
     )
-    return out.view(batch, heads, tokens, -1).transpose(1, 2)
+    return out.view(batch, heads, tokens, -1).transpose(1, 2).unflatten(1, side)
 
 
 class FusedAttention(Attention):  # type: ignore[misc]
@@ -90,11 +114,51 @@ class FusedAttention(Attention):  # type: ignore[misc]
     attend = staticmethod(position_attention)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend among the tokens of each [B,H,W,C] map or window; returns the same shape."""
-        qkv = self.qkv(x).flatten(1, 2).unflatten(2, (3, self.num_heads, -1))
-        out = self.attend(qkv, self.rel_pos_h, self.rel_pos_w)
-        projected: Tensor = self.proj(out.reshape(x.shape))
+        """Attend among the tokens of each window of maps [B,H,W,C]; returns the same shape.
+
+        Tokens of windows that reach beyond a map are zero.
+        """
+        split = (3, self.num_heads, x.shape[-1] // self.num_heads)
+        beyond = self.qkv.bias.view(split)
+        qkv = self.qkv(x).unflatten(3, split)
+        out = self.attend(qkv, self.rel_pos_h, self.rel_pos_w, beyond)
+        projected: Tensor = self.proj(out.flatten(3))
         return projected
+
+
+class FusedBlock(Block):  # type: ignore[misc]
+    """SAM's transformer block; a kernel finds the windows in the map itself."""
+
+    def __init__(self, block: Block, attention: FusedAttention) -> None:
+        """The parts of a block, but for its attention."""
+        nn.Module.__init__(self)
+        self.norm1, self.attn = block.norm1, attention
+        self.norm2, self.mlp = block.norm2, block.mlp
+        self.window_size = block.window_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,H,W,C] -> [B,H,W,C]."""
+        if self.attn.attend is position_attention:
+            whole: Tensor = super().forward(x)
+            return whole
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+def _cut(qkv: Tensor, side: tuple[int, int], beyond: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
+    """Windows [B*n*m,h,w,...] of maps [B,H,W,...], padded at the end, and B, n and m."""
+    batch, height, width = qkv.shape[:3]
+    down, across = -(-height // side[0]), -(-width // side[1])
+    padded = beyond.to(qkv.dtype).expand(batch, down * side[0], across * side[1], -1, -1, -1)
+    padded = padded.clone()
+    padded[:, :height, :width] = qkv
+    split = padded.unflatten(2, (across, side[1])).unflatten(1, (down, side[0]))
+    return split.transpose(2, 3).flatten(0, 2), (batch, down, across)
+
+
+def _joined(windows: Tensor, counts: tuple[int, int, int]) -> Tensor:
+    """The inverse of `_cut`, still padded: [B*n*m,h,w,...] -> [B,n*h,m*w,...]."""
+    return windows.unflatten(0, counts).transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def _by_offset(table: Tensor) -> Tensor:
@@ -122,6 +186,7 @@ class ViTEncoder(ImageEncoderViT):  # type: ignore[misc]
     """
 
     def __init__(self, width: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> None:
+        norm = partial(TokenNorm, eps=1e-6)
         super().__init__(
             img_size=IMAGE_SIZE,
             patch_size=STRIDE,
@@ -129,19 +194,24 @@ class ViTEncoder(ImageEncoderViT):  # type: ignore[misc]
             depth=depth,
             num_heads=heads,
             out_chans=EMBED_DIM,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            norm_layer=norm,
             use_rel_pos=True,
             window_size=14,
             global_attn_indexes=global_blocks,
         )
         self.early_blocks = min(global_blocks) + 1
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks):
             side = block.window_size or IMAGE_SIZE // STRIDE
-            block.attn = FusedAttention(width, heads, use_rel_pos=True, input_size=(side, side))
+            attention = FusedAttention(width, heads, use_rel_pos=True, input_size=(side, side))
+            self.blocks[index] = FusedBlock(block, attention)
 
     def forward(self, x: Tensor) -> EncodedImage:
-        """Encode a normalised image [1,3,1024,1024]."""
-        x = self.patch_embed(x) + self.pos_embed
+        """Encode a normalised image [1,3,1024,1024].
+
+        The tokens keep the type that the first convolution gives them.
+        """
+        x = self.patch_embed(x)
+        x = x + self.pos_embed.to(x.dtype)
         for block in self.blocks[: self.early_blocks]:
             x = block(x)
         early = x

@@ -1,5 +1,6 @@
 """HQ-SAM as one module: encodes an image once, then predicts masks for any number of prompts."""
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -179,18 +180,21 @@ class HQSam(nn.Module):
         """Tokens and dense embeddings of prompts; raises ValueError as `predict` does."""
         _check_prompts(embedding, self.side, points, labels, boxes, masks)
         weight = self.mask_decoder.iou_token.weight
-        scale = torch.tensor(
-            [embedding.input_size[i] / embedding.image_size[i] for i in (1, 0)],
-            dtype=torch.float64,
-            device=weight.device,
-        )
+        ratio = [embedding.input_size[i] / embedding.image_size[i] for i in (1, 0)]
+
+        def scaled(places: Tensor) -> Tensor:
+            """Computed where the prompts are, and copied without waiting for the device."""
+            scale = torch.tensor(ratio, dtype=torch.float64, device=places.device)
+            moved = places.unflatten(-1, (-1, 2)).double() * scale
+            return moved.flatten(-2).float().to(weight.device, non_blocking=True)
+
         if points is not None and labels is not None:
-            clicks = ((points.to(scale) * scale).float(), labels.to(weight.device))
+            clicks = (scaled(points), labels.to(weight.device))
         else:
             clicks = None
         encoded: tuple[Tensor, Tensor] = self.prompt_encoder(
             points=clicks,
-            boxes=None if boxes is None else (boxes.to(scale) * scale.repeat(2)).float(),
+            boxes=None if boxes is None else scaled(boxes),
             masks=None if masks is None else masks.to(weight),
         )
         return encoded
@@ -205,8 +209,19 @@ class HQSam(nn.Module):
 
 def normalise(pixels: Tensor) -> Tensor:
     """Normalise RGB [...,3,H,W] from 0 to 255 by the mean and standard deviation."""
-    mean, std = (pixels.new_tensor(c).view(3, 1, 1) for c in (_PIXEL_MEAN, _PIXEL_STD))
+    mean, std = _mean_and_deviation(pixels.device, pixels.dtype)
     return (pixels - mean) / std
+
+
+@cache
+def _mean_and_deviation(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """[3,1,1] each; once per device, because a copy from the CPU waits for a GPU."""
+    with torch.inference_mode(False):
+        mean, std = (
+            torch.tensor(constants, dtype=dtype, device=device).view(3, 1, 1)
+            for constants in (_PIXEL_MEAN, _PIXEL_STD)
+        )
+    return mean, std
 
 
 def resize_longest_side(image: Tensor, side: int = RELEASED.image) -> Tensor:

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from segment_anything.modeling.image_encoder import window_partition, window_unpartition
 from torch import nn
 
 from hqsam import encoder
@@ -14,6 +15,7 @@ from hqsam.sam import HQSam
 pytest.importorskip("triton")
 from hqsam import kernels
 
+pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # the interpreter multiplies the bits of bfloat16 matrices as if they were numbers
 HALF = torch.bfloat16 if torch.cuda.is_available() else torch.float16
@@ -27,19 +29,47 @@ def seeded():
         yield
 
 
+def inputs_of(size, window, depth, dtype):
+    shapes = [(2, *size, 3, 2, depth), *((2 * side - 1, depth) for side in window), (3, 2, depth)]
+    return [0.5 * torch.randn(shape).to(DEVICE, dtype) for shape in shapes]
+
+
 @pytest.mark.parametrize(
-    ("height", "width", "depth"), [(14, 14, 20), (3, 64, 16), (5, 7, 8), (1, 1, 4), (2, 70, 8)]
+    ("size", "window", "depth"),
+    [
+        ((14, 14), (14, 14), 20),
+        ((3, 64), (3, 64), 16),
+        ((1, 1), (1, 1), 4),
+        ((2, 70), (2, 70), 8),
+        ((9, 10), (5, 5), 8),
+        ((16, 8), (14, 14), 8),
+        ((3, 5), (7, 2), 4),
+    ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, HALF])
-def test_attention_with_relative_positions(height, width, depth, dtype):
-    """Windows, rows of a whole map, and sizes that fill no block."""
-    sizes = [(2, height * width, 3, 2, depth), (2 * height - 1, depth), (2 * width - 1, depth)]
-    inputs = [0.5 * torch.randn(size).to(DEVICE, dtype) for size in sizes]
+def test_attention_with_relative_positions(size, window, depth, dtype):
+    """Whole maps, windows, windows that reach beyond the map, and sizes that fill no block."""
+    inputs = inputs_of(size, window, depth, dtype)
     expected = position_attention(*(part.float() for part in inputs))
     actual = kernels.position_attention(*inputs)
     assert actual.dtype == dtype
     close = {"atol": TOLERANCE[dtype], "rtol": TOLERANCE[dtype]}
     torch.testing.assert_close(actual.float(), expected, **close)
+
+
+def test_windows_of_a_map_are_those_of_sam():
+    """Which pads before the product with the weights, so that the padding is its bias."""
+    x, layer = torch.randn(2, 9, 10, 16), nn.Linear(16, 48)
+    rows, columns = torch.randn(9, 8), torch.randn(9, 8)
+    with torch.inference_mode():
+        beyond = layer.bias.view(3, 2, 8)
+        windows, padded = window_partition(x, 5)
+        cut = layer(windows).unflatten(3, (3, 2, 8))
+        joined = position_attention(cut, rows, columns, beyond).flatten(3)
+        expected = window_unpartition(joined, 5, padded, (9, 10))
+        qkv = layer(x).unflatten(3, (3, 2, 8))
+        actual = position_attention(qkv, rows, columns, beyond).flatten(3)
+    torch.testing.assert_close(actual, expected)
 
 
 def test_a_fused_encoder_gives_the_same_features(monkeypatch):

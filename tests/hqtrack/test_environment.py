@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
     path for folder in ("tracker", "models", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
-NOTHING = Settings(None, None, None, None, None, False, False, None, None, None)
+NOTHING = Settings(None, None, None, None, None, False, True, None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from vmos.dcnv3 import deformable_sample
 pytest.importorskip("triton")
 from vmos import kernels
 
+pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # the interpreter multiplies the bits of bfloat16 matrices as if they were numbers
 HALF = torch.bfloat16 if torch.cuda.is_available() else torch.float16
@@ -89,8 +91,31 @@ def test_local_attention(size, radius, dtype):
     torch.testing.assert_close(actual.float(), expected, **TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("splits", [2, 3, 8])
+@pytest.mark.parametrize("dtype", [torch.float32, HALF])
+def test_keys_are_split_and_merged(splits, dtype):
+    """Also into parts of which the last is shorter, and where one has far larger scores."""
+    key = random(2, 200, 8)
+    key[:, :64] *= 30
+    inputs = [part.to(dtype) for part in (random(2, 35, 8), key, random(2, 200, 20))]
+    expected = ops.global_attention(*(part.float() for part in inputs))
+    launch = kernels.Launch(16, keys=16, channels=16)
+    actual = kernels.global_attention(*inputs, launch=launch, splits=splits)
+    assert actual.dtype == dtype
+    torch.testing.assert_close(actual.float(), expected, **TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize(
+    ("programs", "blocks", "processors", "splits"),
+    [(80, 229, 132, 3), (132, 229, 132, 1), (4, 2, 132, 2), (1000, 900, 132, 1), (1, 1, 132, 1)],
+)
+def test_keys_are_split_where_processors_are_idle(programs, blocks, processors, splits):
+    assert kernels.best_splits(programs, blocks, processors) == splits
+
+
 def test_channels_are_carried_in_parts(monkeypatch):
-    monkeypatch.setattr(kernels, "_CHANNELS", 16)
+    monkeypatch.setattr(kernels, "GLOBAL", {4: kernels.Launch(32, channels=16)})
+    monkeypatch.setattr(kernels, "LOCAL", kernels.Launch(8, channels=16))
     query, key, value = random(1, 30, 4), random(1, 30, 4), random(1, 30, 40)
     bias = random(1, 30, 9)
     torch.testing.assert_close(
@@ -115,6 +140,41 @@ def test_a_whole_fused_model_gives_the_same_logits():
     assert not torch.equal(logits[1], logits[0])
 
 
+def test_a_kernel_is_launched_on_the_device_of_its_tensors(monkeypatch):
+    """Which need not be the current one."""
+    entered = []
+
+    @contextmanager
+    def enter(tensor):
+        entered.append(tensor)
+        yield
+        entered.append("left")
+
+    monkeypatch.setattr(torch.cuda, "device_of", enter)
+    for name in ("_sample", "_attend_globally", "_attend_locally"):
+        kernel = getattr(kernels, name)
+        monkeypatch.setattr(kernels, name, Watched(kernel, entered))
+    value, token = random(1, 4, 4, 2), random(1, 16, 4)
+    kernels.deformable_sample(value, random(1, 4, 4, 1, 9, 2), random(1, 4, 4, 1, 9))
+    kernels.global_attention(token, token, token)
+    kernels.local_attention(token, token, token, random(1, 16, 9), (4, 4), 1)
+    assert entered[1::3] == ["_sample", "_attend_globally", "_attend_locally"]
+    assert entered[2::3] == ["left"] * 3
+    assert entered[0] is value
+    assert entered[3] is entered[6] is token
+
+
+class Watched:
+    """A kernel that notes when it is launched."""
+
+    def __init__(self, kernel, log):
+        self.kernel, self.log = kernel, log
+
+    def __getitem__(self, grid):
+        self.log.append(self.kernel.fn.__name__)
+        return self.kernel[grid]
+
+
 def test_what_is_trained_cannot_be_fused():
     model = tiny_vmos().to(DEVICE)
     kernels.fuse(model)
@@ -124,13 +184,17 @@ def test_what_is_trained_cannot_be_fused():
 
 @pytest.mark.slow
 def test_all_kernels_compile_for_an_h200(tmp_path):
-    """Within its shared memory, and 16 bits on its tensor cores; needs no GPU."""
+    """At the sizes of the trackers, within its shared memory, 16 bits on its tensor cores."""
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-m", "tests.helpers.compiled_kernels"]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     compiled = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(compiled) == 7
+    assert {kernel["kernel"] for kernel in compiled} == {
+        *("_sample", "_attend_locally", "_attend_globally", "_merge", "_lean", "_attend")
+    }
+    trackers = {kernel["case"].split(":")[0] for kernel in compiled}
+    assert trackers == {"full", "light", "vit_b", "vit_h"}
     for kernel in compiled:
         assert kernel["shared"] <= 227 * 1024
-        assert kernel["tensor_cores"] == (kernel["kernel"] != "_sample"), kernel
+        assert kernel["tensor_cores"] == (kernel["kernel"] not in ("_sample", "_merge")), kernel

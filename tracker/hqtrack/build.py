@@ -13,6 +13,7 @@ from hqtrack import environment
 from hqtrack import weights as known
 from hqtrack.baseline import FirstMask
 from hqtrack.compute.acceleration import Acceleration, accelerate, choose_acceleration
+from hqtrack.compute.streams import Lane
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
 from hqtrack.presets import FULL, LIGHT, LIGHT_REFINER, PLUS, find_preset, find_tracker
@@ -109,11 +110,9 @@ def assemble(
 ) -> HQTracker:
     """A tracker with networks that `hqtrack.compute.acceleration.accelerate` has prepared."""
     segmenter = VideoObjectSegmenter(vmos, config, acceleration.dtype, rules.memory)
-    if hqsam is None:
-        return HQTracker(segmenter, rules=rules)
-    return HQTracker(
-        segmenter, MaskRefiner(hqsam, acceleration.dtype), ahead=acceleration.ahead, rules=rules
-    )
+    refiner = None if hqsam is None else MaskRefiner(hqsam, acceleration.dtype)
+    lane = Lane(next(vmos.parameters()).device)
+    return HQTracker(segmenter, refiner, ahead=acceleration.ahead, rules=rules, lane=lane)
 
 
 def _load(

@@ -42,7 +42,7 @@ class Settings:
         rules: "published" or "plus", see ``hqtrack.rules``.
         weights: folder of the downloaded checkpoints.
         exact: whether to compute on the reference float32 path.
-        graphs: whether to replay image encoders as CUDA graphs.
+        graphs: whether a GPU may replay networks as CUDA graphs.
         resident: seconds that a resident tracker waits for the next session, 0 for none, inf for no
             limit; NaN where the value is none of these, so that it can be refused.
         workspace: the VOT workspace to note results in, instead of the one around the images.
@@ -73,7 +73,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         rules=environment.get(Variable.RULES) or None,
         weights=Path(weights).expanduser() if weights else None,
         exact=environment.get(Variable.EXACT, "") not in ("", "0"),
-        graphs=environment.get(Variable.GRAPHS) == "1",
+        graphs=environment.get(Variable.GRAPHS) != "0",
         resident=_seconds(environment.get(Variable.RESIDENT)),
         workspace=Path(workspace) if workspace else None,
         trace=Path(trace) if trace else None,

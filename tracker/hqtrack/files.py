@@ -26,6 +26,12 @@ def shipped(name: str) -> Path:
     return Path(__file__).with_name("data") / name
 
 
+def cache_folder() -> Path:
+    """``hqtrack`` in the user's cache: in XDG_CACHE_HOME, else in ``~/.cache``."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "hqtrack"
+
+
 def part_of(path: Path) -> Path:
     """Where a file is written before it replaces ``path``: hidden, beside it, of its type."""
     return path.with_name(f".{path.stem}.part{path.suffix}")

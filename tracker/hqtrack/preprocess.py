@@ -1,5 +1,7 @@
 """Turns a frame and its masks into the network's input, as the released HQTrack does."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 import torch
@@ -65,8 +67,15 @@ def normalise(image: Image) -> NDArray[np.float32]:
 
 def normalise_on_device(image: Tensor) -> Tensor:
     """`normalise` of a tensor [h,w,3] uint8, on its device."""
-    levels = torch.from_numpy(LEVELS).to(image.device)
+    levels = _levels_on(image.device)
     return levels.gather(1, image.permute(2, 0, 1).flatten(1).long()).view(3, *image.shape[:2])
+
+
+@cache
+def _levels_on(device: torch.device) -> Tensor:
+    """``LEVELS``, copied once per device."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(LEVELS).to(device)
 
 
 def prepare_image(image: Image, size: tuple[int, int], device: torch.device) -> Tensor:

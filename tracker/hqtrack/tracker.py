@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hqtrack.rules import PUBLISHED, Rules, present
@@ -71,6 +72,7 @@ class HQTracker:
         min_iou: float | None = None,
         ahead: bool = False,
         rules: Rules = PUBLISHED,
+        lane: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Without a ``refiner`` the tracker reports the coarse masks.
 
@@ -78,12 +80,13 @@ class HQTracker:
         ``min_iou`` is given, it replaces the one in the rules. With ``ahead`` the refiner encodes
         the image concurrently with the segmenter, even if the segmenter will find no object; this
         is for a device with enough memory for both. While a clock times the stages, ``ahead`` has
-        no effect.
+        no effect. All work on a frame happens within a ``lane``, see ``hqtrack.compute.streams``.
         """
         self.segmenter = segmenter
         self.refiner = refiner
         self.rules = rules if min_iou is None else rules.with_min_iou(min_iou)
         self.ahead = ahead
+        self._lane = lane
         self._step: Step | None = None
 
     @property
@@ -107,7 +110,8 @@ class HQTracker:
         cannot be used, also for an empty mask.
         """
         self._step = None
-        self.segmenter.add_reference(image, masks)
+        with self._lane():
+            self.segmenter.add_reference(image, masks)
 
     @stage(Stage.SELECT)
     def add_objects(self, image: Image, masks: Masks) -> None:
@@ -116,7 +120,8 @@ class HQTracker:
         Existing objects keep their masks; where masks overlap, the new objects win. Raises
         InputError as ``initialize`` does, and if the image is not the one tracked last.
         """
-        self.segmenter.add_objects(image, masks)
+        with self._lane():
+            self.segmenter.add_objects(image, masks)
 
     @stage(Stage.SELECT)
     def correct(self, image: Image, masks: Masks, objects: Sequence[int]) -> None:
@@ -129,7 +134,8 @@ class HQTracker:
         ``hqtrack.segmenter.VideoObjectSegmenter.correct``. Raises InputError if image, masks or
         objects cannot be used, and if the image is not the one tracked last.
         """
-        self.segmenter.correct(image, masks, objects)
+        with self._lane():
+            self.segmenter.correct(image, masks, objects)
 
     @stage(Stage.SELECT)
     def track(self, image: Image) -> Tracked:
@@ -138,6 +144,10 @@ class HQTracker:
         The confidence is that of the coarse masks, see ``hqtrack.decoding.confidences``. Raises
         InputError before ``initialize`` and for an image of another size than the first.
         """
+        with self._lane():
+            return self._track(image)
+
+    def _track(self, image: Image) -> Tracked:
         self._step = None  # free it now, because masks of many objects are large
         if self.ahead and self.refiner is not None:
             self.refiner.begin(image)

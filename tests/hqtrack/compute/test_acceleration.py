@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,11 +53,11 @@ def test_a_gpu_gets_everything_unless_results_shall_be_exact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    fast = Acceleration(torch.bfloat16, kernels=True, ahead=True)
+    fast = Acceleration(torch.bfloat16, kernels=True, ahead=True, graphs=True)
     monkeypatch.delenv("HQTRACK_GRAPHS", raising=False)
     assert choose_acceleration(CUDA) == fast
-    monkeypatch.setenv("HQTRACK_GRAPHS", "1")
-    assert choose_acceleration(CUDA) == replace(fast, graphs=True)
+    monkeypatch.setenv("HQTRACK_GRAPHS", "0")
+    assert choose_acceleration(CUDA) == replace(fast, graphs=False)
     assert choose_acceleration(CUDA, exact=True) == PLAIN
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     assert choose_acceleration(CUDA) == PLAIN
@@ -111,26 +112,63 @@ def test_weights_in_16_bits_change_nothing_under_autocast() -> None:
 def test_kernels_are_put_in_and_tried() -> None:
     kernels = pytest.importorskip("vmos.kernels")
     model = tiny_vmos()
-    assert accelerate(Acceleration(kernels=True, graphs=True), model).kernels
+    fast = Acceleration(kernels=True, graphs=True)
+    assert accelerate(fast, model, tiny_hqsam()) == fast
     assert isinstance(model.encoder.forward, Replayed)
+    assert isinstance(model.propagate, Replayed)
     samplers = {block.sample for block in model.modules() if isinstance(block, dcnv3.DCNv3)}
     assert samplers == {kernels.deformable_sample}
 
 
-def test_where_kernels_cannot_be_compiled_the_plain_functions_stay(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def fail(*inputs: object) -> torch.Tensor:
+    raise RuntimeError("no\ncompiler " + "x" * 300)
+
+
+def wrong(*inputs: torch.Tensor) -> torch.Tensor:
+    return 1.5 * dcnv3.deformable_sample(*inputs)
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (fail, "no Triton kernel for deformable_sample, slower: no compiler xxx"),
+        (wrong, "slower: its result differs by 50.0% from that of the plain function"),
+    ],
+)
+def test_a_kernel_that_does_not_work_is_the_only_one_that_is_not_used(
+    broken: Callable[..., torch.Tensor],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     kernels = pytest.importorskip("vmos.kernels")
-
-    def fail(*inputs: object) -> None:
-        raise RuntimeError("no\ncompiler")
-
-    monkeypatch.setattr(kernels, "deformable_sample", fail)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setitem(kernels.FUSED, "deformable_sample", broken)
     model = tiny_vmos()
     fast = Acceleration(kernels=True, graphs=True)
-    assert accelerate(fast, model, tiny_hqsam()) == PLAIN
-    assert "no Triton kernels, slower: RuntimeError: no compiler" in capsys.readouterr().err
+    assert accelerate(fast, model, tiny_hqsam()) == replace(fast, graphs=False)
+    line = capsys.readouterr().err
+    assert said in line
+    assert len(line.splitlines()) == 1
+    in_full = Path(line.split("in full: ")[1].strip(")\n")).read_text()
+    assert f"in {broken.__name__}" in in_full or broken is wrong
+    assert ("x" * 300 in in_full) == (broken is fail)
+    samplers = {block.sample for block in model.modules() if isinstance(block, dcnv3.DCNv3)}
+    assert samplers == {dcnv3.deformable_sample}
+    assert model.propagation.fine_layer.long_term.carry is kernels.global_attention
     model.encode(torch.randn(1, 3, 33, 41))
+
+
+def test_without_any_kernel_the_plain_path_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kernels = pytest.importorskip("vmos.kernels")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in kernels.FUSED:
+        monkeypatch.setitem(kernels.FUSED, name, fail)
+    assert accelerate(Acceleration(kernels=True, graphs=True), tiny_vmos(), tiny_hqsam()) == PLAIN
+    assert all(name in capsys.readouterr().err for name in ["deformable_sample"])
 
 
 def test_an_image_encoded_ahead_gives_the_same(images: list[Image], masks: Masks) -> None:

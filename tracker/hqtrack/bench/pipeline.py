@@ -18,6 +18,7 @@ from hqsam import VARIANTS, HQSam, build_hqsam
 from hqtrack import weights as known
 from hqtrack.build import CONFIGS, choose_device
 from hqtrack.compute.acceleration import PLAIN, Acceleration, accelerate, choose_acceleration
+from hqtrack.compute.streams import Lane
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.presets import FULL, PUBLISHED_REFINER, WITH_NETWORKS, find_preset
 from hqtrack.refiner import MaskRefiner
@@ -231,7 +232,8 @@ class Rehearsal:
         fast = networks.acceleration
         refiner = None if networks.hqsam is None else MaskRefiner(networks.hqsam, fast.dtype)
         self._segmenter = HeldSegmenter(networks.vmos, config, fast.dtype, self._masks)
-        self.tracker = HQTracker(self._segmenter, refiner, ahead=fast.ahead)
+        lane = Lane(networks.device)
+        self.tracker = HQTracker(self._segmenter, refiner, ahead=fast.ahead, lane=lane)
         self._shown = 0
 
     def start(self) -> None:

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +15,10 @@ from torch import nn
 from hqsam import HQSam
 from hqsam.encoder import ViTEncoder
 from hqtrack import environment
-from hqtrack.compute.graphs import Replayed
+from hqtrack.compute.graphs import Recorder, Replayed
+from hqtrack.compute.trial import Agreement, Family, describe_faults, install_what_works
 from vmos import VMOS
+from vmos.attention import LayerMemory
 
 _CAPABILITY = (8, 0)
 """The lowest compute capability that has bfloat16 tensor cores and can run the kernels."""
@@ -30,7 +34,7 @@ class Acceleration:
         dtype: of convolutions and matrix products; norms, softmax and logits stay in float32.
         kernels: our Triton kernels instead of the reference functions.
         ahead: HQ-SAM encodes the image concurrently with VMOS.
-        graphs: both image encoders run as CUDA graphs; with kernels only.
+        graphs: both image encoders and propagation run as CUDA graphs; with all kernels only.
     """
 
     dtype: torch.dtype = torch.float32
@@ -45,7 +49,7 @@ PLAIN = Acceleration()
 def choose_acceleration(device: torch.device, exact: bool = False) -> Acceleration:
     """The fastest computation that the device supports; the float32 path if ``exact``.
 
-    We have not measured CUDA graphs, so only HQTRACK_GRAPHS=1 in the environment enables them.
+    HQTRACK_GRAPHS=0 in the environment disables CUDA graphs.
     """
     if exact:
         return PLAIN
@@ -73,8 +77,9 @@ def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = Non
     """Prepare networks permanently for this kind of inference; returns the acceleration in effect.
 
     This compiles the kernels on small inputs, so that no frame has to wait. It takes seconds the
-    first time and almost nothing once Triton has cached them. If kernels cannot be compiled, the
-    networks keep the reference functions, and a line on stderr says why.
+    first time and almost nothing once Triton has cached them. The first time on a machine, it also
+    compares each kernel with the reference function. If one cannot be compiled or differs, the
+    networks keep its reference function, a line on stderr says why, and there are no CUDA graphs.
     """
     if acceleration.dtype != torch.float32:
         _store(vmos.encoder, acceleration.dtype)
@@ -84,9 +89,19 @@ def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = Non
     if acceleration.kernels:
         acceleration = _fuse(acceleration, vmos, hqsam)
     if acceleration.graphs:
-        for network in [vmos.encoder] + ([] if hqsam is None else [hqsam.image_encoder]):
-            network.forward = Replayed(network.forward)  # type: ignore[method-assign]
+        replay(vmos, hqsam)
     return acceleration
+
+
+def replay(vmos: VMOS, hqsam: HQSam | None = None) -> None:
+    """Make both image encoders and propagation run as CUDA graphs."""
+    # what runs on one stream, one after the other, shares memory
+    record = Recorder()
+    for network, attribute in ((vmos.encoder, "forward"), (vmos, "propagate")):
+        setattr(network, attribute, Replayed(getattr(network, attribute), record))
+    if hqsam is not None:
+        encoder = hqsam.image_encoder
+        encoder.forward = Replayed(encoder.forward)
 
 
 def precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
@@ -106,37 +121,75 @@ def _store(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _fuse(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None) -> Acceleration:
-    """Install the kernels and try them; go back to the reference functions if that fails."""
+    """Install the kernels that work on this machine."""
     from hqsam import kernels as hqsam_kernels
     from vmos import kernels as vmos_kernels
 
-    try:
-        vmos_kernels.fuse(vmos)
-        if hqsam is not None:
-            hqsam_kernels.fuse(hqsam)
-        _rehearse(acceleration, vmos, hqsam)
-    except Exception as error:  # compilers raise errors of any type
-        vmos_kernels.fuse(vmos, fused=False)
-        if hqsam is not None:
-            hqsam_kernels.fuse(hqsam, fused=False)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        print(f"hqtrack: no Triton kernels, slower: {reason}", file=sys.stderr)
-        # the reference functions copy data to the GPU, which a CUDA graph cannot record
-        return replace(acceleration, kernels=False, graphs=False)
-    return acceleration
+    device = next(vmos.parameters()).device
+    families = [
+        Family(
+            partial(vmos_kernels.install, vmos),
+            vmos_kernels.FUSED,
+            vmos_kernels.PLAIN,
+            partial(_rehearse_vmos, vmos, acceleration.dtype),
+        )
+    ]
+    networks, sources = [str(acceleration.dtype), repr(vmos.config)], [vmos_kernels.__file__]
+    if hqsam is not None and isinstance(hqsam.image_encoder, ViTEncoder):
+        families.append(
+            Family(
+                partial(hqsam_kernels.install, hqsam),
+                hqsam_kernels.FUSED,
+                hqsam_kernels.PLAIN,
+                partial(_rehearse_hqsam, hqsam, acceleration.dtype),
+            )
+        )
+        networks.append(repr(hqsam.image_encoder))
+        sources.append(hqsam_kernels.__file__)
+    agreement = Agreement(device, networks, map(Path, sources))
+    known, faults = agreement.known(), dict[str, Exception]()
+    for family in families:
+        faults |= install_what_works(family, known)
+    if not faults:
+        agreement.note()
+        return acceleration
+    print(describe_faults(faults), file=sys.stderr)
+    # the reference functions copy data to the GPU, which a CUDA graph cannot record
+    some = len(faults) < sum(len(family.fused) for family in families)
+    return replace(acceleration, kernels=some, graphs=False)
 
 
 @torch.inference_mode()
-def _rehearse(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None) -> None:
-    """Run the networks on a small frame."""
+def _rehearse_vmos(vmos: VMOS, dtype: torch.dtype) -> None:
+    """Run the network on a small frame, with so much memory that kernels split the keys."""
     device = next(vmos.parameters()).device
-    with precision(device, acceleration.dtype):
-        side = vmos.config.coarse_stride * vmos.config.window_radius + 1
-        features = vmos.encode(torch.zeros(1, 3, side, side, device=device))
-        labels = torch.zeros(1, side, side, dtype=torch.long, device=device)
+    side = vmos.config.coarse_stride * vmos.config.window_radius + 1
+    chance = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, side, side, generator=chance).to(device)
+    labels = torch.zeros(1, side, side, dtype=torch.long, device=device)
+    labels[:, : side // 2] = 1
+    with precision(device, dtype):
+        features = vmos.encode(image)
         memory = vmos.reference(features, labels)
-        vmos.memorize(vmos.propagate(features, memory, memory).states, labels)
-        if hqsam is not None:
-            hqsam.embed(torch.zeros(8, 8, 3, dtype=torch.uint8))
+        frames = vmos.config.window_radius
+        long_term = tuple(
+            LayerMemory(key.repeat(1, frames, 1), value.repeat(1, frames, 1))
+            for key, value in memory
+        )
+        vmos.memorize(vmos.propagate(features, long_term, memory).states, labels)
+    _wait(device)
+
+
+@torch.inference_mode()
+def _rehearse_hqsam(hqsam: HQSam, dtype: torch.dtype) -> None:
+    """Encode a small image."""
+    device = next(hqsam.parameters()).device
+    chance = torch.Generator().manual_seed(0)
+    with precision(device, dtype):
+        hqsam.embed(torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=chance))
+    _wait(device)
+
+
+def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,7 +1,6 @@
 """The known checkpoints: their files, their sources, and whether they are intact."""
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hqtrack import environment
 from hqtrack.environment import Variable
 from hqtrack.errors import InputError, MissingFileError, ran_out_of_memory
-from hqtrack.files import replacing, shipped
+from hqtrack.files import cache_folder, replacing, shipped
 from hqtrack.signals import uninterrupted
 from hqtrack.weights.download import DriveFile, HubFile, Remote, download
 
@@ -100,10 +99,7 @@ KNOWN = {
 
 def folder() -> Path:
     """The folder of checkpoints: HQTRACK_WEIGHTS, else `hqtrack` in the user's cache."""
-    if chosen := environment.read().weights:
-        return chosen
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "hqtrack"
+    return environment.read().weights or cache_folder()
 
 
 def known(name: str) -> Checkpoint:
