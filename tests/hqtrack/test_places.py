@@ -42,34 +42,35 @@ def test_reach_grows_with_every_frame():
 
 
 WINDOW = (8, 4, 16, 10)
+NOWHERE = (np.nan,) * 4
 
 
 @pytest.mark.parametrize(
-    ("parts", "window", "kept"),
+    ("parts", "window", "least", "kept"),
     [
-        pytest.param([(9, 5, 12, 8)], WINDOW, [0], id="inside"),
-        pytest.param([(9, 5, 12, 8), (30, 5, 33, 8)], WINDOW, [0], id="a look-alike far away"),
-        pytest.param([(9, 5, 30, 8)], WINDOW, [0], id="one part that reaches out"),
-        pytest.param([(9, 5, 12, 8), (14, 9, 25, 15)], WINDOW, [0, 1], id="both touch it"),
-        pytest.param([(25, 5, 30, 8), (30, 12, 33, 14)], WINDOW, [0, 1], id="none touches it"),
-        pytest.param([(9, 5, 12, 8), (30, 5, 33, 8)], [np.nan] * 4, [0, 1], id="no window"),
-        pytest.param([(0, 0, 2, 2), (30, 5, 33, 8)], (-9, -9, 1, 1), [0], id="across the edge"),
-        pytest.param(
-            [(3, 3, 5, 5), (30, 5, 33, 8)], (-9, -9, -2, -2), [0, 1], id="beyond the edge"
-        ),
-        pytest.param([], WINDOW, [], id="empty"),
+        pytest.param([(9, 5, 12, 8)], WINDOW, 16, [0], id="inside"),
+        pytest.param([(9, 5, 12, 8), (30, 5, 33, 8)], WINDOW, 16, [0], id="a look-alike far away"),
+        pytest.param([(9, 5, 12, 8), (30, 5, 33, 8)], WINDOW, 17, [0, 1], id="too little is near"),
+        pytest.param([(9, 5, 30, 8)], WINDOW, 16, [0], id="one part that reaches out"),
+        pytest.param([(9, 5, 12, 8), (14, 9, 25, 15)], WINDOW, 16, [0, 1], id="both touch it"),
+        pytest.param([(25, 5, 30, 8), (30, 12, 33, 14)], WINDOW, 1, [0, 1], id="none touches it"),
+        pytest.param([(9, 5, 12, 8), (30, 5, 33, 8)], NOWHERE, 1, [0, 1], id="no window"),
+        pytest.param([(9, 5, 12, 8), (30, 5, 33, 8)], WINDOW, np.nan, [0, 1], id="no past"),
+        pytest.param([(0, 0, 2, 2), (30, 5, 33, 8)], (-9, -9, 1, 1), 1, [0], id="at the edge"),
+        pytest.param([(3, 3, 5, 5), (30, 5, 33, 8)], (-9, -9, -2, -2), 1, [0, 1], id="beyond it"),
+        pytest.param([], WINDOW, 1, [], id="empty"),
     ],
 )
-def test_parts_out_of_reach(parts, window, kept):
+def test_parts_out_of_reach(parts, window, least, kept):
     masks = drawn(*parts)[None]
-    found = without_far_parts(masks, np.array([window], np.float64))
+    found = without_far_parts(masks, np.array([window], np.float64), np.array([least]))
     np.testing.assert_array_equal(found[0], drawn(*(parts[index] for index in kept)))
 
 
 def test_every_object_has_its_own_window_and_nothing_is_changed_in_place():
     masks = np.stack([drawn((0, 0, 3, 3), (30, 0, 33, 3)), drawn((0, 10, 3, 13), (30, 10, 33, 13))])
     before = masks.copy()
-    found = without_far_parts(masks, np.array([[0.0, 0, 5, 5], [28, 8, 36, 15]]))
+    found = without_far_parts(masks, np.array([[0.0, 0, 5, 5], [28, 8, 36, 15]]), np.ones(2))
     np.testing.assert_array_equal(found[0], drawn((0, 0, 3, 3)))
     np.testing.assert_array_equal(found[1], drawn((30, 10, 33, 13)))
     np.testing.assert_array_equal(masks, before)

@@ -51,11 +51,12 @@ def reachable(places: Places, frame: int, speed: float) -> Boxes:
     return places.boxes + away[:, None] * np.array([-1, -1, 1, 1])
 
 
-def without_far_parts(masks: Masks, windows: Boxes) -> Masks:
+def without_far_parts(masks: Masks, windows: Boxes, least: NDArray[np.float64]) -> Masks:
     """The masks [N,H,W] without the parts that do not touch their windows [N,4].
 
-    A part is a set of pixels that are neighbours of each other. A mask of which no part touches its
-    window stays whole, as does one whose window is NaN.
+    A part is a set of pixels that are neighbours of each other. A mask stays whole if the parts
+    that touch its window have fewer pixels than `least` [N] together: then the object rather is
+    elsewhere, after a cut for example. It also stays whole if its window or `least` is NaN.
     """
     boxes = mask_boxes(masks)
     outside = (boxes[:, :2] < windows[:, :2]) | (boxes[:, 2:] > windows[:, 2:])
@@ -64,15 +65,16 @@ def without_far_parts(masks: Masks, windows: Boxes) -> Masks:
         return masks
     masks = masks.copy()
     for index in doubted:
-        masks[index] = _near_parts(masks[index], windows[index])
+        near = _near_parts(masks[index], windows[index])
+        if near.sum() >= least[index]:
+            masks[index] = near
     return masks
 
 
 def _near_parts(mask: NDArray[np.bool_], window: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The parts of a mask [H,W] that touch the window; all of them if none does."""
+    """The parts of a mask [H,W] that touch the window."""
     _, parts = cv2.connectedComponents(mask.view(np.uint8))
     left, top = np.maximum(window[:2], 0).astype(int)
     right, bottom = np.maximum(window[2:] + 1, 0).astype(int)
     near = np.unique(parts[top:bottom, left:right])
-    near = near[near > 0]
-    return np.isin(parts, near) if len(near) else mask
+    return np.isin(parts, near[near > 0])

@@ -52,8 +52,8 @@ class MemoryRules:
         hold: for how many frames short-term memory stays at the last frame on which an object of
             the group was trusted.
         max_speed: parts of a mask are dropped that the object cannot have reached since it was last
-            trusted, moving in each frame by so many times the longer side of its box, see
-            `hqtrack.places`; infinite keeps all.
+            trusted, moving in each frame by so many times the longer side of its box, if what is
+            left is no jump of its area; see `hqtrack.places`. Infinite keeps all.
     """
 
     min_confidence: float = 0.0
@@ -132,6 +132,11 @@ def present(masks: Masks, confidence: Scores, rules: Rules) -> Masks:
     """The masks [N,H,W] to report: those of objects with too little confidence [N] are empty."""
     absent = confidence < rules.min_presence
     return np.where(absent[:, None, None], False, masks) if absent.any() else masks
+
+
+def least_area(past: Past, rules: MemoryRules) -> NDArray[np.float64]:
+    """The smallest area of each object [N] that is no jump, pixels; NaN where nothing is known."""
+    return _median(past.area) / rules.max_jump
 
 
 def _median(values: Scores) -> NDArray[np.float64]:

@@ -29,7 +29,7 @@ from hqtrack.masks import (
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
 from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_parts
 from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
-from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, no_past, trusted
+from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, least_area, no_past, trusted
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, LabelMap, Masks, Scores
 from vmos import VMOS
@@ -244,7 +244,8 @@ class VideoObjectSegmenter:
         number = video.frame.number + 1
         masks = labels_to_masks(label_map, video.objects)
         if math.isfinite(self.rules.max_speed):
-            near = without_far_parts(masks, reachable(video.places, number, self.rules.max_speed))
+            windows = reachable(video.places, number, self.rules.max_speed)
+            near = without_far_parts(masks, windows, least_area(video.past, self.rules))
             if near is not masks:
                 masks, label_map = near, masks_to_labels(near)
         read = tuple(bank.frames_read for bank in video.banks)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,28 +23,42 @@ from hqtrack.build import build_tracker
 from hqtrack.errors import InputError
 from hqtrack.masks import label_masks
 from hqtrack.measures import boundary_measure, region_similarity
-from hqtrack.refiner import MaskRefiner, Windows
+from hqtrack.refiner import Candidates, MaskRefiner, Windows
+from hqtrack.rules import SelectionRules
 from hqtrack.selection import select_masks
 from hqtrack.types import Image, Masks
 from training.data.layouts import read_sequences
 from training.data.sources import VOID, AnnotatedVideo, is_object
 from training.hqsam.light import HELD_OUT, load_light
 
-WAYS = {
-    "box": Windows(with_masks=False),
-    "box, all sizes": Windows(with_masks=False, largest=9.0),
-    "box and mask": Windows(),
-    "box and mask, all sizes": Windows(largest=9.0),
-    "box and mask, IoU 0.7": Windows(),
-}
-"""The ways of refining that are compared; the last one keeps close to the coarse mask."""
 
-_MIN_IOU = {"box and mask, IoU 0.7": 0.7}
+class Way(NamedTuple):
+    """How masks are refined, and which of them are kept."""
+
+    windows: Windows
+    selection: SelectionRules = SelectionRules()
+
+
+_NEAREST = (0.55, 0.65, 0.75, 0.85)
+
+WAYS = {
+    "box": Way(Windows(with_masks=False)),
+    "box, all sizes": Way(Windows(with_masks=False, largest=9.0)),
+    "box and mask": Way(Windows()),
+    "box and mask, all sizes": Way(Windows(largest=9.0)),
+    "box and mask, IoU 0.7": Way(Windows(), SelectionRules(0.7)),
+    **{
+        f"box and mask, nearest, IoU {iou}": Way(Windows(), SelectionRules(iou, nearest=True))
+        for iou in _NEAREST
+    },
+}
+"""The ways of refining that are compared; the last ones keep close to the coarse mask."""
+
 _COARSE = "coarse"
 
 
 def measure_video(
-    refiners: dict[str, MaskRefiner], video: AnnotatedVideo, every: int
+    refiners: dict[Windows, MaskRefiner], video: AnnotatedVideo, every: int
 ) -> dict[str, NDArray[np.float64]]:
     """Means [3] of J, F and seconds of refining over every n-th annotated frame, by way.
 
@@ -55,7 +70,7 @@ def measure_video(
     image, labels = video.frames[first].read()
     objects = np.unique(labels[is_object(labels)]).tolist()
     tracker.initialize(image, label_masks(labels, objects))
-    rows: dict[str, list[NDArray[np.float64]]] = {way: [] for way in (_COARSE, *refiners)}
+    rows: dict[str, list[NDArray[np.float64]]] = {way: [] for way in (_COARSE, *WAYS)}
     measured = set(video.annotated[1::every])
     for number in range(first + 1, max(measured, default=first) + 1):
         image, labels = video.frames[number].read()
@@ -64,17 +79,24 @@ def measure_video(
             continue
         truth = label_masks(labels, objects)
         rows[_COARSE].append(_scores(coarse, truth, labels != VOID, 0.0))
-        for way, refiner in refiners.items():
-            began = time.perf_counter()
-            chosen = _refined(refiner, image, coarse, _MIN_IOU.get(way, 0.1))
-            seconds = time.perf_counter() - began
-            rows[way].append(_scores(chosen, truth, labels != VOID, seconds))
+        found = {windows: _timed(refiner, image, coarse) for windows, refiner in refiners.items()}
+        for name, way in WAYS.items():
+            candidates, seconds = found[way.windows]
+            chosen = select_masks(
+                coarse,
+                candidates.masks,
+                candidates.scores,
+                way.selection.min_iou,
+                way.selection.nearest,
+            )
+            rows[name].append(_scores(chosen.masks, truth, labels != VOID, seconds))
     return {way: np.mean(scores, axis=0) for way, scores in rows.items()}
 
 
-def _refined(refiner: MaskRefiner, image: Image, coarse: Masks, min_iou: float) -> Masks:
+def _timed(refiner: MaskRefiner, image: Image, coarse: Masks) -> tuple[Candidates, float]:
+    began = time.perf_counter()
     candidates = refiner.refine(image, coarse)
-    return select_masks(coarse, candidates.masks, candidates.scores, min_iou).masks
+    return candidates, time.perf_counter() - began
 
 
 def _scores(
@@ -117,7 +139,7 @@ def videos_of(places: Sequence[Path], names: Sequence[str]) -> list[AnnotatedVid
 def run(args: argparse.Namespace) -> None:
     """Print a row per video, then the table."""
     sam = load_light(args.weights)
-    refiners = {way: MaskRefiner(sam, windows=windows) for way, windows in WAYS.items()}
+    refiners = {way.windows: MaskRefiner(sam, windows=way.windows) for way in WAYS.values()}
     videos = videos_of(args.data, args.videos)
     if not videos:
         raise InputError("there is no such video in --data: see --videos")
