@@ -81,6 +81,32 @@ def test_overlap_goes_to_the_lowest_index(masks, separate):
     assert text(stack) == masks
 
 
+@pytest.mark.parametrize(
+    ("confidence", "separate"),
+    [
+        ([0.9, 0.5], ["####..", "....##"]),
+        ([0.5, 0.9], ["##....", "..####"]),
+        ([0.5, 0.5], ["####..", "....##"]),
+    ],
+)
+def test_overlap_may_go_to_the_most_confident(confidence, separate):
+    stack = strip("####..", "..####")
+    sure = np.array(confidence, np.float32)
+    assert text(separate_masks(stack, sure)) == separate
+    selection = select_masks(stack, stack[:, None], np.ones((2, 1), np.float32), confidence=sure)
+    assert text(selection.masks) == separate
+
+
+def test_the_nearest_candidate_may_win_over_the_best_scored():
+    coarse, candidates = strip("###..."), strip("#####.", "####..")[None]
+    scores = np.array([[0.9, 0.2]], np.float32)
+    assert text(select_masks(coarse, candidates, scores).masks) == ["#####."]
+    nearest = select_masks(coarse, candidates, scores, 0.7, nearest=True)
+    assert text(nearest.masks) == ["####.."]
+    np.testing.assert_allclose(nearest.iou, [0.75])
+    assert text(select_masks(coarse, candidates, scores, 0.8, nearest=True).masks) == ["###..."]
+
+
 def test_select_masks_does_not_touch_its_arguments():
     coarse, candidates = strip("##....", "..##.."), strip("###...", ".###..")[:, None]
     selection = select_masks(coarse, candidates, np.ones((2, 1), np.float32))

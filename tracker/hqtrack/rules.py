@@ -28,10 +28,13 @@ class SelectionRules:
         min_iou: a candidate replaces the coarse mask only if their IoU is at least this.
         nearest: whether the candidate with the highest IoU is taken, not the one with the highest
             predicted score.
+        confident_first: whether a pixel that several of the selected masks cover goes to the object
+            with the highest confidence, not to the one with the lowest index.
     """
 
     min_iou: float = 0.1
     nearest: bool = False
+    confident_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ def _median(values: Scores) -> NDArray[np.float64]:
 
 PUBLISHED = Rules()
 PLUS = Rules(
+    selection=SelectionRules(min_iou=0.75, nearest=True, confident_first=True),
     memory=MemoryRules(
         min_confidence=0.8,
         usual=0.9,
@@ -157,7 +161,7 @@ PLUS = Rules(
         wait=True,
         hold=10,
         max_speed=0.25,
-    )
+    ),
 )
 
 RULES = dict(zip(RULE_NAMES, (PUBLISHED, PLUS), strict=True))

@@ -86,19 +86,24 @@ def choose_masks(
     return Selection(masks, refined, iou)
 
 
-def separate_masks(masks: Masks) -> Masks:
-    """The masks without overlap: a pixel goes to the lowest object index that covers it."""
+def separate_masks(masks: Masks, confidence: Scores | None = None) -> Masks:
+    """The masks [N,H,W] without overlap.
+
+    A pixel goes to the lowest object index that covers it; with ``confidence`` [N] to the most
+    confident object that does, the lowest index of equals.
+    """
     separate = masks.copy()
-    _separate(separate)
+    _separate(separate, confidence)
     return separate
 
 
-def _separate(masks: Masks) -> None:
+def _separate(masks: Masks, confidence: Scores | None) -> None:
     """`separate_masks` in place."""
     taken = np.zeros(masks.shape[1:], np.bool_)
-    for mask in masks:
-        np.greater(mask, taken, out=mask)
-        taken |= mask
+    ranks = np.zeros(len(masks)) if confidence is None else -confidence
+    for index in np.argsort(ranks, kind="stable"):
+        np.greater(masks[index], taken, out=masks[index])
+        taken |= masks[index]
 
 
 def select_masks(
@@ -107,8 +112,9 @@ def select_masks(
     scores: Scores,
     min_iou: float = 0.1,
     nearest: bool = False,
+    confidence: Scores | None = None,
 ) -> Selection:
     """The masks to report: ``choose_masks`` followed by ``separate_masks``."""
     chosen = choose_masks(coarse, candidates, scores, min_iou, nearest)
-    _separate(chosen.masks)
+    _separate(chosen.masks, confidence)
     return chosen

@@ -157,7 +157,12 @@ class HQTracker:
             candidates = self.refiner.refine(image, coarse.masks)
             asked = self.rules.selection
             selection = select_masks(
-                coarse.masks, candidates.masks, candidates.scores, asked.min_iou, asked.nearest
+                coarse.masks,
+                candidates.masks,
+                candidates.scores,
+                asked.min_iou,
+                asked.nearest,
+                coarse.confidence if asked.confident_first else None,
             )
             refined = best_candidates(candidates.masks, candidates.scores)
         self.segmenter.memorize()
