@@ -1,5 +1,7 @@
 """Compares rules of a tracker on harder sequences: `python -m benchmarks.stress`.
 
+`--rules` takes the rules that ship and each of those of `plus` alone, see `SINGLE`.
+
 Every sequence of every kind (`hqtrack.scoring.stress`) is tracked under each of the rules. The
 table shows the mean of each measure, and the difference to the first rules with the interval in
 which 95 % of the means lie when the sequences are drawn anew (bootstrap, paired by sequence).
@@ -9,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +19,29 @@ from numpy.typing import NDArray
 
 from hqtrack.errors import InputError
 from hqtrack.presets import LIGHT, WITH_NETWORKS
-from hqtrack.rules import RULES
+from hqtrack.rules import PLUS, PUBLISHED, RULES, MemoryRules, Rules
 from hqtrack.scoring.score import numbers, scorable, score_sequence
 from hqtrack.scoring.stress import KINDS, make_harder
 from hqtrack.video import find_sequences
 
 COLUMNS = ("Quality", "accuracy", "robustness", "NRE", "DRE", "ADQ", "J", "F", "fps")
 DRAWS = 10_000
+
+_DOUBT = {name: getattr(PLUS.memory, name) for name in ("min_confidence", "usual", "max_jump")}
+
+SINGLE = {
+    "reach": Rules(
+        memory=MemoryRules(max_jump=PLUS.memory.max_jump, max_speed=PLUS.memory.max_speed)
+    ),
+    "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
+    "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),
+    "unknown": Rules(memory=MemoryRules(**_DOUBT, unknown=True)),
+    "select": replace(PUBLISHED, selection=PLUS.selection),
+}
+"""Each rule of `PLUS` added alone to those published, by the name of its field or its effect:
+`reach` drops what an object cannot have reached, `select` differs with a refiner only."""
+
+VARIANTS = {**RULES, **SINGLE}
 
 EVERYTHING = "all but plain"
 
@@ -86,7 +105,8 @@ def compare(options: argparse.Namespace) -> str:
     ]
     found: dict[str, dict[str, dict[str, float | None]]] = {}
     for rules in options.rules:
-        tracker = build_tracker(options.preset, weights=options.weights, rules=rules)
+        tracker = build_tracker(options.preset, weights=options.weights, refiner=options.refiner)
+        tracker.rules, tracker.segmenter.rules = VARIANTS[rules], VARIANTS[rules].memory
         found[rules] = {}
         for kind in options.kinds:
             for sequence in make_harder(sequences, kind, options.frames):
@@ -104,8 +124,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", default=[], help="names of sequences")
     parser.add_argument("--frames", type=int, default=60, help="most frames of each sequence")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
+    parser.add_argument("--rules", nargs="+", choices=VARIANTS, default=list(RULES))
     parser.add_argument("--preset", choices=WITH_NETWORKS, default=LIGHT.name)
+    parser.add_argument(
+        "--refiner", help="as for hqtrack run; the light preset has none by default"
+    )
     parser.add_argument("--weights", type=Path, help="folder of checkpoints")
     parser.add_argument("--measure", choices=COLUMNS, default="Quality")
     parser.add_argument("--record", type=Path, help="JSON file for all numbers")

@@ -23,9 +23,9 @@ from vmos.checkpoint import CheckpointError
 
 
 def export(run: Path, file: Path) -> str:
-    """Write the weights, with the configuration as metadata; returns a description of the file.
+    """Write the weights in 16 bits, with the configuration as metadata; describes the file.
 
-    Those of HQ-SAM are stored with 16 bits. Raises InputError if the run has no checkpoint of a
+    Raises InputError if the run has no checkpoint of a
     VMOS or an HQ-SAM light, or the file cannot be written.
     """
     state = read_checkpoint(run / CHECKPOINT)
@@ -33,12 +33,10 @@ def export(run: Path, file: Path) -> str:
     try:
         if sizes == LIGHT_RUN:
             model: nn.Module = build_hqsam("light", state["average"])
-            tensors = {name: value.half() for name, value in model.state_dict().items()}
         elif sizes.pop("network", "vmos") == "vmos":
             # old runs without a stored configuration are those of the light network
             config = VMOSConfig.from_dict(sizes) if sizes else LIGHT_VMOS
             model = build_vmos(config, state["average"])
-            tensors = model.state_dict()
         else:
             raise InputError(
                 f"{run} is not a run of training.vmos or training.hqsam.light; training.hqsam has "
@@ -46,6 +44,7 @@ def export(run: Path, file: Path) -> str:
             )
     except (CheckpointError, ValueError) as error:
         raise InputError(f"{run}: {error}") from error
+    tensors = {name: value.half() for name, value in model.state_dict().items()}
     told = {"steps": str(state["step"]), "configuration": json.dumps(sizes)}
     try:
         save_file(tensors, file, metadata={"format": "pt", **told})

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.stress import interval, main, table
+from benchmarks.stress import SINGLE, interval, main, table
 from hqtrack import synthetic
-from hqtrack.rules import RULES
+from hqtrack.rules import PLUS, PUBLISHED, RULES
 from hqtrack.video import write_labels
 
 
@@ -34,6 +34,16 @@ def test_gains_are_paired_by_sequence():
     assert lines[3].startswith("| plain | 2 | plus | 0.550 |")
     assert lines[3].endswith("| +0.050 (+0.050 to +0.050) |")
     assert lines[-1].startswith("| all but plain | 2 | plus |")
+
+
+@pytest.mark.parametrize("part", ["selection", "memory"])
+def test_every_rule_of_plus_is_one_of_the_single_ones(part):
+    """Where plus differs from what is published, some single rule does in the same way."""
+    plus, published = (vars(getattr(rules, part)) for rules in (PLUS, PUBLISHED))
+    single = [vars(getattr(rules, part)) for rules in SINGLE.values()]
+    for name in plus:
+        if plus[name] != published[name]:
+            assert plus[name] in [rules[name] for rules in single], name
 
 
 def test_from_end_to_end(tmp_path, capsys):

@@ -8,7 +8,7 @@ def test_a_run_is_exported_and_started_from(run, tmp_path, capsys):
     folder, options = run
     file = tmp_path / "mine.safetensors"
     assert export.main([str(folder), str(file)]) == 0
-    assert "3308670 parameters, 12.7 MiB, step 0" in capsys.readouterr().out
+    assert "3308670 parameters, 6.3 MiB, step 0" in capsys.readouterr().out
     other = ["--run", str(tmp_path / "other"), *options[2:], "--size", "49", "--batch", "1"]
     assert main([*other, "--start", str(file), "--dry-run", "1", "--workers", "0"]) == 0
     assert "3,308,670 learn" in capsys.readouterr().out
