@@ -211,3 +211,14 @@ def test_without_rules_trust_changes_nothing():
             each.add(frame, memory(frame), trusted)
     assert stored(bank) == stored(other)
     assert bank.short_term.frame == other.short_term.frame
+
+
+def test_keys_of_long_term_memory_alone_are_sharpened():
+    """Once, however long a frame stays."""
+    bank = MemoryBank(gap=1, size=3, lag=1, sharpness=1.5)
+    bank.add_reference(0, memory(2))
+    assert bank.short_term.memory[0].key.unique().tolist() == [2]
+    bank.add(1, memory(4))
+    bank.add(2, memory(6))
+    assert bank.long_term[1].key[0, :: TOKENS + 1, 0].tolist() == [3, 6, 9]
+    assert bank.long_term[1].value[0, :: TOKENS + 1, 0].tolist() == [-2, -4, -6]

@@ -335,6 +335,8 @@ def test_masks_that_cannot_be_memorized(model, masks, message):
         {"long_term_gap": 0},
         {"long_term_size": 1},
         {"short_term_lag": 0},
+        {"sharpness": 0.0},
+        {"sharpness": math.nan},
     ],
 )
 def test_configurations_without_sense_are_refused(numbers):

@@ -77,13 +77,23 @@ class MemoryBank:
 
     A frame on which nothing is trusted does not enter long-term memory if ``wait``, and short-term
     memory if at most ``hold`` frames in a row were left out, see `hqtrack.rules.MemoryRules`.
+    Keys in long-term memory are multiplied by ``sharpness``.
     """
 
-    def __init__(self, gap: int, size: int, lag: int, wait: bool = False, hold: int = 0) -> None:
+    def __init__(
+        self,
+        gap: int,
+        size: int,
+        lag: int,
+        wait: bool = False,
+        hold: int = 0,
+        sharpness: float = 1.0,
+    ) -> None:
         self.gap = gap
         self.size = size
         self.wait = wait
         self.hold = hold
+        self.sharpness = sharpness
         self.references: set[int] = set()
         self.frames: list[int] = []
         self._long_term: FrameMemory = ()
@@ -140,6 +150,8 @@ class MemoryBank:
         return twin
 
     def _keep(self, frame: int, memory: FrameMemory) -> None:
+        if self.sharpness != 1:
+            memory = tuple(LayerMemory(new.key * self.sharpness, new.value) for new in memory)
         kept = frames_to_keep(self.frames, self.references, frame, self.size)
         places = [self.frames.index(other) for other in kept]
         if self._long_term:

@@ -53,6 +53,8 @@ class SegmenterConfig:
         small_object: side in pixels of the network's input. If the median first object covers less
             than a square of this side, the long edge is raised until it does.
         fine_long_edge: the long edge is raised up to this many pixels; 0 never raises it.
+        sharpness: factor of the scores of long-term attention. The more pixels there are to attend
+            to, the flatter attention is; above 1 it is as sharp as on the small clips of training.
     """
 
     min_short_edge: int = 480
@@ -62,6 +64,7 @@ class SegmenterConfig:
     short_term_lag: int = 4
     small_object: int = 0
     fine_long_edge: int = 0
+    sharpness: float = 1.0
 
     def __post_init__(self) -> None:
         """Raise InputError if a number is out of range."""
@@ -71,6 +74,8 @@ class SegmenterConfig:
             raise InputError(
                 "long_term_gap and short_term_lag must be at least 1, long_term_size at least 2"
             )
+        if not self.sharpness > 0:
+            raise InputError(f"sharpness must be above 0, not {self.sharpness}")
 
 
 class Segmented(NamedTuple):
@@ -398,6 +403,7 @@ class VideoObjectSegmenter:
                     config.short_term_lag,
                     self.rules.wait,
                     self.rules.hold,
+                    config.sharpness,
                 )
             )
         labels = self._group_labels(video, group)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 
@@ -33,10 +34,11 @@ OPTIONS = (
     "long_term_gap",
     "long_term_size",
     "short_term_lag",
+    "sharpness",
 )
 
 
-def variants(base: SegmenterConfig, values: dict[str, list[int]]) -> Iterator[SegmenterConfig]:
+def variants(base: SegmenterConfig, values: dict[str, list[Any]]) -> Iterator[SegmenterConfig]:
     """The first values of all options, then each other value by itself."""
     first = replace(base, **{name: given[0] for name, given in values.items() if given})
     yield first
@@ -91,7 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, help="most frames of each video")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     for name in OPTIONS:
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, nargs="+", default=[])
+        kind = type(getattr(SegmenterConfig(), name))
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", default=[])
     try:
         measure(parser.parse_args(arguments))
     except InputError as error:
