@@ -10,6 +10,7 @@ OF_MORE_THAN_A_MODULE = {
     "test_architecture.py": "the arrows between all modules",
     "test_fuzz.py": "the tracker process, by random sessions",
     "test_interrupt.py": "runs and evaluations, by signals at random moments",
+    "test_story.py": "the application, by a person's way through it",
     "test_tree.py": "this one",
     "test_wheel.py": "what is installed",
     "parity": "networks, memory and selection against recorded arrays",
@@ -60,4 +61,4 @@ def test_no_folder_mixes_tests_with_other_modules() -> None:
         if not path.name.startswith("test_") and path.name != "conftest.py"
     ]
     assert others == []
-    assert not {TESTS / "helpers", TESTS / "fuzz", TESTS / "interrupt"} & folders
+    assert not {TESTS / "helpers", TESTS / "fuzz", TESTS / "interrupt", TESTS / "story"} & folders

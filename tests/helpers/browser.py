@@ -20,7 +20,17 @@ _FLAGS = (
     "--hide-scrollbars",
 )
 _STARTED = re.compile(r"started successfully on port (\d+)")
-_KEYS = {"Left": "\ue012", "Right": "\ue014", "Home": "\ue011", "End": "\ue010"}
+_KEYS = {
+    "Left": "\ue012",
+    "Up": "\ue013",
+    "Right": "\ue014",
+    "Down": "\ue015",
+    "Home": "\ue011",
+    "End": "\ue010",
+    "Tab": "\ue004",
+    "Enter": "\ue007",
+    "Escape": "\ue00c",
+}
 _SIZE = (1280, 720)
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
@@ -99,6 +109,30 @@ class Browser:
         """Give the page another size."""
         self._fit(width, height)
 
+    def command(self, name, **parameters):
+        """A command of Chromium's own protocol for developers."""
+        content = {"cmd": name, "params": parameters}
+        return self._call("POST", "/goog/cdp/execute", content)
+
+    def phone(self, width, height):
+        """Show the page as on a phone with so many pixels; a window cannot be so narrow."""
+        self.command(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2,
+            mobile=True,
+        )
+
+    def no_phone(self):
+        """Undo ``phone``."""
+        self.command("Emulation.clearDeviceMetricsOverride")
+
+    def prefer(self, scheme):
+        """Ask pages for light or dark colours."""
+        wanted = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.command("Emulation.setEmulatedMedia", features=wanted)
+
     def value(self, expression):
         """What a JavaScript expression is, once it is settled."""
         return self._call("POST", "/execute/sync", {"script": f"return {expression}", "args": []})
@@ -115,7 +149,7 @@ class Browser:
             raise AssertionError(f"did not come: {condition}")
 
     def press(self, *keys):
-        """Press these keys one after the other: characters, or Left, Right, Home, End."""
+        """Press these keys one after the other: characters, or names of ``_KEYS``."""
         characters = [_KEYS.get(key, key) for key in keys]
         strokes = [
             {"type": kind, "value": character}

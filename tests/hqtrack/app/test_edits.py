@@ -59,6 +59,29 @@ def test_a_click_on_a_tracked_object_starts_from_its_box(canvas):
     assert canvas.prompter.asked == [((20, 10, 25, 14), [(22, 12, False)])]
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "box"),
+    [
+        (22, 12, (20, 10, 25, 14)),
+        (28, 16, (20, 10, 28, 16)),
+        (18, 12, (18, 10, 25, 14)),
+        (29, 12, None),
+        (2, 2, None),
+    ],
+)
+def test_a_click_near_a_tracked_object_widens_its_box_and_one_far_away_leaves_it(canvas, x, y, box):
+    do(ONE, canvas, "click", x=x, y=y)
+    assert canvas.prompter.asked == [(box, [(x, y, True)])]
+
+
+def test_a_click_on_a_painted_mask_starts_from_its_box(canvas):
+    project = give_mask(ONE, 1, 3, TRACKED.copy(), canvas)
+    do(project, canvas, "click", x=22, y=12, inside=False)
+    assert canvas.prompter.asked == [((20, 10, 25, 14), [(22, 12, False)])]
+    do(do(ONE, canvas, "gone"), canvas, "click", x=22, y=12)
+    assert canvas.prompter.asked[-1] == (None, [(22, 12, True)])
+
+
 def test_a_click_on_a_new_object_is_alone(canvas):
     apply(ONE.add(), {"kind": "click", "number": 2, "frame": 3, "x": 3, "y": 4}, canvas)
     assert canvas.prompter.asked == [(None, [(3, 4, True)])]
@@ -114,7 +137,11 @@ def test_a_mask_file(canvas):
         ({"kind": "stroke", "number": 1, "frame": 3, "radius": 99, "points": [[1, 1]]}, "larger"),
         ({"kind": "rename", "number": 1, "name": 7}, "name is a text"),
         ({"kind": "hide", "number": "1"}, "number is a whole number"),
-        ({"kind": "click", "number": 1, "frame": 1, "x": 20, "y": 2, "inside": False}, "nothing"),
+        (
+            {"kind": "click", "number": 1, "frame": 1, "x": 20, "y": 2, "inside": False},
+            "on the object first",
+        ),
+        ({"kind": "box", "number": 1, "frame": 3, **BOX, "top": 6, "bottom": 2}, "outside"),
     ],
 )
 def test_what_cannot_be_used(canvas, action, message):

@@ -5,8 +5,11 @@ import pytest
 
 from hqtrack.video import read_labels
 from hqtrack.video.overlay import object_colours
+from hqtrack.video.run_lengths import decode_mask
 from tests.helpers.browser import Browser, programs
+from tests.helpers.pages import on_page
 from tests.helpers.serving import TOKEN, serving
+from tests.helpers.waiting import Waiting
 
 pytest.importorskip("starlette", reason="needs the extra app (pip install 'hqtrack[app]')")
 
@@ -39,15 +42,6 @@ def browser(running, port):
     yield running
     assert running.messages() == []
     running.visit("about:blank")
-
-
-def on_page(browser, *pixels):
-    """Where pixels of the video are in the page."""
-    left, top, scale = browser.value(
-        "(() => { const box = document.getElementById('picture').getBoundingClientRect();"
-        " return [box.left, box.top, box.width / width]; })()"
-    )
-    return [(round(left + (x + 0.5) * scale), round(top + (y + 0.5) * scale)) for x, y in pixels]
 
 
 def draw(browser, *pixels):
@@ -163,19 +157,99 @@ def test_another_tab_changes_what_this_one_shows(browser, studio):
     browser.wait("state.objects.length === 2")
 
 
-def test_everything_to_operate_has_a_name(browser):
-    browser.press("n")
-    browser.wait("state.objects.length === 1")
-    unnamed = """Array.from(document.querySelectorAll('button, input, select, canvas, progress'))
-        .filter((one) => !(one.ariaLabel || one.labels?.length || one.textContent.trim()
-            || one.getAttribute('aria-labelledby')))
-        .map((one) => one.outerHTML)"""
-    assert browser.value(unnamed) == []
-
-
-@pytest.mark.parametrize("width", [1280, 500])
-def test_it_fits_the_screen(browser, width):
-    browser.resize(width, 800)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (500, "dark"), (360, "dark")])
+def test_it_fits_the_screen(browser, width, scheme):
+    browser.prefer(scheme)
+    browser.phone(width, 740)
     root = "document.documentElement"
     browser.wait(f"innerWidth === {width}")
     assert browser.value(f"{root}.scrollWidth <= {root}.clientWidth")
+    channels = browser.value("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)")
+    assert (int(channels[0]) < 128) == (scheme == "dark")
+    browser.no_phone()
+    browser.prefer("light")
+
+
+def test_everything_to_operate_has_a_name_for_a_screen_reader(browser):
+    browser.press("n")
+    browser.wait("state.objects.length === 1")
+    found = browser.command("Accessibility.getFullAXTree")["nodes"]
+    operable = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in found
+        if not node["ignored"]
+        and any(p["name"] == "focusable" and p["value"]["value"] for p in node["properties"])
+    ]
+    roles = {role for role, _ in operable}
+    assert roles >= {"button", "radio", "slider", "checkbox", "application", "listbox"}
+    assert [each for each in operable if not each[1]] == []
+
+
+def test_the_keyboard_reaches_everything_in_the_order_of_the_page(browser):
+    browser.press("n")
+    browser.wait("state.objects.length === 1 && !document.getElementById('undo').disabled")
+    browser.value("document.activeElement.blur()")
+    order = []
+    for _ in range(30):
+        browser.press("Tab")
+        order.append(
+            browser.value(
+                "(({ id, name, dataset }) => id || name || dataset.key || dataset.step)"
+                "(document.activeElement)"
+            )
+        )
+    names = ("undo", "open-export", "tool", "radius", "gone", "file", "picture", "play", "scrubber")
+    names += ("track", "to", "choose-1", "name", "next-doubt")
+    places = [order.index(name) for name in names]
+    assert places == sorted(places)
+
+
+def test_objects_are_marked_by_the_keyboard(browser, studio):
+    browser.value("document.getElementById('picture').focus()")
+    browser.press("Enter")
+    browser.wait("drawing.cursor !== null")
+    assert text(browser, "pointed").startswith("x 20, y 12: arrow keys move")
+    browser.press("Left", "Left", "Up", "Enter")
+    assert text(browser, "pointed") == "x 18, y 11: first corner; Enter again at the other"
+    browser.press("Right", "Right", "Right", "Down", "Down", "Enter")
+    browser.wait(f"state.revision === 2 && {IDLE}")
+    mask = decode_mask(studio.masks(1)["objects"][0]["mask"], *studio.size)
+    rows, columns = np.nonzero(mask)
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == (18, 21, 11, 13)
+    assert browser.value("view.frame") == 1
+    browser.press("Escape", "Right")
+    browser.wait("document.body.dataset.shown === '2'")
+
+
+def test_the_page_is_closed_while_tracking(running, opened):
+    """Tracking goes on, and who comes back sees it."""
+    tracker = Waiting()
+    with opened(lambda plan: tracker) as studio, serving(studio) as port:
+        running.visit(f"http://127.0.0.1:{port}/?token={TOKEN}")
+        running.wait("document.body.dataset.shown === '1'")
+        draw(running, (4, 2), (9, 6))
+        running.value("document.activeElement.blur()")
+        running.press("t")
+        running.wait("state.job !== null")
+        tracker.go.release()
+        running.visit("about:blank")
+        for _ in range(4):
+            tracker.go.release()
+        studio.wait()
+        assert studio.state()["tracked"] == 6
+        running.visit(f"http://127.0.0.1:{port}/")
+        running.wait("document.body.dataset.shown === '1'")
+        assert text(running, "pace") == "6 of 6 frames are tracked"
+        running.visit("about:blank")
+
+
+def test_a_server_that_is_gone_is_told_and_found_again(running, opened):
+    with opened() as studio, serving(studio) as port:
+        running.visit(f"http://127.0.0.1:{port}/?token={TOKEN}")
+        running.wait("document.body.dataset.shown === '1'")
+        assert running.value("document.getElementById('lost').hidden")
+    running.wait("!document.getElementById('lost').hidden")
+    assert "start hqtrack app again" in text(running, "lost")
+    running.press("n")
+    running.visit("about:blank")
+    running.messages()  # it complains of the server that is gone

@@ -12,8 +12,11 @@ from hqtrack.app.studio import Conflict
 from hqtrack.baseline import FirstMask
 from hqtrack.cli import main
 from hqtrack.errors import InputError
+from hqtrack.files import Journal
 from hqtrack.records.record import read_heading, recorded_frames
 from hqtrack.runs.follower import Follower
+from hqtrack.runs.plan import RunPlan
+from hqtrack.runs.results import Results
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from hqtrack.video import read_labels
@@ -21,6 +24,7 @@ from hqtrack.video.run_lengths import decode_mask
 from tests.helpers.moving import Moving
 from tests.helpers.tiny_segmenter import CONFIG
 from tests.helpers.tiny_vmos import tiny_vmos
+from tests.helpers.waiting import Waiting
 
 BOX = {"left": 4, "top": 2, "right": 9, "bottom": 6}
 
@@ -168,18 +172,6 @@ def test_everything_is_there_again(opened):
         assert columns(studio, 5) == (7, 12)
 
 
-class Waiting(Moving):
-    """Waits before each frame until it is told to go on."""
-
-    def __init__(self):
-        super().__init__()
-        self.go = threading.Semaphore(0)
-
-    def track(self, image):
-        self.go.acquire()
-        return super().track(image)
-
-
 def test_stopped_in_the_middle_and_continued(opened):
     tracker = Waiting()
     with opened(lambda plan: tracker) as studio:
@@ -202,6 +194,40 @@ def test_stopped_in_the_middle_and_continued(opened):
         assert columns(studio, 6) == (8, 13)
 
 
+def test_the_page_sees_at_once_that_tracking_begins(studio, monkeypatch):
+    """What it needs to know about networks takes long to load."""
+    go = threading.Event()
+    description = RunPlan.description.func
+
+    def slow(plan):
+        assert go.wait(60)
+        return description(plan)
+
+    monkeypatch.setattr(RunPlan, "description", property(slow))
+    marked(studio)
+    assert studio.start(None)["job"]["frame"] == 0
+    assert studio.state()["job"]["replaying"]
+    go.set()
+    studio.wait()
+    assert studio.state()["tracked"] == 6
+
+
+def test_frames_that_were_tracked_otherwise_stay(opened):
+    with opened() as studio:
+        track(marked(studio))
+    with opened() as studio:
+        studio._setup = replace(studio._setup, exact=True)
+        do(studio, "gone", number=1, frame=4)
+        studio.start(None)
+        studio.wait()
+        assert (
+            "were tracked otherwise (tracker: light, rules plus then, light, exact" in studio.error
+        )
+        assert studio.state()["tracked"] == 6
+        do(studio, "undo")
+        assert studio.state()["stale"] is None
+
+
 def test_a_failure_is_told_and_what_is_done_stays(opened):
     with opened(lambda plan: Moving(fails=OSError("no space left"), fails_on=4)) as studio:
         marked(studio).start(None)
@@ -209,6 +235,33 @@ def test_a_failure_is_told_and_what_is_done_stays(opened):
         assert studio.state()["error"] == "no space left"
         assert studio.state()["tracked"] == 4
     with opened() as studio:
+        track(studio)
+        assert columns(studio, 6) == (8, 13)
+
+
+def test_a_full_disk_is_told_and_what_is_done_stays(opened, monkeypatch):
+    """Also where not even the summary can be written."""
+    whole, room = Journal.append, [4]
+
+    def append(self, value):
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(28, "No space left on device")
+        whole(self, value)
+
+    def write_json(self, name, parts):
+        raise OSError(28, "No space left on device")
+
+    with opened() as studio:
+        marked(studio)
+        with monkeypatch.context() as full:
+            full.setattr(Journal, "append", append)
+            full.setattr(Results, "write_json", write_json)
+            studio.start(None)
+            studio.wait()
+        assert "no space is left for" in studio.error
+        assert "track on after the" in studio.error
+        assert 1 <= studio.state()["tracked"] < 6
         track(studio)
         assert columns(studio, 6) == (8, 13)
 

@@ -78,10 +78,13 @@ class Background:
         """Forget what the tracker knows of frame ``frame`` and later ones: masks have changed."""
         self._checkpoints.cut(frame)
 
-    def begin(self, plan: RunPlan, to: int, last: int) -> None:
-        """Track a plan up to frame ``to`` of a video with ``last`` frames; no job may run."""
+    def begin(self, plan: RunPlan, to: int, last: int, ready: Callable[[], None]) -> None:
+        """Track a plan up to frame ``to`` of a video with ``last`` frames; no job may run.
+
+        ``ready`` is called in the thread, before the first frame.
+        """
         self.job = Job(to)
-        self._thread = threading.Thread(target=self._run, args=(plan, self.job, last))
+        self._thread = threading.Thread(target=self._run, args=(plan, self.job, last, ready))
         self._thread.start()
 
     def stop(self) -> None:
@@ -94,7 +97,7 @@ class Background:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self, plan: RunPlan, job: Job, last: int) -> None:
+    def _run(self, plan: RunPlan, job: Job, last: int, ready: Callable[[], None]) -> None:
         def told(frame: int, replayed: bool) -> None:
             job.advance(frame, replayed)
             self._advanced(job)
@@ -103,6 +106,7 @@ class Background:
 
         error = ""
         try:
+            ready()
             track(plan, lambda: self._loaded(plan), self._checkpoints, job.to, last, told)
         except Stopped:
             pass

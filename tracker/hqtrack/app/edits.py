@@ -18,6 +18,9 @@ from hqtrack.video.run_lengths import decode_mask, encode_mask
 
 _MOST_POINTS = 20_000
 
+_NEAR = 0.5
+"""How far from the box of a mask a click may be, in its longest sides, to belong to that mask."""
+
 
 @dataclass(frozen=True)
 class Canvas:
@@ -83,9 +86,15 @@ def _click(before: Given | None, number: int, frame: int, action: Any, canvas: C
     height, width = canvas.size
     if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
         raise InputError("the click is outside the frame: click on the picture")
-    given = before or Given(frame, "", "", _box_around(canvas.tracked(number)))
     click = Click(x, y, bool(action.get("inside", True)))
-    return _segmented(replace(given, clicks=(*given.clicks, click)), canvas)
+    given = before or Given(frame, "", "")
+    if given.box is None and not given.clicks:
+        mask = decode_mask(before.mask, *canvas.size) if before else canvas.tracked(number)
+        given = replace(given, box=_box_to_correct(mask, click))
+    clicks = (*given.clicks, click)
+    if given.box is None and not any(each.inside for each in clicks):
+        raise InputError("click on the object first, and then on what does not belong to it")
+    return _segmented(replace(given, clicks=clicks), canvas)
 
 
 def _stroke(before: Given | None, number: int, frame: int, action: Any, canvas: Canvas) -> Given:
@@ -126,9 +135,21 @@ def _painted(given: Given, canvas: Canvas) -> Given:
     return replace(given, mask=encode_mask(mask))
 
 
-def _box_around(mask: NDArray[np.bool_]) -> Box | None:
+def _box_to_correct(mask: NDArray[np.bool_], click: Click) -> Box | None:
+    """The box around a mask that goes with the first click on it; None without a mask.
+
+    It grows to a click on the object near it. A click on the object far away says that it is
+    elsewhere: then there is none, either.
+    """
     left, top, right, bottom = mask_boxes(mask[None])[0].tolist()
-    return None if math.isnan(left) else (left, top, right, bottom)
+    if math.isnan(left):
+        return None
+    if not click.inside:
+        return left, top, right, bottom
+    away = max(left - click.x, click.x - right, top - click.y, click.y - bottom)
+    if away > _NEAR * max(right - left + 1, bottom - top + 1):
+        return None
+    return min(left, click.x), min(top, click.y), max(right, click.x), max(bottom, click.y)
 
 
 def _number(action: Mapping[str, Any], name: str) -> float:

@@ -1,6 +1,7 @@
 """Tracks a project: from its objects to the plan of a run, and through the frames of the run."""
 
 import contextlib
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,13 +114,20 @@ def track(
             finish(plan, results, complete=results.last >= last)
             return
         try:
-            follower = Follower(build(), plan.targets, plan.prompted)
-            complete = _through(plan, follower, checkpoints, results, recorder, to, told)
-        except BaseException:
-            if results.count:
-                finish(plan, results, complete=False)
-            raise
-        finish(plan, results, complete)
+            complete = False
+            try:
+                follower = Follower(build(), plan.targets, plan.prompted)
+                complete = _through(plan, follower, checkpoints, results, recorder, to, told)
+            finally:
+                if results.count:
+                    finish(plan, results, complete)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise InputError(
+                f"no space is left for {plan.folder}: free some, and track on after the "
+                f"{results.count} finished frames"
+            ) from error
 
 
 def _through(

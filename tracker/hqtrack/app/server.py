@@ -31,6 +31,7 @@ _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 _FILES = {
     "app.css": "hqtrack.app",
     "app.js": "hqtrack.app",
+    "app_drawing.js": "hqtrack.app",
     "app_picture.js": "hqtrack.app",
     "app_timeline.js": "hqtrack.app",
     "app.html": "hqtrack.app",

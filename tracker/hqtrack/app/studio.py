@@ -237,19 +237,25 @@ class Studio:
             self._background.check_idle()
             if to is not None and not 1 <= to <= self.frames.count:
                 raise InputError(f"there is no frame {to}: the video has {self.frames.count}")
-            project = self._history.present
-            plan = plan_of(self.folder, self._source, self._setup, project, self.size)
-            stale = self._stale()
-            revise(self.folder, plan.description, stale or self.tracked.last + 1)
+            plan = plan_of(self.folder, self._source, self._setup, self._history.present, self.size)
+            self.error = ""
+            last = self.frames.count
+            self._background.begin(plan, to or last, last, lambda: self._make_valid(plan))
+        self._tell("state", self.state())
+        return self.state()
+
+    def _make_valid(self, plan: RunPlan) -> None:
+        """Forget the finished frames that changed masks make invalid."""
+        description = plan.description  # this takes a while, and other requests need the lock
+        with self._lock:
+            project, stale = self._history.present, self._stale()
+            revise(self.folder, description, stale or self.tracked.last + 1)
             if stale is not None:
                 self._background.forget(stale)
             saved.save(self.folder, self._source.address, self._history, project)
             self._made_with = project
             self.tracked.reload()
-            self.error = ""
-            self._background.begin(plan, to or self.frames.count, self.frames.count)
         self._tell("state", self.state())
-        return self.state()
 
     def stop(self) -> None:
         """Stop after the present frame."""

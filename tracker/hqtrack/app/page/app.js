@@ -12,8 +12,15 @@ let curves = { last: 0, objects: {}, doubts: [] };
 
 async function ask(path, options) {
   const reply = await fetch(path, options);
-  const content = await reply.json().catch(() => ({ error: `the server answered ${reply.status}` }));
-  if (reply.ok) return content;
+  const text = await reply.text();
+  if (reply.ok) return JSON.parse(text);
+  let content;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    // the guard says in plain text why it refuses
+    content = { error: text || `the server answered ${reply.status}` };
+  }
   if (content.conflict) adopt(await ask("/api/state"));
   throw new Error(content.error);
 }
@@ -27,7 +34,8 @@ async function attempt(action) {
     await action();
     return true;
   } catch (error) {
-    say(error instanceof TypeError ? "the server does not answer: start hqtrack app again" : error.message);
+    if (error instanceof TypeError) lose(true);
+    else say(error.message);
     return false;
   } finally {
     delete document.body.dataset.busy;
@@ -41,6 +49,11 @@ function say(text) {
   byId("message").hidden = !text;
   clearTimeout(silence);
   silence = setTimeout(() => { byId("message").hidden = true; }, 8000);
+}
+
+// While there is no connection, the page says so; what is shown may be old.
+function lose(lost) {
+  byId("lost").hidden = !lost;
 }
 
 // Changes are asked for one after the other: each has the revision that the one before gave.
@@ -57,6 +70,8 @@ function change(kind, content = {}) {
 
 function listen() {
   const events = new EventSource("/api/events");
+  events.onopen = () => lose(false);
+  events.onerror = () => lose(true);
   events.addEventListener("state", async (event) => {
     const before = state && state.job;
     adopt(JSON.parse(event.data));
@@ -245,58 +260,13 @@ function drawStrips() {
   if (state) drawTimeline(state.objects, curves, state.video.frames, view.frame, state.stale);
 }
 
-// ---- drawing
-
-async function draw(kind, points, radius) {
-  if (view.chosen === null && !await change("add")) return;
-  const target = { number: view.chosen, frame: view.frame };
-  if (kind === "box") {
-    const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
-    const sides = { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
-    if (sides.right - sides.left < 2 || sides.bottom - sides.top < 2) return say("draw the box from corner to corner");
-    await change("box", { ...target, ...sides });
-  } else if (kind === "click" || kind === "unclick") {
-    const [x, y] = points[0];
-    await change("click", { ...target, x, y, inside: kind === "click" });
-  } else {
-    await change("stroke", { ...target, points, radius, erase: kind === "eraser" });
-  }
-}
-
-function onPointer() {
-  const canvas = byId("picture");
-  canvas.onpointerdown = (event) => {
-    if (event.button || !state || state.job) return;
-    canvas.setPointerCapture(event.pointerId);
-    // the ends of a box only, all points of a brush
-    Object.assign(drawing, { kind: view.tool, points: [pixelAt(event)], radius: brushRadius() });
-    paint();
-  };
-  canvas.onpointermove = (event) => {
-    if (!drawing.kind) return;
-    if (drawing.kind === "box") drawing.points = [drawing.points[0], pixelAt(event)];
-    else if (drawing.kind === "brush" || drawing.kind === "eraser") drawing.points.push(pixelAt(event));
-    paint();
-  };
-  canvas.onpointerup = async () => {
-    const { kind, points, radius } = drawing;
-    if (!kind) return;
-    drawing.kind = null;
-    await draw(kind, points, radius);
-    paint();
-  };
-  canvas.onpointercancel = () => { drawing.kind = null; paint(); };
-}
-
-const brushRadius = () => Number(byId("radius").value) * Math.max(width, height) / 1000;
+// ---- keys and buttons
 
 function chooseTool(tool) {
   const radio = document.querySelector(`[name=tool][value=${tool}]`);
   radio.checked = true;
   view.tool = tool;
 }
-
-// ---- keys and buttons
 
 function track() {
   const to = byId("to").value ? Number(byId("to").value) : null;
@@ -307,6 +277,10 @@ const stop = () => attempt(async () => adopt(await send("/api/stop", {})));
 
 function onKey(event) {
   const { target } = event;
+  if (pointKey(event)) {
+    event.preventDefault();
+    return;
+  }
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if ((event.ctrlKey || event.metaKey) && key === "z" && !target.matches("input:not([type=range], [type=radio], [type=checkbox])")) {
     event.preventDefault();

@@ -5,7 +5,7 @@
 
 let width = 1, height = 1;
 
-const drawing = { kind: null, points: [] };
+const drawing = { kind: null, points: [], cursor: null };
 
 function fitPicture([rows, columns]) {
   [height, width] = [rows, columns];
@@ -42,6 +42,21 @@ function paintPicture(picture, masks, clicks, opacity, stale) {
   context.drawImage(overlay, 0, 0);
   for (const [x, y, inside] of clicks) mark(context, x, y, inside, 4 * thickness);
   sketch(context, thickness);
+  if (drawing.cursor) crosshair(context, drawing.cursor, thickness);
+}
+
+function crosshair(context, [x, y], thickness) {
+  const arm = 12 * thickness;
+  for (const [colour, line] of [["#000", 3 * thickness], ["#fff", thickness]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = line;
+    context.beginPath();
+    context.moveTo(x - arm, y);
+    context.lineTo(x + arm, y);
+    context.moveTo(x, y - arm);
+    context.lineTo(x, y + arm);
+    context.stroke();
+  }
 }
 
 function mark(context, x, y, inside, radius) {
