@@ -1,8 +1,9 @@
-# make install · make demo · make test · make lint · make bench · make results · make docs
+# make install · make demo · make test · make lint · make bench · make gpu-check · make gpu-test ·
+# make results · make docs
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint bench results docs
+.PHONY: install demo test lint bench gpu-check gpu-test results docs
 
 install: .venv/installed
 
@@ -31,6 +32,21 @@ bench: install
 	$(BIN)/python -m benchmarks.calibration
 	$(BIN)/python -m benchmarks.objects
 	$(BIN)/python -m benchmarks.memory
+
+# These two also run without .venv, with a PYTHON that has torch, torchvision, timm, numpy, OpenCV,
+# Pillow and segment-anything; for the tests pytest, pytest-timeout and hypothesis, too.
+ANYWHERE := PYTHONPATH=.:tracker:models $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+
+# Measures the GPU path in less than twelve minutes; `make gpu-check ARGS=--dry-run` needs no GPU.
+gpu-check:
+	$(ANYWHERE) -m benchmarks.gpu_check $(ARGS)
+
+# The tests that need a GPU, and the kernels' tests, which run without one, too, but slowly.
+GPU_TESTS := tests/vmos/test_kernels.py tests/hqsam/test_kernels.py \
+	tests/hqtrack/compute/test_acceleration.py tests/hqtrack/compute/test_graphs.py \
+	tests/hqtrack/test_segmenter.py tests/hqtrack/test_refiner.py
+gpu-test:
+	$(ANYWHERE) -m pytest -m gpu $(GPU_TESTS)
 
 # Updates the table in README.md from the annotated sequences in SEQUENCES. Takes 20 minutes on two
 # cores.

@@ -15,7 +15,14 @@ from rich.table import Table
 
 from benchmarks.report import run
 from benchmarks.tensors import Phase, compute
-from hqtrack.bench.measure import FrameCost, describe, machine, measure_frames, synchronizer, timed
+from hqtrack.bench.measure import (
+    FrameCost,
+    describe,
+    machine,
+    measure_frames,
+    product_throughput,
+    synchronizer,
+)
 from hqtrack.bench.pipeline import Networks, Setup, load_networks, rehearse
 from hqtrack.bench.record import begin
 from hqtrack.commands.options import (
@@ -29,7 +36,6 @@ from hqtrack.compute.threads import limit_threads
 from hqtrack.errors import InputError
 from hqtrack.stages import Stage
 
-_SIDES = {"cuda": 8192, "cpu": 1024}
 _STAGES = {
     Stage.ENCODE: ("encode",),
     Stage.PROPAGATE: ("propagate", "memorize"),
@@ -45,15 +51,6 @@ class Share(NamedTuple):
     flop: int
     roofline: float
     ms: float
-
-
-def product_throughput(device: torch.device, dtype: torch.dtype, rounds: int = 10) -> float:
-    """Floating-point operations per second of a large matrix product, the best of ``rounds``."""
-    side = _SIDES[device.type]
-    factor = torch.randn(side, side, device=device, dtype=dtype)
-    wait = synchronizer(device)
-    seconds = [timed(lambda: factor @ factor, wait).wall for _ in range(rounds)]
-    return 2 * side**3 / min(seconds)
 
 
 def shares(phases: dict[str, Phase], cost: FrameCost, throughput: float) -> dict[str, Share]:

@@ -114,13 +114,13 @@ def global_attention(
     span = triton.cdiv(blocks, splits) * launch.keys
     splits = triton.cdiv(memory, span)
     out = torch.empty(batch, tokens, width, dtype=value.dtype, device=device)
-    # of one part, out is the result; of several, each keeps its sums in float32
-    kept = out if splits == 1 else torch.empty(splits, *out.shape, device=device)
+    sums = torch.empty(splits, *out.shape, device=device)
     shares = torch.empty(2, splits, batch, tokens, device=device)
+    rows = batch * tokens
     with torch.cuda.device_of(value):
         _attend_globally[(tiles, parts, batch * splits)](
             *(part.contiguous() for part in (query, key, value)),
-            kept,
+            sums,
             shares,
             tokens,
             memory,
@@ -128,13 +128,11 @@ def global_attention(
             batch,
             depth**-0.5,
             QUERIES=launch.queries,
-            PARTIAL=splits > 1,
             **sizes,
         )
-        if splits > 1:
-            rows = batch * tokens
-            grid = (triton.cdiv(rows, _MERGED_ROWS), triton.cdiv(width, _MERGED_CHANNELS))
-            _merge[grid](kept, shares, out, rows, splits, **_merging_sizes(width))
+        _merge[(triton.cdiv(rows, _MERGED_ROWS), triton.cdiv(width, _MERGED_CHANNELS))](
+            sums, shares, out, rows, splits, **_merging_sizes(width)
+        )
     return out
 
 
@@ -330,7 +328,7 @@ def _attend_globally(
     query,
     key,
     value,
-    out,
+    sums,
     shares,
     tokens,
     memory,
@@ -343,12 +341,11 @@ def _attend_globally(
     KEYS: tl.constexpr,
     DEPTH_PADDED: tl.constexpr,
     CHANNELS: tl.constexpr,
-    PARTIAL: tl.constexpr,
 ):
     """Each program handles some queries of one video, some channels, and `span` of the keys.
 
-    With `PARTIAL`, it stores its sums, undivided, and in `shares` the peak of its scores and the
-    sum of its weights.
+    It stores its sums, undivided, and in `shares` the peak of its scores and the sum of its
+    weights. The parts lie one behind the other, each with all videos.
     """
     at = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
@@ -377,18 +374,12 @@ def _attend_globally(
         scores = tl.dot(asked, tl.trans(keys), input_precision="ieee") * scale
         scores = tl.where(seen[None, :], scores, -1e8)
         carried, total, peak = _absorb(scores, values, carried, total, peak)
-    if PARTIAL:
-        # the parts of a video lie one behind the other, each with all videos
-        line = tl.program_id(2).to(tl.int64) * tokens + at
-        parts = tl.num_programs(2).to(tl.int64) * tokens
-        tl.store(shares + line, peak, at < tokens)
-        tl.store(shares + parts + line, total, at < tokens)
-        rows = line[:, None]
-    else:
-        carried = carried / total[:, None]
+    line = tl.program_id(2).to(tl.int64) * tokens + at
+    tl.store(shares + line, peak, at < tokens)
+    tl.store(shares + tl.num_programs(2).to(tl.int64) * tokens + line, total, at < tokens)
     tl.store(
-        out + rows * WIDTH + channel[None, :],
-        carried.to(out.dtype.element_ty),
+        sums + line[:, None] * WIDTH + channel[None, :],
+        carried,
         (at < tokens)[:, None] & (channel < WIDTH)[None, :],
     )
 

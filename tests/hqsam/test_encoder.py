@@ -5,7 +5,7 @@ from segment_anything.modeling.image_encoder import Attention
 from torch import nn
 
 from hqsam import encoder
-from hqsam.encoder import ChannelNorm, FusedAttention, ViTEncoder
+from hqsam.encoder import ChannelNorm, FusedAttention, TokenNorm, ViTEncoder
 from hqsam.tiny_vit import WindowAttention
 
 
@@ -50,6 +50,40 @@ def test_early_features_follow_the_first_global_block(monkeypatch: pytest.Monkey
     assert early is outputs[1]
     assert early.shape == (1, 4, 4, 16)
     assert features.shape == (1, 256, 4, 4)
+
+
+@torch.inference_mode()
+def test_tokens_keep_16_bits_all_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the absolute positions nor norms lift them to float32, which would double traffic."""
+    monkeypatch.setattr(encoder, "IMAGE_SIZE", 64)
+    torch.manual_seed(0)
+    model = ViTEncoder(16, 3, 2, (1, 2)).eval()
+    nn.init.normal_(model.pos_embed)
+    image = torch.randn(1, 3, 64, 64)
+    expected = model(image)
+    seen: list[torch.dtype] = []
+    for module in model.modules():
+        if isinstance(module, TokenNorm):
+            module.register_forward_hook(lambda m, i, out: seen.extend((i[0].dtype, out.dtype)))
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = model(image)
+    assert set(seen) == {torch.bfloat16}
+    assert len(seen) == 12
+    assert actual.early.dtype == torch.bfloat16
+    for ours, theirs in zip(actual, expected, strict=True):
+        assert (ours.float() - theirs).norm() < 0.03 * theirs.norm()
+
+
+def test_a_norm_of_tokens_is_torchs_and_adds_up_in_float32() -> None:
+    torch.manual_seed(0)
+    norm, plain = TokenNorm(300, eps=1e-6), nn.LayerNorm(300, eps=1e-6)
+    nn.init.normal_(norm.weight)
+    plain.load_state_dict(norm.state_dict())
+    x = 100 + torch.randn(4, 300)
+    assert torch.equal(norm(x), plain(x))
+    rounded = x.bfloat16()
+    expected = plain(rounded.float())
+    torch.testing.assert_close(norm(rounded).float(), expected, atol=0.05, rtol=0.02)
 
 
 def test_window_attention_never_keeps_a_stale_bias() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hqsam import HQSam, ImageEmbedding
+from hqsam import HQSam, ImageEmbedding, sam
 from hqsam.sam import resize_longest_side, resize_on_device
 from tests.helpers.tiny_hqsam import tiny_hqsam
 
@@ -47,6 +47,21 @@ def test_resizing_without_pillow_is_off_by_one_grey_level_at_most(size: tuple[in
     expected, actual = resize_longest_side(image).int(), resize_on_device(image).int()
     assert actual.shape == expected.shape
     assert (actual - expected).abs().max() <= 1
+
+
+def test_constants_are_copied_to_a_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And serve inference and training."""
+    sam._mean_and_deviation.cache_clear()
+    made: list[object] = []
+    tensor = torch.tensor
+    monkeypatch.setattr(torch, "tensor", lambda *a, **k: made.append(a) or tensor(*a, **k))
+    with torch.inference_mode():
+        expected = sam.normalise(torch.full((3, 2, 2), 7.0))
+    pixels = torch.full((3, 2, 2), 7.0, requires_grad=True)
+    actual = sam.normalise(pixels)
+    actual.sum().backward()
+    assert torch.equal(actual, expected)
+    assert len(made) == 2
 
 
 def test_embedding_remembers_the_sizes(embedding: ImageEmbedding) -> None:

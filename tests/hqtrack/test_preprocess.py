@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from hqtrack import preprocess
 from hqtrack.preprocess import long_edge_for, network_size, normalise, prepare_image, prepare_labels
 
 CPU = torch.device("cpu")
@@ -124,3 +125,14 @@ def test_labels_take_the_nearest_pixel_above_and_to_the_left(size):
 def test_labels_beyond_255_survive():
     labels = np.array([[0, 256, 70_000]], np.int32)
     assert prepare_labels(labels, (2, 3)).tolist() == [[[0, 256, 70_000]] * 2]
+
+
+def test_levels_are_copied_to_a_device_once(monkeypatch):
+    preprocess._levels_on.cache_clear()
+    copied = []
+    from_numpy = torch.from_numpy
+    monkeypatch.setattr(torch, "from_numpy", lambda a: copied.append(a) or from_numpy(a))
+    image = torch.zeros(2, 3, 3, dtype=torch.uint8)
+    first, second = (preprocess.normalise_on_device(image) for _ in range(2))
+    assert torch.equal(first, second)
+    assert len(copied) == 1

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,28 @@ def test_two_hundred_objects(filler: BoxFiller, image: Image) -> None:
     candidates = MaskRefiner(filler).refine(image, masks)
     assert filler.encoded == 1
     assert max(len(boxes) for boxes in filler.asked) <= 10
+    np.testing.assert_array_equal(candidates.masks[:, 0], masks)
+
+
+def test_on_a_gpu_many_objects_are_waited_for_once(
+    filler: BoxFiller, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = []
+
+    def to_host(*tensors: torch.Tensor) -> list[np.ndarray]:
+        waits.append(len(tensors))
+        return [tensor.numpy() for tensor in tensors]
+
+    masks = rectangles(25)
+    refiner = MaskRefiner(filler)
+    monkeypatch.setattr("hqtrack.refiner.to_host", to_host)
+    monkeypatch.setattr(MaskRefiner, "_device", torch.device("cuda"))
+    monkeypatch.setattr("hqtrack.refiner.precision", lambda device, dtype: nullcontext())
+    monkeypatch.setattr(
+        MaskRefiner, "_embed", lambda self, image: filler.embed(torch.tensor(image))
+    )
+    candidates = refiner.refine(image, masks)
+    assert waits == [6]
     np.testing.assert_array_equal(candidates.masks[:, 0], masks)
 
 

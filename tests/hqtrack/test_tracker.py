@@ -1,5 +1,7 @@
 """HQTracker: what is asked of segmenter and refiner, in which order, and what is reported."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -143,6 +145,25 @@ def test_objects_are_handed_to_the_segmenter(calls):
     assert calls[1][2] is later
     assert calls[2][2] is first
     assert calls[2][3] == [2]
+
+
+def test_all_work_on_a_frame_happens_within_the_lane(calls):
+    @contextmanager
+    def lane():
+        calls.append(("enter",))
+        yield
+        calls.append(("leave",))
+
+    tracker = HQTracker(Segmenter(calls), Refiner(calls), lane=lane)
+    tracker.initialize(IMAGE, COARSE)
+    tracker.track(IMAGE)
+    tracker.add_objects(IMAGE, COARSE)
+    tracker.correct(IMAGE, COARSE, [0, 1])
+    names = " ".join(call[0] for call in calls)
+    assert names == (
+        "enter add_reference leave enter propagate refine memorize leave "
+        "enter add_objects leave enter correct leave"
+    )
 
 
 def test_a_failing_refiner_leaves_memory_unwritten(calls):

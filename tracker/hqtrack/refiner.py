@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from hqsam import HQSam, ImageEmbedding
 from hqsam.light import LightEncoder
@@ -141,12 +142,17 @@ class MaskRefiner:
                 embedding = self._take(begun)
             elif len(seen):
                 embedding = self._embed(image)
+        on_gpu, computed = self._device.type == "cuda", []
         for start in range(0, len(seen), BOXES_AT_ONCE):
             chunk = seen[start : start + BOXES_AT_ONCE]
             with precision(self._device, torch.float32):
                 logits, scores = self._model.predict(embedding, boxes=torch.tensor(boxes[chunk]))
             found = self._model.to_image(logits, embedding) > 0
-            candidates.masks[chunk], candidates.scores[chunk] = to_host(found, scores.float())
+            computed.append((chunk, found, scores.float()))
+            if not on_gpu:
+                _write(candidates, computed)
+                computed.clear()
+        _write(candidates, computed)
         return candidates
 
     def _refine_in_windows(
@@ -291,6 +297,13 @@ def _empty(count: int, alternatives: int, shape: tuple[int, ...]) -> Candidates:
         np.zeros((count, alternatives, *shape), np.bool_),
         np.zeros((count, alternatives), np.float32),
     )
+
+
+def _write(into: Candidates, computed: list[tuple[NDArray[np.int64], Tensor, Tensor]]) -> None:
+    """Write masks and scores of objects with these numbers, with one wait for a GPU."""
+    arrays = iter(to_host(*(tensor for _, *both in computed for tensor in both)))
+    for numbers, *_ in computed:
+        into.masks[numbers], into.scores[numbers] = next(arrays), next(arrays)
 
 
 def _three(look: Look, answers: Answers) -> tuple[Masks, Scores]:

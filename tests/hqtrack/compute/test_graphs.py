@@ -1,4 +1,6 @@
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
@@ -121,6 +123,23 @@ def test_a_replay_that_keeps_something_of_its_first_frame_is_found_out(
         x = torch.tensor([value])
         torch.testing.assert_close(replayed(x), both(x))
     assert "no CUDA graph, slower: a replay differs by" in capsys.readouterr().err
+
+
+def test_two_threads_never_record_at_the_same_time() -> None:
+    running: list[int] = []
+    most = []
+
+    def record(function: Callable[..., Two], arguments: tuple[Tensor]) -> Recording:
+        running.append(1)
+        time.sleep(0.1)
+        most.append(len(running))
+        running.pop()
+        return Recorder()(function, arguments)
+
+    with ThreadPoolExecutor(4) as pool:
+        for replayed in [Replayed(both, record) for _ in range(4)]:
+            pool.submit(lambda call=replayed: [call(torch.ones(2)) for _ in range(2)])
+    assert most == [1, 1, 1, 1]
 
 
 @pytest.mark.gpu

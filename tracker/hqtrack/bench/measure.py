@@ -213,6 +213,18 @@ def measure_start(setup: Setup, networks: Networks) -> float:
     return seconds
 
 
+_SIDES = {"cuda": 8192, "cpu": 1024}
+
+
+def product_throughput(device: torch.device, dtype: torch.dtype, rounds: int = 10) -> float:
+    """Floating-point operations per second of a large matrix product, the best of ``rounds``."""
+    side = _SIDES[device.type]
+    factor = torch.randn(side, side, device=device, dtype=dtype)
+    wait = synchronizer(device)
+    seconds = [timed(lambda: factor @ factor, wait).wall for _ in range(rounds)]
+    return 2 * side**3 / min(seconds)
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """Facts about the machine that affect the result, without anything that identifies it."""
     facts = {

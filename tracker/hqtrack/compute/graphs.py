@@ -1,6 +1,7 @@
 """CUDA graphs: records all kernel launches of a network per shape, and replays them together."""
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ _KEPT = 2
 _REHEARSALS = 2
 _TOLERANCE = 0.01
 """A replay may be this far from the function, relative to the norm of its result."""
+
+_recording = threading.Lock()
+"""A recording synchronizes the device, which it cannot do while another thread records."""
 
 Nested = Any
 """A tensor, None, or a list or (named) tuple of such."""
@@ -75,7 +79,8 @@ class Replayed:
 
     def _recorded(self, arguments: tuple[Nested, ...]) -> Recording | None:
         try:
-            return self._record(self._function, _mapped(torch.clone, arguments))
+            with _recording:
+                return self._record(self._function, _mapped(torch.clone, arguments))
         except RuntimeError as error:  # also for too little memory
             self._give_up(one_line(error))
             return None
