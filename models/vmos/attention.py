@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vmos.ops import Size, global_attention, local_attention, to_grid, to_tokens
+from vmos.products import Linear
 
 
 class LayerMemory(NamedTuple):
@@ -27,7 +28,7 @@ class Gated(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(4 * width, 4 * width, 5, padding=2, groups=4 * width, bias=False)
-        self.projection = nn.Linear(4 * width, 2 * width)
+        self.projection = Linear(4 * width, 2 * width)
 
     def finish(self, carried: Tensor, gate: Tensor, size: Size) -> Tensor:
         """Carried values and gate, both [B,N,4d] -> update of both branches [B,N,2d]."""
@@ -75,11 +76,11 @@ class SelfAttention(Gated):
 
     def __init__(self, width: int) -> None:
         super().__init__(width)
-        self.query_key = nn.Linear(2 * width, width // 2)
-        self.visual_value = nn.Linear(width, 2 * width)
-        self.identity_value = nn.Linear(width, 2 * width)
-        self.visual_gate = nn.Linear(width, 2 * width)
-        self.identity_gate = nn.Linear(width, 2 * width)
+        self.query_key = Linear(2 * width, width // 2)
+        self.visual_value = Linear(width, 2 * width)
+        self.identity_value = Linear(width, 2 * width)
+        self.visual_gate = Linear(width, 2 * width)
+        self.identity_gate = Linear(width, 2 * width)
         self.carry = global_attention
 
     def forward(self, visual: Tensor, identity: Tensor, size: Size) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vmos.products import Linear
+
 POINTS = 9
 
 MARGIN = 2
@@ -24,10 +26,10 @@ class DCNv3(nn.Module):
         self.groups = groups
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.offset = nn.Linear(width, groups * POINTS * 2)
-        self.mask = nn.Linear(width, groups * POINTS)
-        self.input_proj = nn.Linear(width, width)
-        self.output_proj = nn.Linear(width, width)
+        self.offset = Linear(width, groups * POINTS * 2)
+        self.mask = Linear(width, groups * POINTS)
+        self.input_proj = Linear(width, width)
+        self.output_proj = Linear(width, width)
         self.sample = deformable_sample
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,8 +37,18 @@ class DCNv3(nn.Module):
         query = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         query = F.gelu(self.norm(query))
         offset = self.offset(query).unflatten(3, (self.groups, POINTS, 2))
-        weight = self.mask(query).unflatten(3, (self.groups, POINTS)).softmax(dim=-1)
+        weight = shares(self.mask(query).unflatten(3, (self.groups, POINTS)))
         return self.output_proj(self.sample(self.input_proj(x), offset, weight))
+
+
+def shares(logits: Tensor) -> Tensor:
+    """The softmax over the last, short dimension [...,9].
+
+    A CPU computes many at once, one in each lane of a register, if they are not adjacent.
+    """
+    if logits.device.type != "cpu":
+        return logits.softmax(dim=-1)
+    return logits.movedim(-1, 0).contiguous().softmax(dim=0).movedim(0, -1).contiguous()
 
 
 def deformable_sample(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:

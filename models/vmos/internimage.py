@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from vmos.config import InternImageConfig
 from vmos.dcnv3 import DCNv3
 from vmos.encoder import Encoder
+from vmos.products import Linear
 
 MLP_RATIO = 4
 
@@ -33,8 +34,8 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, MLP_RATIO * width)
-        self.fc2 = nn.Linear(MLP_RATIO * width, width)
+        self.fc1 = Linear(width, MLP_RATIO * width)
+        self.fc2 = Linear(MLP_RATIO * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[...,C] -> [...,C]."""

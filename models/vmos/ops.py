@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vmos.products import times_rows
+
 # Number of queries and keys whose scores exist at the same time; they fit in a CPU's cache.
 QUERIES_AT_A_TIME = 256
 KEYS_AT_A_TIME = 2048
@@ -94,12 +96,12 @@ def _attend_in_parts(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     carried = largest.new_zeros(*query.shape[:2], value.shape[2])
     keys, values = (part.split(KEYS_AT_A_TIME, dim=1) for part in (key, value))
     for key, value in zip(keys, values, strict=True):
-        scores = (query @ key.transpose(1, 2)).float()
+        scores = times_rows(query, key).float()
         before, largest = largest, torch.maximum(largest, scores.amax(dim=-1, keepdim=True))
         fade = (before - largest).exp2_()
         weights = scores.sub_(largest).exp2_()
         total = total.mul_(fade).add_(weights.sum(dim=-1, keepdim=True))
-        carried = carried.mul_(fade).add_(weights.to(value.dtype) @ value)
+        carried = carried.mul_(fade).add_(times_rows(weights.to(value.dtype), value.mT))
     return carried.div_(total).to(value.dtype)
 
 

@@ -11,6 +11,7 @@ from vmos.attention import LayerMemory, LongTermAttention, SelfAttention, ShortT
 from vmos.config import VMOSConfig
 from vmos.encoder import Features
 from vmos.ops import Size, resize, to_grid, to_tokens
+from vmos.products import Linear
 
 
 class LayerState(NamedTuple):
@@ -39,11 +40,11 @@ class GatedPropagationLayer(nn.Module):
     def __init__(self, width: int, radius: int, *, first: bool) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
-        self.query_value = nn.Linear(width, width // 2 + 2 * width)
-        self.gate = nn.Linear(width, 2 * width)
+        self.query_value = Linear(width, width // 2 + 2 * width)
+        self.gate = Linear(width, 2 * width)
         self.identity_norm1 = None if first else nn.LayerNorm(width)
-        self.identity_gate = None if first else nn.Linear(width, 2 * width)
-        self.identity_value = nn.Linear(width if first else 2 * width, 2 * width)
+        self.identity_gate = None if first else Linear(width, 2 * width)
+        self.identity_value = Linear(width if first else 2 * width, 2 * width)
         self.long_term = LongTermAttention(width)
         self.short_term = ShortTermAttention(width, radius)
         self.norm2 = nn.LayerNorm(width)

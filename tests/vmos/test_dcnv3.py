@@ -142,3 +142,12 @@ def test_the_layer_weighs_with_a_softmax_per_group():
     value = layer.input_proj(x)
     picked = torch.cat([shifted(value[..., :4], -1, 0), shifted(value[..., 4:], 0, -1)], dim=3)
     torch.testing.assert_close(layer(x), layer.output_proj(picked))
+
+
+@pytest.mark.parametrize("scale", [1, 1000])
+def test_shares_are_a_softmax_over_the_points(scale):
+    logits = scale * torch.randn(2, 3, 4, 5, POINTS)
+    expected = logits.softmax(dim=-1)
+    actual = dcnv3.shares(logits)
+    torch.testing.assert_close(actual, expected)
+    assert actual.is_contiguous()
