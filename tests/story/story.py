@@ -243,7 +243,9 @@ class _Teller:
         self._pictures.mkdir(parents=True, exist_ok=True)
         path = self._pictures / f"app-{self._taken}.png"
         self._browser.screenshot(path)
-        PillowImage.open(path).convert("RGB").save(path.with_suffix(".jpg"), quality=82)
+        picture = PillowImage.open(path).convert("RGB")
+        picture.thumbnail((940, 822))
+        picture.save(path.with_suffix(".jpg"), quality=78)
         path.unlink()
 
 
