@@ -85,7 +85,7 @@ def test_steps_from_an_object_to_files(port, studio):
     assert (state["tracked"], state["error"]) == (6, "")
     assert [each["number"] for each in answer(port, "/api/masks/5")["objects"]] == [1]
     assert answer(port, "/api/curves")["last"] == 6
-    assert "hqtrack" in answer(port, "/api/command")["command"]
+    assert answer(port, "/api/command")["command"].startswith("hqtrack run ")
     names = [each["name"] for each in answer(port, "/api/formats")]
     written = answer(port, "/api/export", {"formats": names})["written"]
     assert len(written) == len(names) == 8

@@ -1,5 +1,7 @@
 """The page of the application in a real browser, against a server in this process."""
 
+import shlex
+
 import numpy as np
 import pytest
 
@@ -111,6 +113,13 @@ def test_reloaded_in_the_middle_nothing_is_lost(browser, port, studio):
     browser.wait("document.body.dataset.shown === '1'")
     assert text(browser, "pace") == "6 of 6 frames are tracked"
     assert text(browser, "objects").startswith("1given on 1")
+
+
+def test_the_command_line_is_told(browser, studio):
+    draw(browser, (4, 2), (9, 6))
+    browser.click("#outside summary")
+    browser.wait("document.getElementById('command').textContent")
+    assert text(browser, "command") == shlex.join(studio.command())
 
 
 def test_brush_eraser_undo_and_redo(browser, studio):

@@ -349,6 +349,13 @@ def test_the_command_goes_on_and_inspect_shows_it(opened, monkeypatch, capsys):
     assert len(list(recorded_frames(folder / "record"))) == 6
 
 
+def test_the_command_has_the_options_of_the_tracker(studio, tmp_path):
+    studio._setup = replace(studio._setup, device="cpu", weights=tmp_path, exact=True)
+    words = marked(studio).command()
+    for option in (["--device", "cpu"], ["--weights", str(tmp_path)], ["--exact", "--object"]):
+        assert " ".join(option) in " ".join(words)
+
+
 def test_a_mask_from_a_file(studio):
     do(studio, "add")
     mask = np.zeros(studio.size, bool)

@@ -75,6 +75,12 @@ def command_of(plan: RunPlan) -> list[str]:
         for each in target.given
     ]
     options = ["--preset", plan.choice.preset, "--record", "--output", str(plan.folder)]
+    if plan.device is not None:
+        options += ["--device", plan.device]
+    if plan.weights is not None:
+        options += ["--weights", str(plan.weights)]
+    if plan.exact:
+        options.append("--exact")
     return ["hqtrack", "run", plan.source.address, *options, "--object", *places]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import shlex
 import socket
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -110,7 +111,7 @@ def make_app(studio: Studio, token: str, port: int) -> Any:
         Route("/api/masks/{frame:int}", _answering(lambda r: studio.masks(r.path_params["frame"]))),
         Route("/api/frames/{frame:int}", _answering(lambda r: _picture(studio, r))),
         Route("/api/formats", _answering(lambda request: _formats())),
-        Route("/api/command", _answering(lambda request: {"command": studio.command()})),
+        Route("/api/command", _answering(lambda r: {"command": shlex.join(studio.command())})),
         Route("/api/events", lambda request: _events(studio)),
         Route("/api/change", _changing(studio, _change), methods=["POST"]),
         Route("/api/mask", _changing(studio, _give_mask), methods=["POST"]),

@@ -351,7 +351,17 @@ async function sendFile(file) {
   });
 }
 
+async function showCommand() {
+  if (!byId("outside").open) return;
+  byId("command").textContent = "";
+  await attempt(async () => {
+    const { command } = await ask("/api/command");
+    byId("command").textContent = command;
+  });
+}
+
 function buildPage() {
+  byId("outside").ontoggle = showCommand;
   for (const element of document.querySelectorAll("[data-step]")) {
     const { step } = element.dataset;
     element.onclick = () => show({ first: 1, last: state.video.frames }[step] ?? view.frame + Number(step));
