@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hqsam import HQSam
+from hqsam.light import LightEncoder
 from hqtrack.build import assemble
 from hqtrack.compute.acceleration import (
     PLAIN,
@@ -19,6 +20,7 @@ from hqtrack.compute.acceleration import (
     accelerate,
     choose_acceleration,
     precision,
+    replay,
 )
 from hqtrack.compute.graphs import Replayed
 from hqtrack.compute.transfer import to_host
@@ -120,6 +122,15 @@ def test_kernels_are_put_in_and_tried() -> None:
     assert isinstance(model.propagate, Replayed)
     samplers = {block.sample for block in model.modules() if isinstance(block, dcnv3.DCNv3)}
     assert samplers == {kernels.deformable_sample}
+
+
+def test_what_changes_its_shape_from_frame_to_frame_is_not_recorded() -> None:
+    vmos, refiner, light = tiny_vmos(), tiny_hqsam(), tiny_hqsam()
+    light.image_encoder = LightEncoder()
+    replay(vmos, refiner)
+    replay(vmos, light)
+    assert isinstance(refiner.image_encoder.forward, Replayed)
+    assert not isinstance(light.image_encoder.forward, Replayed)
 
 
 def fail(*inputs: object) -> torch.Tensor:

@@ -14,6 +14,7 @@ from torch import nn
 
 from hqsam import HQSam
 from hqsam.encoder import ViTEncoder
+from hqsam.light import LightEncoder
 from hqtrack import environment
 from hqtrack.compute.graphs import Recorder, Replayed
 from hqtrack.compute.trial import Agreement, Family, describe_faults, install_what_works
@@ -94,12 +95,15 @@ def accelerate(acceleration: Acceleration, vmos: VMOS, hqsam: HQSam | None = Non
 
 
 def replay(vmos: VMOS, hqsam: HQSam | None = None) -> None:
-    """Make both image encoders and propagation run as CUDA graphs."""
+    """Make both image encoders and propagation run as CUDA graphs.
+
+    Not the encoder of the light HQ-SAM, whose number of windows changes from frame to frame.
+    """
     # what runs on one stream, one after the other, shares memory
     record = Recorder()
     for network, attribute in ((vmos.encoder, "forward"), (vmos, "propagate")):
         setattr(network, attribute, Replayed(getattr(network, attribute), record))
-    if hqsam is not None:
+    if hqsam is not None and not isinstance(hqsam.image_encoder, LightEncoder):
         encoder = hqsam.image_encoder
         encoder.forward = Replayed(encoder.forward)
 
