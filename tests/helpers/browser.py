@@ -42,7 +42,7 @@ def programs():
 
 
 class Browser:
-    """A context manager; waits up to ten seconds for what is to come."""
+    """A context manager; by default it waits up to nine seconds for what is to come."""
 
     def __init__(self, profile, flags=()):
         browser, driver = programs()
@@ -73,6 +73,11 @@ class Browser:
     def __exit__(self, *error):
         self._call("DELETE", "")
         self._stop()
+
+    @property
+    def pid(self):
+        """The process of the driver, of which all of the browser descend."""
+        return self._driver.pid
 
     def _fit(self, width, height):
         """Give the page this size; the window around it is higher."""
@@ -137,12 +142,12 @@ class Browser:
         """What a JavaScript expression is, once it is settled."""
         return self._call("POST", "/execute/sync", {"script": f"return {expression}", "args": []})
 
-    def wait(self, condition):
-        """Wait until a JavaScript expression is true; ``error`` where it does not become so."""
+    def wait(self, condition, seconds=9):
+        """Wait until a JavaScript expression is true; raises AssertionError if it stays false."""
         poll = (
             "const done = arguments[0], begin = performance.now();"
             f"(function look() {{ const met = ({condition});"
-            " met || performance.now() - begin > 9000 ? done(Boolean(met)) :"
+            f" met || performance.now() - begin > {1000 * seconds} ? done(Boolean(met)) :"
             " requestAnimationFrame(look); })()"
         )
         if not self._call("POST", "/execute/async", {"script": poll, "args": []}):

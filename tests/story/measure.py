@@ -13,7 +13,7 @@ from tests.helpers.browser import Browser
 from tests.story.opened import IDLE, Server, milliseconds, page_memory, wait_long
 
 SIZE = (1080, 1920)
-STEPS, JUMPS, CLICKS, TRACKED = 60, 20, 5, 10
+STEPS, JUMPS, CLICKS, TRACKED = 25, 8, 4, 5
 
 
 def measure(folder, frames):
@@ -24,13 +24,13 @@ def measure(folder, frames):
     with Server(video) as server, Browser(profile) as browser:
         browser.visit(server.address)
         wait_long(browser, "document.body.dataset.shown === '1'")
-        _tell(f"{frames} frames, open", server, profile)
+        _tell(f"{frames} frames, open", server, browser)
         steps = [milliseconds(browser, "show(view.frame + 1)") for _ in range(STEPS)]
         print(f"key to next frame: {_middle(steps)}")
         chance = random.Random(1)
         jumps = [milliseconds(browser, f"show({chance.randint(1, frames)})") for _ in range(JUMPS)]
         print(f"to any frame: {_middle(jumps)}")
-        _tell("looked at", server, profile)
+        _tell("looked at", server, browser)
         browser.value("show(1)")
         browser.wait("document.body.dataset.shown === '1'")
         browser.value("change('add')")
@@ -41,17 +41,17 @@ def measure(folder, frames):
         print(f"click to mask: first {first:.0f} ms, then {_middle(clicks)}")
         box = milliseconds(browser, "draw('box', [[600, 300], [1200, 800]], 0)")
         print(f"box to mask: {box:.0f} ms")
-        _tell("marked", server, profile)
+        _tell("marked", server, browser)
         browser.value(f"document.getElementById('to').value = {TRACKED}")
         browser.click("#track")
         browser.wait("state.job !== null")
         wait_long(browser, IDLE)
-        _tell(f"{TRACKED} frames tracked", server, profile)
+        _tell(f"{TRACKED} frames tracked", server, browser)
         shutil.rmtree(profile, ignore_errors=True)
 
 
-def _tell(what, server, profile):
-    print(f"{what}: server {server.memory()} MiB, page {page_memory(profile)} MiB", flush=True)
+def _tell(what, server, browser):
+    print(f"{what}: server {server.memory()} MiB, page {page_memory(browser)} MiB", flush=True)
 
 
 def _middle(times):

@@ -48,15 +48,22 @@ def own_memory(pid):
     return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) // 1024
 
 
-def page_memory(profile):
-    """MiB of the largest renderer among the processes of a browser, by its profile."""
-    largest = 0
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
+def page_memory(browser):
+    """MiB of the largest renderer of a browser."""
+    parents, renderers = {}, []
+    for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            words = place.read_bytes().split(b"\0")
-            if b"--type=renderer" in words and any(str(profile).encode() in w for w in words):
-                largest = max(largest, own_memory(place.parent.name))
-    return largest
+            pid, words = int(place.name), (place / "cmdline").read_bytes()
+            parents[pid] = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if b"--type=renderer" in words:
+                renderers.append(pid)
+
+    def is_ours(pid):
+        while pid in parents and pid != browser.pid:
+            pid = parents[pid]
+        return pid == browser.pid
+
+    return max(map(own_memory, filter(is_ours, renderers)), default=0)
 
 
 def wait_long(browser, condition, seconds=900):

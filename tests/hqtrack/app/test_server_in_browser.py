@@ -55,8 +55,9 @@ def draw(browser, *pixels):
 def track(browser):
     browser.value("document.activeElement.blur()")
     browser.press("t")
-    browser.wait("state.job !== null || state.tracked > 0")
-    browser.wait(IDLE)
+    # a busy machine takes long to load what the tracker needs
+    browser.wait("state.job !== null || state.tracked > 0", 300)
+    browser.wait(IDLE, 300)
 
 
 def pixel(browser, x, y):

@@ -103,25 +103,34 @@ async function refreshCurves() {
 
 // ---- the frame
 
+// A few pictures by their frames, also the next one before it is asked for.
+const pictures = new Map();
+const KEPT_PICTURES = 4;
+
+function pictureOf(frame) {
+  if (!pictures.has(frame)) {
+    const image = new Image();
+    image.src = `/api/frames/${frame}`;
+    const loaded = image.decode().then(() => ({ frame, image }));
+    loaded.catch(() => pictures.delete(frame));
+    pictures.set(frame, loaded);
+    if (pictures.size > KEPT_PICTURES) pictures.delete(pictures.keys().next().value);
+  }
+  return pictures.get(frame);
+}
+
 let looking = 0;
 
 // Loads picture and masks of the frame that is looked at; what comes too late is not shown.
 async function look() {
   const turn = ++looking;
   const frame = view.frame;
-  const masks = ask(`/api/masks/${frame}`);
-  let picture = view.picture;
-  if (!picture || picture.frame !== frame) {
-    const image = new Image();
-    image.src = `/api/frames/${frame}`;
-    await image.decode();
-    picture = { frame, image };
-  }
-  const found = await masks;
+  const [picture, found] = await Promise.all([pictureOf(frame), ask(`/api/masks/${frame}`)]);
   if (turn !== looking) return;
   [view.picture, view.masks] = [picture, found];
   paint();
   document.body.dataset.shown = frame;
+  if (frame < state.video.frames) pictureOf(frame + 1);
 }
 
 function paint() {

@@ -32,14 +32,16 @@ function paintPicture(picture, masks, clicks, opacity, stale) {
   const context = canvas.getContext("2d");
   if (picture) context.drawImage(picture, 0, 0, width, height);
   const thickness = Math.min(Math.max(Math.round(1.6 * width / (canvas.clientWidth || width)), 1), 6);
-  const image = new ImageData(width, height);
-  for (const { mask, colour, given } of masks) {
-    const line = given ? "solid" : stale ? "dashed" : "solid";
-    stain(image.data, decodeMask(mask), colour, 255 * opacity, line, thickness);
+  if (masks.length) {
+    const image = new ImageData(width, height);
+    for (const { mask, colour, given } of masks) {
+      const line = given ? "solid" : stale ? "dashed" : "solid";
+      stain(image.data, decodeMask(mask), colour, 255 * opacity, line, thickness);
+    }
+    [overlay.width, overlay.height] = [width, height];
+    overlay.getContext("2d").putImageData(image, 0, 0);
+    context.drawImage(overlay, 0, 0);
   }
-  [overlay.width, overlay.height] = [width, height];
-  overlay.getContext("2d").putImageData(image, 0, 0);
-  context.drawImage(overlay, 0, 0);
   for (const [x, y, inside] of clicks) mark(context, x, y, inside, 4 * thickness);
   sketch(context, thickness);
   if (drawing.cursor) crosshair(context, drawing.cursor, thickness);
