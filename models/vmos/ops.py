@@ -72,6 +72,7 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         gradients, only against `KEYS_AT_A_TIME` keys.
     """
     query = query * query.shape[-1] ** -0.5
+    key = key.contiguous()  # the bits of a product must not depend on where a memory was copied
     attend = _attend_in_one if torch.is_grad_enabled() else _attend_in_parts
     parts = [attend(part, key, value) for part in query.split(QUERIES_AT_A_TIME, dim=1)]
     return torch.cat(parts, dim=1)

@@ -73,6 +73,17 @@ def test_global_attention_is_scaled_dot_product_attention(monkeypatch, at_a_time
     torch.testing.assert_close(actual, expected)
 
 
+@torch.inference_mode()
+def test_attention_to_a_view_has_the_bits_of_attention_to_a_copy():
+    """Memory of one frame is a view of the layer's output, that of several frames is a copy."""
+    query, wide, value = torch.randn(1, 300, 32), torch.randn(1, 300, 80), torch.randn(1, 300, 64)
+    key = wide[..., :32]
+    assert torch.equal(
+        ops.global_attention(query, key, value),
+        ops.global_attention(query, key.contiguous(), value),
+    )
+
+
 def test_attention_in_parts_stands_scores_that_overflow(monkeypatch):
     """Exponentials of such scores are infinite, and the largest come last."""
     monkeypatch.setattr(ops, "KEYS_AT_A_TIME", 5)
