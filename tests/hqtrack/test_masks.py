@@ -16,6 +16,7 @@ from hqtrack.masks import (
     masks_to_labels,
     repaint,
 )
+from tests.helpers import on_tensors
 
 IMAGE = np.zeros((6, 8, 3), np.uint8)
 
@@ -38,22 +39,25 @@ def stack(*rows_and_columns, shape=(6, 8)):
         (None, [np.nan] * 4),
     ],
 )
-def test_box_is_inclusive_and_nan_when_empty(part, box):
-    boxes = mask_boxes(stack(part))
+@pytest.mark.parametrize("boxes_of", [mask_boxes, on_tensors.mask_boxes])
+def test_box_is_inclusive_and_nan_when_empty(part, box, boxes_of):
+    boxes = boxes_of(stack(part))
     assert boxes.dtype == np.float64
     np.testing.assert_array_equal(boxes, [box])
 
 
-def test_box_spans_separate_parts_and_no_objects_have_no_boxes():
+@pytest.mark.parametrize("boxes_of", [mask_boxes, on_tensors.mask_boxes])
+def test_box_spans_separate_parts_and_no_objects_have_no_boxes(boxes_of):
     masks = stack(np.s_[1, 1]) | stack(np.s_[4, 6])
-    np.testing.assert_array_equal(mask_boxes(masks), [[1, 1, 6, 4]])
-    assert mask_boxes(stack()).shape == (0, 4)
+    np.testing.assert_array_equal(boxes_of(masks), [[1, 1, 6, 4]])
+    assert boxes_of(stack()).shape == (0, 4)
 
 
-def test_iou_pairs_masks_of_the_same_index():
+@pytest.mark.parametrize("iou_of", [mask_iou, on_tensors.mask_iou])
+def test_iou_pairs_masks_of_the_same_index(iou_of):
     a = stack(np.s_[0:2, 0:2], np.s_[0, 0:4], np.s_[0, 0], None)
     b = stack(np.s_[0:2, 0:2], np.s_[0, 2:6], np.s_[5, 5], None)
-    iou = mask_iou(a, b)
+    iou = iou_of(a, b)
     assert iou.dtype == np.float32
     np.testing.assert_allclose(iou, [1, 2 / 6, 0, 1], atol=1e-5)
     assert iou[2] > 0
@@ -65,16 +69,19 @@ def test_the_later_object_wins_where_masks_overlap():
     assert labels[0].tolist() == [1, 1, 2, 3, 2, 2, 0, 0]
 
 
-def test_labels_and_masks_are_inverse_beyond_255_objects():
+@pytest.mark.parametrize("masks_of", [labels_to_masks, on_tensors.labels_to_masks])
+def test_labels_and_masks_are_inverse_beyond_255_objects(masks_of):
     labels = np.arange(300, dtype=np.int32).reshape(15, 20)
-    masks = labels_to_masks(labels, 299)
+    masks = masks_of(labels, 299)
     assert masks.shape == (299, 15, 20)
     np.testing.assert_array_equal(masks_to_labels(masks), labels)
 
 
-def test_labels_above_the_count_are_left_out_and_missing_ones_are_empty():
-    masks = labels_to_masks(np.array([[0, 1, 3]], np.uint8), 2)
+@pytest.mark.parametrize("masks_of", [labels_to_masks, on_tensors.labels_to_masks])
+def test_labels_above_the_count_are_left_out_and_missing_ones_are_empty(masks_of):
+    masks = masks_of(np.array([[0, 1, 3]], np.uint8), 2)
     assert masks.tolist() == [[[False, True, False]], [[False, False, False]]]
+    assert masks_of(np.array([[0, 1, 3]], np.uint8), 300).sum() == 2
 
 
 @pytest.mark.parametrize("size", [(4, 5), (2, 3), (4, 3), (2, 7), (3, 4)])

@@ -397,7 +397,9 @@ def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(m
     monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(labels))
     written = []
     monkeypatch.setattr(
-        VideoObjectSegmenter, "_remember", lambda self, state, _: written.append(state.frame.labels)
+        VideoObjectSegmenter,
+        "_remember",
+        lambda self, state, *_: written.append(state.frame.labels.numpy()),
     )
     images = video(2)
     for speed, expected in ((math.inf, labels), (0.5, near)):

@@ -9,7 +9,11 @@ from hqtrack.selection import (
     select_masks,
     separate_masks,
 )
+from tests.helpers import on_tensors
 from tests.helpers.published import published_overlap_labels
+
+both = pytest.mark.parametrize("select", [select_masks, on_tensors.select_masks])
+"""The functions on arrays and on tensors."""
 
 
 def strip(*texts):
@@ -21,6 +25,7 @@ def text(masks):
     return ["".join("#" if pixel else "." for pixel in mask[0]) for mask in masks]
 
 
+@both
 @pytest.mark.parametrize(
     ("coarse", "candidates", "scores", "mask", "refined"),
     [
@@ -42,17 +47,16 @@ def text(masks):
         pytest.param("####......", ["###......."], [-3.0], "###.......", True, id="negative"),
     ],
 )
-def test_one_object(coarse, candidates, scores, mask, refined):
-    selection = select_masks(
-        strip(coarse), strip(*candidates)[None], np.array([scores], np.float32)
-    )
+def test_one_object(select, coarse, candidates, scores, mask, refined):
+    selection = select(strip(coarse), strip(*candidates)[None], np.array([scores], np.float32))
     assert text(selection.masks) == [mask]
     assert selection.refined.tolist() == [refined]
     assert selection.iou.dtype == np.float32
 
 
-def test_iou_is_that_of_the_best_candidate():
-    selection = select_masks(
+@both
+def test_iou_is_that_of_the_best_candidate(select):
+    selection = select(
         strip("####...."),
         strip("......##", "##......")[None],
         np.array([[0.2, 0.7]], np.float32),
@@ -60,10 +64,11 @@ def test_iou_is_that_of_the_best_candidate():
     np.testing.assert_allclose(selection.iou, [0.5], rtol=1e-6)
 
 
-def test_the_gate_is_a_parameter():
+@both
+def test_the_gate_is_a_parameter(select):
     arguments = strip("####...."), strip("##......")[None], np.ones((1, 1), np.float32)
-    assert select_masks(*arguments, min_iou=0.5).refined.tolist() == [True]
-    assert select_masks(*arguments, min_iou=0.51).refined.tolist() == [False]
+    assert select(*arguments, min_iou=0.5).refined.tolist() == [True]
+    assert select(*arguments, min_iou=0.51).refined.tolist() == [False]
 
 
 @pytest.mark.parametrize(
@@ -75,12 +80,15 @@ def test_the_gate_is_a_parameter():
         ([], []),
     ],
 )
-def test_overlap_goes_to_the_lowest_index(masks, separate):
+@pytest.mark.parametrize("function", [separate_masks, on_tensors.separate_masks])
+def test_overlap_goes_to_the_lowest_index(masks, separate, function):
     stack = strip(*masks) if masks else np.zeros((0, 1, 6), bool)
-    assert text(separate_masks(stack)) == separate
+    assert text(function(stack)) == separate
     assert text(stack) == masks
 
 
+@both
+@pytest.mark.parametrize("function", [separate_masks, on_tensors.separate_masks])
 @pytest.mark.parametrize(
     ("confidence", "separate"),
     [
@@ -89,34 +97,37 @@ def test_overlap_goes_to_the_lowest_index(masks, separate):
         ([0.5, 0.5], ["####..", "....##"]),
     ],
 )
-def test_overlap_may_go_to_the_most_confident(confidence, separate):
+def test_overlap_may_go_to_the_most_confident(confidence, separate, function, select):
     stack = strip("####..", "..####")
     sure = np.array(confidence, np.float32)
-    assert text(separate_masks(stack, sure)) == separate
-    selection = select_masks(stack, stack[:, None], np.ones((2, 1), np.float32), confidence=sure)
+    assert text(function(stack, sure)) == separate
+    selection = select(stack, stack[:, None], np.ones((2, 1), np.float32), confidence=sure)
     assert text(selection.masks) == separate
 
 
-def test_the_nearest_candidate_may_win_over_the_best_scored():
+@both
+def test_the_nearest_candidate_may_win_over_the_best_scored(select):
     coarse, candidates = strip("###..."), strip("#####.", "####..")[None]
     scores = np.array([[0.9, 0.2]], np.float32)
-    assert text(select_masks(coarse, candidates, scores).masks) == ["#####."]
-    nearest = select_masks(coarse, candidates, scores, 0.7, nearest=True)
+    assert text(select(coarse, candidates, scores).masks) == ["#####."]
+    nearest = select(coarse, candidates, scores, 0.7, nearest=True)
     assert text(nearest.masks) == ["####.."]
     np.testing.assert_allclose(nearest.iou, [0.75])
-    assert text(select_masks(coarse, candidates, scores, 0.8, nearest=True).masks) == ["###..."]
+    assert text(select(coarse, candidates, scores, 0.8, nearest=True).masks) == ["###..."]
 
 
-def test_select_masks_does_not_touch_its_arguments():
+@both
+def test_select_masks_does_not_touch_its_arguments(select):
     coarse, candidates = strip("##....", "..##.."), strip("###...", ".###..")[:, None]
-    selection = select_masks(coarse, candidates, np.ones((2, 1), np.float32))
+    selection = select(coarse, candidates, np.ones((2, 1), np.float32))
     assert text(selection.masks) == ["###...", "...#.."]
     assert text(coarse) == ["##....", "..##.."]
     assert text(candidates[:, 0]) == ["###...", ".###.."]
 
 
-def test_no_objects_give_no_masks():
-    selection = select_masks(
+@both
+def test_no_objects_give_no_masks(select):
+    selection = select(
         np.zeros((0, 2, 3), bool), np.zeros((0, 1, 2, 3), bool), np.zeros((0, 1), np.float32)
     )
     assert selection.masks.shape == (0, 2, 3)

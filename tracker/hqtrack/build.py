@@ -14,6 +14,7 @@ from hqtrack import weights as known
 from hqtrack.baseline import FirstMask
 from hqtrack.compute.acceleration import Acceleration, accelerate, choose_acceleration
 from hqtrack.compute.streams import Lane
+from hqtrack.device_step import stays_on_device
 from hqtrack.errors import InputError
 from hqtrack.light import LIGHT_SEGMENTER, LIGHT_VMOS
 from hqtrack.presets import FULL, LIGHT, LIGHT_REFINER, PLUS, find_preset, find_tracker
@@ -112,7 +113,14 @@ def assemble(
     segmenter = VideoObjectSegmenter(vmos, config, acceleration.dtype, rules.memory)
     refiner = None if hqsam is None else MaskRefiner(hqsam, acceleration.dtype)
     lane = Lane(next(vmos.parameters()).device)
-    return HQTracker(segmenter, refiner, ahead=acceleration.ahead, rules=rules, lane=lane)
+    return HQTracker(
+        segmenter,
+        refiner,
+        ahead=acceleration.ahead,
+        rules=rules,
+        lane=lane,
+        on_device=stays_on_device(segmenter, refiner),
+    )
 
 
 def _load(

@@ -11,7 +11,8 @@ from hqtrack.types import Boxes, Image, LabelMap, Masks, Scores
 MAX_PIXELS = 89_478_485
 """An image or mask may have so many; Pillow warns of larger ones, too (9459 x 9459)."""
 
-_IOU_EPSILON = np.float32(1e-6)
+IOU_EPSILON = np.float32(1e-6)
+"""Added to intersection and union of two masks, see ``mask_iou``."""
 
 
 def mask_boxes(masks: Masks) -> Boxes:
@@ -44,7 +45,7 @@ def mask_iou(a: Masks, b: Masks) -> Scores:
     shared = np.array([np.count_nonzero(x & y) for x, y in zip(a, b, strict=True)], np.int64)
     areas = np.array([np.count_nonzero(x) + np.count_nonzero(y) for x, y in zip(a, b, strict=True)])
     intersection, union = shared.astype(np.float32), (areas - shared).astype(np.float32)
-    iou: Scores = (intersection + _IOU_EPSILON) / (union + _IOU_EPSILON)
+    iou: Scores = (intersection + IOU_EPSILON) / (union + IOU_EPSILON)
     return iou
 
 
@@ -72,7 +73,9 @@ def label_masks(labels: NDArray[np.integer], numbers: Sequence[int]) -> Masks:
     return masks
 
 
-def repaint(labels: LabelMap, masks: Masks, objects: Sequence[int]) -> LabelMap:
+def repaint(
+    labels: NDArray[np.integer], masks: Masks, objects: Sequence[int]
+) -> NDArray[np.integer]:
     """The label map [H,W] with new masks [M,H,W] for these M objects, counted from 0.
 
     The old pixels of these objects become background. The new masks win over other objects, and
@@ -80,7 +83,7 @@ def repaint(labels: LabelMap, masks: Masks, objects: Sequence[int]) -> LabelMap:
     """
     painted = np.where(np.isin(labels, [index + 1 for index in objects]), 0, labels)
     for mask, index in zip(masks, objects, strict=True):
-        np.copyto(painted, index + 1, where=mask)
+        painted[mask] = index + 1
     return painted
 
 

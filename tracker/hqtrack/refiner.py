@@ -4,7 +4,7 @@ The released networks look at the whole frame, as published. The light one looks
 through a window of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -16,13 +16,14 @@ from torch import Tensor
 
 from hqsam import HQSam, ImageEmbedding
 from hqsam.light import LightEncoder
+from hqtrack import device_masks
 from hqtrack.compute.acceleration import precision
 from hqtrack.compute.transfer import to_device, to_host
 from hqtrack.looking import Answers, Look, Prompts, WholeLook, WindowLook
 from hqtrack.masks import check_image, check_masks, mask_boxes
 from hqtrack.prompts import check_prompts, obeying
 from hqtrack.stages import Stage, is_timed, stage
-from hqtrack.types import Image, Masks, Scores
+from hqtrack.types import Boxes, Image, Masks, Scores
 from hqtrack.windows import Window, around, whole
 
 AnyLook = TypeVar("AnyLook", WholeLook, WindowLook)
@@ -80,6 +81,14 @@ class _Looked(NamedTuple):
     look: Any
 
 
+class _Part(NamedTuple):
+    """Candidates of some objects [n] on the device: masks [n,1,H,W], scores [n,1]."""
+
+    objects: NDArray[np.int64]
+    masks: Tensor
+    scores: Tensor
+
+
 class MaskRefiner:
     """Proposes a finer mask for each object of a frame, and masks for prompts."""
 
@@ -131,29 +140,49 @@ class MaskRefiner:
         check_image(image)
         check_masks(masks, image)
         boxes = mask_boxes(masks)
-        seen = np.flatnonzero(~np.isnan(boxes[:, 0]))
         candidates = _empty(len(masks), 1, masks.shape[1:])
         if self.windows is not None:
-            self._refine_in_windows(image, masks, seen, candidates)
+            self._refine_in_windows(image, masks, _seen(boxes), candidates)
             return candidates
+        found = self._refine_boxes(image, boxes)
+        if self._device.type == "cuda":
+            _write(candidates, list(found))
+        for part in found:
+            _write(candidates, [part])
+        return candidates
+
+    @stage(Stage.SAM_DECODE)
+    @torch.inference_mode()
+    def refine_on_device(self, image: Image, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """`refine` of masks [N,H,W] on the network's device; the candidates stay there.
+
+        Not with windows, which are cut on the host. It waits for the boxes, and for nothing else.
+        Returns masks [N,1,H,W] and scores [N,1].
+        """
+        check_image(image)
+        (boxes,) = to_host(device_masks.mask_boxes(masks))
+        found = masks.new_zeros(len(masks), 1, *masks.shape[1:])
+        scores = torch.zeros(len(masks), 1, device=masks.device)
+        for chunk, refined, predicted in self._refine_boxes(image, boxes):
+            index = to_device(chunk, masks.device)
+            found.index_copy_(0, index, refined)
+            scores.index_copy_(0, index, predicted)
+        return found, scores
+
+    def _refine_boxes(self, image: Image, boxes: Boxes) -> Iterator[_Part]:
+        """The candidates of a few objects at a time."""
+        seen = _seen(boxes)
         begun, self._begun = self._begun, None
         with stage(Stage.SAM_ENCODE):
             if begun is not None and begun.image is image:
                 embedding = self._take(begun)
             elif len(seen):
                 embedding = self._embed(image)
-        on_gpu, computed = self._device.type == "cuda", []
         for start in range(0, len(seen), BOXES_AT_ONCE):
             chunk = seen[start : start + BOXES_AT_ONCE]
             with precision(self._device, torch.float32):
                 logits, scores = self._model.predict(embedding, boxes=torch.tensor(boxes[chunk]))
-            found = self._model.to_image(logits, embedding) > 0
-            computed.append((chunk, found, scores.float()))
-            if not on_gpu:
-                _write(candidates, computed)
-                computed.clear()
-        _write(candidates, computed)
-        return candidates
+            yield _Part(chunk, self._model.to_image(logits, embedding) > 0, scores.float())
 
     def _refine_in_windows(
         self, image: Image, coarse: Masks, seen: NDArray[np.int64], into: Candidates
@@ -291,6 +320,11 @@ class MaskRefiner:
         return embedding
 
 
+def _seen(boxes: Boxes) -> NDArray[np.int64]:
+    """The indices of the objects that have a box."""
+    return np.flatnonzero(~np.isnan(boxes[:, 0]))
+
+
 def _empty(count: int, alternatives: int, shape: tuple[int, ...]) -> Candidates:
     """Empty masks with score 0."""
     return Candidates(
@@ -299,11 +333,11 @@ def _empty(count: int, alternatives: int, shape: tuple[int, ...]) -> Candidates:
     )
 
 
-def _write(into: Candidates, computed: list[tuple[NDArray[np.int64], Tensor, Tensor]]) -> None:
-    """Write masks and scores of objects with these numbers, with one wait for a GPU."""
-    arrays = iter(to_host(*(tensor for _, *both in computed for tensor in both)))
-    for numbers, *_ in computed:
-        into.masks[numbers], into.scores[numbers] = next(arrays), next(arrays)
+def _write(into: Candidates, parts: Sequence[_Part]) -> None:
+    """Write candidates, with one wait for a GPU."""
+    arrays = iter(to_host(*(tensor for part in parts for tensor in part[1:])))
+    for part in parts:
+        into.masks[part.objects], into.scores[part.objects] = next(arrays), next(arrays)
 
 
 def _three(look: Look, answers: Answers) -> tuple[Masks, Scores]:

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from hqtrack import decoding
 from hqtrack.compute.acceleration import precision
-from hqtrack.compute.transfer import to_host
+from hqtrack.compute.transfer import to_device, to_host
+from hqtrack.device_masks import label_type
 from hqtrack.errors import InputError
 from hqtrack.masks import (
     check_corrections,
@@ -31,7 +32,7 @@ from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_part
 from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
 from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, least_area, no_past, trusted
 from hqtrack.stages import Stage, stage
-from hqtrack.types import Image, LabelMap, Masks, Scores
+from hqtrack.types import Image, Masks, Scores
 from vmos import VMOS
 from vmos.encoder import Features
 from vmos.propagation import LayerState
@@ -78,6 +79,16 @@ class SegmenterConfig:
             raise InputError(f"sharpness must be above 0, not {self.sharpness}")
 
 
+class Found(NamedTuple):
+    """What `VideoObjectSegmenter.launch` finds, on the network's device, perhaps not computed yet.
+
+    labels: [H,W] uint8, int16 or int32, n + 1 marks object n. confidence: [N] float32.
+    """
+
+    labels: Tensor
+    confidence: Tensor
+
+
 class Segmented(NamedTuple):
     """Masks [N,H,W], which never overlap, and confidence [N] in [0, 1].
 
@@ -90,17 +101,34 @@ class Segmented(NamedTuple):
 
 @dataclass
 class _Frame:
-    """The last frame; ``confidence`` and ``trusted`` [N] are of the objects when it was tracked."""
+    """The last frame.
+
+    ``labels`` [H,W] are on the network's device, ``label_map`` is their copy on the host; None
+    while they are computed. ``confidence`` and ``trusted`` [N] are of the objects when it was
+    tracked.
+    """
 
     image: Image
     number: int
     features: Features
-    labels: LabelMap
+    labels: Tensor
+    label_map: NDArray[np.integer] | None
     states: list[list[LayerState]]
     in_memory: bool
     confidence: Scores
     trusted: NDArray[np.bool_]
     read: tuple[MemoryFrames, ...] = ()
+
+    @property
+    def known(self) -> NDArray[np.integer]:
+        """The label map on the host."""
+        if self.label_map is None:
+            (self.label_map,) = to_host(self.labels)
+        return self.label_map
+
+    def paint(self, labels: NDArray[np.integer]) -> None:
+        """Replace the labels."""
+        self.label_map, self.labels = labels, to_device(labels, self.labels.device)
 
 
 @dataclass
@@ -162,7 +190,8 @@ class VideoObjectSegmenter:
         labels = masks_to_labels(masks)
         size = self._network_size(image, _areas(labels, len(masks)))
         features = self._encode(image, size)
-        frame = _Frame(image.copy(), 0, features, labels, [], False, *_nothing(0))
+        placed = to_device(labels, self.device)
+        frame = _Frame(image.copy(), 0, features, placed, labels, [], False, *_nothing(0))
         video = _Video(size, frame, 0, no_past(0), nowhere(0))
         self._take_in(video, len(masks))
         self._video = video
@@ -189,7 +218,7 @@ class VideoObjectSegmenter:
         frame = video.frame
         check_same_image(image, frame.image)
         added = masks_to_labels(masks)
-        frame.labels = np.where(added > 0, added + video.objects, frame.labels)
+        frame.paint(np.where(added > 0, added + video.objects, frame.known))
         self._take_in(video, len(masks))
 
     @stage(Stage.DECODE)
@@ -217,7 +246,7 @@ class VideoObjectSegmenter:
         check_corrections(masks, objects, image, video.objects)
         frame = video.frame
         check_same_image(image, frame.image)
-        frame.labels = repaint(frame.labels, masks, objects)
+        frame.paint(repaint(frame.known, masks, objects))
         frame.trusted[list(objects)] = True
         self._locate(video)
         groups = {index // self._capacity for index in objects}
@@ -232,12 +261,24 @@ class VideoObjectSegmenter:
         Raises:
             InputError: there is no video yet, or the image differs in size.
         """
+        found = self.launch(image)
+        label_map, confidence = to_host(*found)
+        return self.settle(label_map, confidence)
+
+    @stage(Stage.DECODE)
+    @torch.inference_mode()
+    def launch(self, image: Image) -> Found:
+        """The first half of `propagate`, which does not wait for a GPU; `settle` is the other.
+
+        Raises:
+            InputError: there is no video yet, or the image differs in size.
+        """
         video = self._known_video()
         check_next_image(image, video.frame.image.shape[:2])
         features = self._encode(image, video.size)
         logits, states = [], []
         for group, bank in enumerate(video.banks):
-            with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
+            with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
                 propagated = self.model.propagate(features, bank.long_term, bank.short_term.memory)
             used = min(video.objects - group * self._capacity, self._capacity)
             logits.append(propagated.logits[:, : used + 1].float())
@@ -245,19 +286,37 @@ class VideoObjectSegmenter:
         labels = decoding.decode_labels(logits, image.shape[:2])
         probabilities = decoding.object_probabilities(logits)
         confidence = decoding.confidences(probabilities, labels)
-        label_map, sure = to_host(labels.to(torch.int32), confidence)
-        number = video.frame.number + 1
-        masks = labels_to_masks(label_map, video.objects)
-        if math.isfinite(self.rules.max_speed):
-            windows = reachable(video.places, number, self.rules.max_speed)
+        labels = labels.to(label_type(video.objects))
+        video.frame = _Frame(
+            image.copy(),
+            video.frame.number + 1,
+            features,
+            labels,
+            None,
+            states,
+            False,
+            *_nothing(video.objects),
+            tuple(bank.frames_read for bank in video.banks),
+        )
+        return Found(labels, confidence)
+
+    @stage(Stage.DECODE)
+    def settle(
+        self, labels: NDArray[np.integer], confidence: Scores, masks: Masks | None = None
+    ) -> Segmented:
+        """The second half of `propagate`: takes what `launch` found, and its masks, as arrays."""
+        video = self._known_video()
+        frame = video.frame
+        frame.label_map = labels
+        masks = labels_to_masks(labels, video.objects) if masks is None else masks
+        if self.drops_far_parts:
+            windows = reachable(video.places, frame.number, self.rules.max_speed)
             near = without_far_parts(masks, windows, least_area(video.past, self.rules))
             if near is not masks:
-                masks, label_map = near, masks_to_labels(near)
-        read = tuple(bank.frames_read for bank in video.banks)
-        video.frame = _Frame(
-            image.copy(), number, features, label_map, states, False, sure, sure > 0, read
-        )
-        return Segmented(masks, sure)
+                masks = near
+                frame.paint(masks_to_labels(near))
+        frame.confidence, frame.trusted = confidence, confidence > 0
+        return Segmented(masks, confidence)
 
     @stage(Stage.DECODE)
     @torch.inference_mode()
@@ -281,14 +340,12 @@ class VideoObjectSegmenter:
                     f"there are {len(masks)} masks and the video has {video.objects} objects: give "
                     "one mask per object, an empty one if it is not visible"
                 )
-            frame.labels = masks_to_labels(masks)
-        area = _areas(frame.labels, video.objects)
+            frame.paint(masks_to_labels(masks))
+        area = _areas(frame.known, video.objects)
         frame.trusted = trusted(video.past, frame.confidence, area, self.rules)
         video.past = add_frame(video.past, frame.confidence, area)
         self._locate(video)
-        for group in range(len(video.banks)):
-            self._remember(video, group)
-        frame.in_memory = True
+        self._write(video, [False] * len(video.banks))
 
     def step(self, image: Image) -> Segmented:
         """Segment the next frame and memorize it with its masks; see `propagate`."""
@@ -318,11 +375,17 @@ class VideoObjectSegmenter:
         return self._known_video().frame.read
 
     @property
+    def drops_far_parts(self) -> bool:
+        """Whether the rules drop parts of masks, see ``MemoryRules.max_speed``."""
+        return math.isfinite(self.rules.max_speed)
+
+    @property
     def _capacity(self) -> int:
         return self.model.config.objects
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """The device of the network."""
         return next(self.model.parameters()).device
 
     def _known_video(self) -> _Video:
@@ -341,21 +404,20 @@ class VideoObjectSegmenter:
 
     @stage(Stage.PREPROCESS)
     def _encode(self, image: Image, size: tuple[int, int]) -> Features:
-        prepared = prepare_image(image, size, self._device)
-        with stage(Stage.ENCODE), precision(self._device, self.dtype):
+        prepared = prepare_image(image, size, self.device)
+        with stage(Stage.ENCODE), precision(self.device, self.dtype):
             return self.model.encode(prepared)
 
-    def _group_labels(self, video: _Video, group: int) -> Tensor:
-        """Label map [1,h,w] of one group at the network's size; other groups are background.
+    def _group_labels(self, frame: _Frame, labels: Tensor, group: int) -> Tensor:
+        """Of labels [1,h,w] those of one group; other groups are background.
 
         If the rules say so, objects that are not trusted are unknown.
         """
-        frame, first = video.frame, group * self._capacity
-        labels = prepare_labels(frame.labels, video.size).to(self._device)
+        first = group * self._capacity
         inside = (labels > first) & (labels <= first + self._capacity)
         labels = torch.where(inside, labels - first, 0)
         if self.rules.unknown:
-            trusted = torch.from_numpy(self._trusted(frame, group)).to(self._device)
+            trusted = torch.from_numpy(self._trusted(frame, group)).to(self.device)
             labels = forget(labels, trusted, self._capacity + 1)
         return labels
 
@@ -368,16 +430,16 @@ class VideoObjectSegmenter:
         """Count the objects added on the current frame and write it to every group's memory."""
         refer = groups_that_refer(video.objects, added, self._capacity, self._referred(video))
         video.objects += added
-        video.past = add_objects(video.past, _areas(video.frame.labels, video.objects)[-added:])
+        video.past = add_objects(video.past, _areas(video.frame.known, video.objects)[-added:])
         video.frame.trusted = np.append(video.frame.trusted, np.ones(added, np.bool_))
         self._locate(video)
         self._write(video, refer)
 
     def _locate(self, video: _Video) -> None:
         """Note where the trusted objects are on the current frame."""
-        if math.isfinite(self.rules.max_speed):
+        if self.drops_far_parts:
             frame = video.frame
-            masks = labels_to_masks(frame.labels, video.objects)
+            masks = labels_to_masks(frame.known, video.objects)
             video.places = seen_at(video.places, frame.number, masks, frame.trusted)
 
     def _referred(self, video: _Video) -> set[int]:
@@ -387,12 +449,13 @@ class VideoObjectSegmenter:
 
     def _write(self, video: _Video, refer: list[bool]) -> None:
         """Write the current frame to every group's memory, as a reference frame if told so."""
+        labels = prepare_labels(video.frame.labels, video.size)
         for group, becomes_reference in enumerate(refer):
             write = self._refer if becomes_reference else self._remember
-            write(video, group)
+            write(video, group, self._group_labels(video.frame, labels, group))
         video.frame.in_memory = True
 
-    def _refer(self, video: _Video, group: int) -> None:
+    def _refer(self, video: _Video, group: int, labels: Tensor) -> None:
         """Make the current frame a reference frame of the group, which may be new."""
         if group == len(video.banks):
             config = self.config
@@ -406,15 +469,13 @@ class VideoObjectSegmenter:
                     config.sharpness,
                 )
             )
-        labels = self._group_labels(video, group)
-        with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
+        with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
             memory = self.model.reference(video.frame.features, labels)
         video.banks[group].add_reference(video.frame.number, memory)
 
-    def _remember(self, video: _Video, group: int) -> None:
+    def _remember(self, video: _Video, group: int, labels: Tensor) -> None:
         """Write the current frame, as propagated, into the group's memory."""
-        labels = self._group_labels(video, group)
-        with stage(Stage.PROPAGATE), precision(self._device, self.dtype):
+        with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)
         sure = self._trusted(video.frame, group).any()
         video.banks[group].add(video.frame.number, memory, bool(sure))
@@ -433,7 +494,7 @@ def forget(labels: Tensor, trusted: Tensor, number: int) -> Tensor:
     return torch.where(doubted | (near & (labels == 0)), number, labels)
 
 
-def _areas(labels: LabelMap, objects: int) -> Scores:
+def _areas(labels: NDArray[np.integer], objects: int) -> Scores:
     """Pixels of each object [N]."""
     return np.bincount(labels.ravel(), minlength=objects + 1)[1:].astype(np.float32)
 

@@ -14,7 +14,7 @@ from hqtrack.types import Image, Masks, Scores
 if TYPE_CHECKING:  # they import torch, which the baseline does not need
     from hqtrack.memory import MemoryFrames
     from hqtrack.refiner import MaskRefiner
-    from hqtrack.segmenter import VideoObjectSegmenter
+    from hqtrack.segmenter import Segmented, VideoObjectSegmenter
 
 
 class Tracked(NamedTuple):
@@ -73,6 +73,7 @@ class HQTracker:
         ahead: bool = False,
         rules: Rules = PUBLISHED,
         lane: Callable[[], AbstractContextManager[object]] = nullcontext,
+        on_device: bool = False,
     ) -> None:
         """Without a ``refiner`` the tracker reports the coarse masks.
 
@@ -81,12 +82,15 @@ class HQTracker:
         the image concurrently with the segmenter, even if the segmenter will find no object; this
         is for a device with enough memory for both. While a clock times the stages, ``ahead`` has
         no effect. All work on a frame happens within a ``lane``, see ``hqtrack.compute.streams``.
+        With ``on_device`` masks stay on the device until one is chosen, for those of which
+        ``hqtrack.device_step.stays_on_device`` says so.
         """
         self.segmenter = segmenter
         self.refiner = refiner
         self.rules = rules if min_iou is None else rules.with_min_iou(min_iou)
         self.ahead = ahead
         self._lane = lane
+        self._on_device = on_device
         self._step: Step | None = None
 
     @property
@@ -151,24 +155,32 @@ class HQTracker:
         self._step = None  # free it now, because masks of many objects are large
         if self.ahead and self.refiner is not None:
             self.refiner.begin(image)
-        coarse = self.segmenter.propagate(image)
-        refined = selection = None
-        if self.refiner is not None:
-            candidates = self.refiner.refine(image, coarse.masks)
-            asked = self.rules.selection
-            selection = select_masks(
-                coarse.masks,
-                candidates.masks,
-                candidates.scores,
-                asked.min_iou,
-                asked.nearest,
-                coarse.confidence if asked.confident_first else None,
-            )
-            refined = best_candidates(candidates.masks, candidates.scores)
+        coarse, refined, selection = self._find(image)
         self.segmenter.memorize()
         self._step = Step(coarse.masks, refined, selection, self.segmenter.frames_read)
         masks = coarse.masks if selection is None else selection.masks
         return Tracked(present(masks, coarse.confidence, self.rules), coarse.confidence)
+
+    def _find(self, image: Image) -> tuple[Segmented, Masks | None, Selection | None]:
+        """Coarse masks, refined ones, and the choice between them."""
+        refiner, asked = self.refiner, self.rules.selection
+        if refiner is None:
+            return self.segmenter.propagate(image), None, None
+        if self._on_device:
+            from hqtrack.device_step import segment_and_refine
+
+            return segment_and_refine(self.segmenter, refiner, image, asked)
+        coarse = self.segmenter.propagate(image)
+        masks, scores = refiner.refine(image, coarse.masks)
+        selection = select_masks(
+            coarse.masks,
+            masks,
+            scores,
+            asked.min_iou,
+            asked.nearest,
+            coarse.confidence if asked.confident_first else None,
+        )
+        return coarse, best_candidates(masks, scores), selection
 
     def save(self) -> object:
         """The present state of the video, for ``restore``; see the segmenter's ``save``."""

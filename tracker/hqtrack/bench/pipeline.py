@@ -19,11 +19,15 @@ from hqtrack import weights as known
 from hqtrack.build import CONFIGS, choose_device
 from hqtrack.compute.acceleration import PLAIN, Acceleration, accelerate, choose_acceleration
 from hqtrack.compute.streams import Lane
+from hqtrack.compute.transfer import to_device
+from hqtrack.device_masks import label_type
+from hqtrack.device_step import stays_on_device
 from hqtrack.errors import InputError, MissingFileError
+from hqtrack.masks import masks_to_labels
 from hqtrack.presets import FULL, PUBLISHED_REFINER, WITH_NETWORKS, find_preset
 from hqtrack.refiner import MaskRefiner
 from hqtrack.regions import to_region
-from hqtrack.segmenter import Segmented, SegmenterConfig, VideoObjectSegmenter
+from hqtrack.segmenter import Found, SegmenterConfig, VideoObjectSegmenter
 from hqtrack.stages import Stage, stage
 from hqtrack.synthetic import RESERVED_SEED, generate
 from hqtrack.tracker import HQTracker
@@ -203,11 +207,11 @@ class HeldSegmenter(VideoObjectSegmenter):
         self, model: VMOS, config: SegmenterConfig, dtype: torch.dtype, masks: Masks
     ) -> None:
         super().__init__(model, config, dtype)
-        self._masks = masks
+        self._labels = to_device(masks_to_labels(masks), self.device).to(label_type(len(masks)))
 
-    def propagate(self, image: Image) -> Segmented:
+    def launch(self, image: Image) -> Found:
         """Segment, and replace the result by the first masks."""
-        return super().propagate(image)._replace(masks=self._masks)
+        return super().launch(image)._replace(labels=self._labels)
 
     def fill_memory(self, frames: int) -> None:
         """Fill long-term memory with copies of the first frame, up to ``frames`` frames."""
@@ -233,7 +237,13 @@ class Rehearsal:
         refiner = None if networks.hqsam is None else MaskRefiner(networks.hqsam, fast.dtype)
         self._segmenter = HeldSegmenter(networks.vmos, config, fast.dtype, self._masks)
         lane = Lane(networks.device)
-        self.tracker = HQTracker(self._segmenter, refiner, ahead=fast.ahead, lane=lane)
+        self.tracker = HQTracker(
+            self._segmenter,
+            refiner,
+            ahead=fast.ahead,
+            lane=lane,
+            on_device=stays_on_device(self._segmenter, refiner),
+        )
         self._shown = 0
 
     def start(self) -> None:
