@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -47,9 +48,10 @@ def export(run: Path, file: Path) -> str:
     tensors = {name: value.half() for name, value in model.state_dict().items()}
     told = {"steps": str(state["step"]), "configuration": json.dumps(sizes)}
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, file, metadata={"format": "pt", **told})
         note_checksum(file)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise InputError(f"cannot write {file}: {error}") from error
     count = sum(parameter.numel() for parameter in model.parameters())
     size = file.stat().st_size / 2**20

@@ -145,7 +145,7 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 LIGHT_VMOS = VMOSConfig(
-    encoder=TimmConfig("tf_efficientnet_lite0"),
+    encoder=TimmConfig("tf_efficientnet_lite0", context=True),
     widths=(32, 64, 128),
     coarse_layers=2,
     norm_groups=8,

@@ -7,6 +7,7 @@ from hqtrack.decoding import (
     aggregate,
     confidences,
     decode_labels,
+    favour_objects,
     object_probabilities,
 )
 from vmos.ops import resize
@@ -137,3 +138,12 @@ def test_labels_of_any_size_are_compared_at_that_of_the_probabilities():
     torch.testing.assert_close(
         confidences(probabilities, large), confidences(probabilities, labels)
     )
+
+
+def test_a_bias_makes_objects_larger():
+    logits = torch.tensor([0.0, 0.0, 0.0, 0.2, 1.0, 2.0]).view(1, 2, 1, 3).flip(1)
+    before = decode_labels([logits], (1, 3))
+    assert before.tolist() == [[0, 0, 0]]
+    after = decode_labels([favour_objects(logits, 1.5)], (1, 3))
+    assert after.tolist() == [[1, 1, 0]]
+    assert favour_objects(logits, 0.0) is logits

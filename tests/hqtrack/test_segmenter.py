@@ -337,6 +337,7 @@ def test_masks_that_cannot_be_memorized(model, masks, message):
         {"short_term_lag": 0},
         {"sharpness": 0.0},
         {"sharpness": math.nan},
+        {"object_bias": math.nan},
     ],
 )
 def test_configurations_without_sense_are_refused(numbers):

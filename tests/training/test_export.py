@@ -6,12 +6,12 @@ from training.vmos.train import main
 
 def test_a_run_is_exported_and_started_from(run, tmp_path, capsys):
     folder, options = run
-    file = tmp_path / "mine.safetensors"
+    file = tmp_path / "new" / "mine.safetensors"
     assert export.main([str(folder), str(file)]) == 0
-    assert "3308670 parameters, 6.3 MiB, step 0" in capsys.readouterr().out
+    assert "5591054 parameters, 10.7 MiB, step 0" in capsys.readouterr().out
     other = ["--run", str(tmp_path / "other"), *options[2:], "--size", "49", "--batch", "1"]
     assert main([*other, "--start", str(file), "--dry-run", "1", "--workers", "0"]) == 0
-    assert "3,308,670 learn" in capsys.readouterr().out
+    assert "5,591,054 learn" in capsys.readouterr().out
     assert not (tmp_path / "other").exists()
     for start in (file, folder / "checkpoint.pt"):
         assert main([*other, "--start", str(start), "--config", "full"]) == 2

@@ -16,6 +16,13 @@ from vmos.ops import Size, resize
 MARGIN = 1e-5
 
 
+def favour_objects(logits: Tensor, bias: float) -> Tensor:
+    """Logits [B,M+1,h,w] with `bias` added to all but the first channel, the background."""
+    if not bias:
+        return logits
+    return torch.cat([logits[:, :1], logits[:, 1:] + bias], dim=1)
+
+
 def aggregate(probabilities: Sequence[Tensor]) -> Tensor:
     """Merge groups, each of which sees the objects of the others as background.
 

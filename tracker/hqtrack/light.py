@@ -13,4 +13,6 @@ LIGHT_SEGMENTER = SegmenterConfig(
     short_term_lag=4,
     small_object=64,
     fine_long_edge=704,
+    sharpness=1.2,
+    object_bias=0.3,
 )

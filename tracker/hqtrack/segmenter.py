@@ -56,6 +56,7 @@ class SegmenterConfig:
         fine_long_edge: the long edge is raised up to this many pixels; 0 never raises it.
         sharpness: factor of the scores of long-term attention. The more pixels there are to attend
             to, the flatter attention is; above 1 it is as sharp as on the small clips of training.
+        object_bias: what is added to the logits of all objects; above 0 masks are larger.
     """
 
     min_short_edge: int = 480
@@ -66,6 +67,7 @@ class SegmenterConfig:
     small_object: int = 0
     fine_long_edge: int = 0
     sharpness: float = 1.0
+    object_bias: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise InputError if a number is out of range."""
@@ -75,8 +77,8 @@ class SegmenterConfig:
             raise InputError(
                 "long_term_gap and short_term_lag must be at least 1, long_term_size at least 2"
             )
-        if not self.sharpness > 0:
-            raise InputError(f"sharpness must be above 0, not {self.sharpness}")
+        if not 0 < self.sharpness < math.inf or not math.isfinite(self.object_bias):
+            raise InputError("sharpness must be above 0, and object_bias a number")
 
 
 class Found(NamedTuple):
@@ -281,7 +283,11 @@ class VideoObjectSegmenter:
             with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
                 propagated = self.model.propagate(features, bank.long_term, bank.short_term.memory)
             used = min(video.objects - group * self._capacity, self._capacity)
-            logits.append(propagated.logits[:, : used + 1].float())
+            logits.append(
+                decoding.favour_objects(
+                    propagated.logits[:, : used + 1].float(), self.config.object_bias
+                )
+            )
             states.append(propagated.states)
         labels = decoding.decode_labels(logits, image.shape[:2])
         probabilities = decoding.object_probabilities(logits)

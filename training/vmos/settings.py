@@ -35,6 +35,7 @@ OPTIONS = (
     "long_term_size",
     "short_term_lag",
     "sharpness",
+    "object_bias",
 )
 
 
