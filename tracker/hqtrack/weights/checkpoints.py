@@ -23,7 +23,7 @@ class Checkpoint:
     """A file of weights.
 
     name: its name in `find` and on the command line. file: its name on disk. megabytes: the size of
-    its weights in float32, about that of the file. licence: its terms of use. source: where to
+    its weights as they are stored, about that of the file. licence: its terms of use. source: where to
     download it, None for the weights that are part of hqtrack. build: builds the network from the
     weights; raises ValueError if they are those of another network.
     """
@@ -89,7 +89,7 @@ KNOWN = {
         _hqsam("vit_b", 379),
         _hqsam("vit_l", 1255),
         _hqsam("vit_h", 2571),
-        Checkpoint("light", "light.safetensors", 13, _OURS, None, _build_light),
+        Checkpoint("light", "light.safetensors", 11, _OURS, None, _build_light),
         Checkpoint(
             "hqsam_light", "hqsam_light.safetensors", 23, _OURS, None, _build_hqsam("light")
         ),
