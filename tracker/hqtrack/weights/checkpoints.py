@@ -23,9 +23,9 @@ class Checkpoint:
     """A file of weights.
 
     name: its name in `find` and on the command line. file: its name on disk. megabytes: the size of
-    its weights as they are stored, about that of the file. licence: its terms of use. source: where to
-    download it, None for the weights that are part of hqtrack. build: builds the network from the
-    weights; raises ValueError if they are those of another network.
+    its weights as they are stored, about that of the file. licence: its terms of use. source: where
+    to download it, None for the weights that are part of hqtrack. build: builds the network from
+    the weights; raises ValueError if they are those of another network.
     """
 
     name: str
