@@ -113,7 +113,8 @@ MEASURED = 8
 
 def make_model(args: argparse.Namespace, config: VMOSConfig, clips: Clips, tell: Tell) -> VMOS:
     """The network with its initial weights: random, given, or with a given encoder."""
-    if args.start and args.encoder and not args.deepen:
+    adds_context = args.deepen and isinstance(config.encoder, TimmConfig)
+    if args.start and args.encoder and not adds_context:
         raise InputError("--start includes an encoder: give either --start or --encoder")
     if args.start:
         try:

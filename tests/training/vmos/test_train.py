@@ -50,6 +50,7 @@ def test_steps_are_asked_for_without_a_recipe(capsys):
         ("--save-every 0", "--save-every 0: give 1 or more"),
         ("--held-out mine", "--held-out mine: no dataset has a video of that name"),
         ("--start a --encoder b", "give either --start or --encoder"),
+        ("--start a --encoder b --deepen --config full", "give either --start or --encoder"),
         ("--start missing.pt", "there is no checkpoint missing.pt"),
         ("--device cuda:99", "there is no device 'cuda:99'"),
     ],
