@@ -14,6 +14,7 @@ from hqtrack.cli import main
 from hqtrack.errors import InputError
 from hqtrack.files import Journal
 from hqtrack.records.record import read_heading, recorded_frames
+from hqtrack.runs.choice import TrackerChoice
 from hqtrack.runs.follower import Follower
 from hqtrack.runs.plan import RunPlan
 from hqtrack.runs.results import Results
@@ -350,10 +351,12 @@ def test_the_command_goes_on_and_inspect_shows_it(opened, monkeypatch, capsys):
 
 
 def test_the_command_has_the_options_of_the_tracker(studio, tmp_path):
-    studio._setup = replace(studio._setup, device="cpu", weights=tmp_path, exact=True)
-    words = marked(studio).command()
-    for option in (["--device", "cpu"], ["--weights", str(tmp_path)], ["--exact", "--object"]):
-        assert " ".join(option) in " ".join(words)
+    choice = TrackerChoice("light", "light")
+    options = {"device": "cpu", "weights": tmp_path, "exact": True, "rules": "published"}
+    studio._setup = replace(studio._setup, choice=choice, **options)
+    words = " ".join(marked(studio).command())
+    given = f"--device cpu --weights {tmp_path} --refiner light --exact --rules published --object"
+    assert given in words
 
 
 def test_a_mask_from_a_file(studio):

@@ -37,6 +37,7 @@ class Setup:
     device: str | None = None
     weights: Path | None = None
     exact: bool = False
+    rules: str | None = None
 
 
 def plan_of(
@@ -62,6 +63,7 @@ def plan_of(
         device=setup.device,
         weights=setup.weights,
         exact=setup.exact,
+        rules=setup.rules,
         record=True,
     )
 
@@ -79,8 +81,12 @@ def command_of(plan: RunPlan) -> list[str]:
         options += ["--device", plan.device]
     if plan.weights is not None:
         options += ["--weights", str(plan.weights)]
+    if plan.choice.refiner is not None:
+        options += ["--refiner", plan.choice.refiner]
     if plan.exact:
         options.append("--exact")
+    if plan.rules is not None:
+        options += ["--rules", plan.rules]
     return ["hqtrack", "run", plan.source.address, *options, "--object", *places]
 
 

@@ -8,9 +8,8 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hqtrack.commands.options import add_tracker_options
+from hqtrack.commands.options import add_choice, add_rules, add_tracker_options
 from hqtrack.errors import InputError
-from hqtrack.presets import WITH_NETWORKS
 
 if TYPE_CHECKING:  # it imports more than the options need
     from hqtrack.app.prompter import Prompter
@@ -33,12 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-browser", action="store_true", help="only print the address, open no browser"
     )
-    parser.add_argument(
-        "--preset",
-        choices=WITH_NETWORKS,
-        help="the small or the published tracker (default: full if its weights are there)",
-    )
+    add_choice(parser)
     add_tracker_options(parser)
+    add_rules(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     elif output is None:
         output = folder
     source = open_source(video)
-    setup = Setup(choose_tracker(args.preset, args.weights), args.device, args.weights, args.exact)
+    choice = choose_tracker(args.preset, args.weights, args.refiner)
+    setup = Setup(choice, args.device, args.weights, args.exact, args.rules)
     prompter = choose_prompter(args.weights, args.device)
     with bind(args.port) as listening:
         port = listening.getsockname()[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hqtrack.errors import InputError
-from hqtrack.presets import LIGHT, PUBLISHED_REFINER, RULE_NAMES, WITH_NETWORKS
+from hqtrack.presets import LIGHT, PUBLISHED_REFINER, REFINERS, RULE_NAMES, WITH_NETWORKS
 
 if TYPE_CHECKING:  # slow to import, and most commands use a few of these options only
     from rich.console import Console
@@ -29,6 +29,21 @@ def add_tracker_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="folder of checkpoints (default: see `hqtrack weights path`)",
+    )
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the networks of a tracker; see ``hqtrack.runs.choice``."""
+    parser.add_argument(
+        "--preset",
+        choices=WITH_NETWORKS,
+        help="the small or the published tracker (default: full if its weights are there)",
+    )
+    parser.add_argument(
+        "--refiner",
+        choices=REFINERS,
+        help="the HQ-SAM that refines masks: light for the light tracker, which has none by "
+        "default, or another one for the full tracker",
     )
 
 

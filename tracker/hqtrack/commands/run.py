@@ -8,9 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hqtrack.commands.options import add_rules, add_tracker_options
+from hqtrack.commands.options import add_choice, add_rules, add_tracker_options
 from hqtrack.errors import InputError
-from hqtrack.presets import REFINERS, WITH_NETWORKS
 from hqtrack.runs.choice import choose_prompted, choose_tracker
 from hqtrack.runs.follower import check_starts
 from hqtrack.runs.plan import RunPlan
@@ -88,17 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start", type=int, default=1, metavar="N", help="first frame (default: 1)"
     )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th frame")
-    parser.add_argument(
-        "--preset",
-        choices=WITH_NETWORKS,
-        help="the small or the published tracker (default: full if its weights are there)",
-    )
-    parser.add_argument(
-        "--refiner",
-        choices=REFINERS,
-        help="the HQ-SAM that refines masks: light for the light tracker, which has none by "
-        "default, or another one for the full tracker",
-    )
+    add_choice(parser)
     add_tracker_options(parser)
     add_rules(parser)
 
