@@ -27,7 +27,7 @@ def stays_on_device(segmenter: VideoObjectSegmenter, refiner: MaskRefiner | None
     Windows are cut, and parts that are too far away are dropped, on the host.
     """
     on_host = refiner is None or refiner.windows is not None
-    return not on_host and segmenter.device.type != "cpu" and not segmenter.drops_far_parts
+    return not on_host and segmenter.device.type != "cpu" and not segmenter.rules.drops_far_parts
 
 
 @torch.inference_mode()

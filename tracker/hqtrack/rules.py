@@ -67,6 +67,11 @@ class MemoryRules:
     hold: int = 0
     max_speed: float = math.inf
 
+    @property
+    def drops_far_parts(self) -> bool:
+        """Whether parts of masks may be dropped."""
+        return math.isfinite(self.max_speed)
+
 
 @dataclass(frozen=True)
 class Rules:

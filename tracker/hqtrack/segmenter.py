@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -28,14 +28,13 @@ from hqtrack.masks import (
     repaint,
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
-from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_parts
 from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
-from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, least_area, no_past, trusted
+from hqtrack.rules import MemoryRules
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
+from hqtrack.video_state import LastFrame, VideoState, areas, untracked
 from vmos import VMOS
 from vmos.encoder import Features
-from vmos.propagation import LayerState
 
 MARGIN = 4
 """Pixels of the network's input around an unknown object that are unknown, too, as in training."""
@@ -101,58 +100,6 @@ class Segmented(NamedTuple):
     confidence: Scores
 
 
-@dataclass
-class _Frame:
-    """The last frame.
-
-    ``labels`` [H,W] are on the network's device, ``label_map`` is their copy on the host; None
-    while they are computed. ``confidence`` and ``trusted`` [N] are of the objects when it was
-    tracked.
-    """
-
-    image: Image
-    number: int
-    features: Features
-    labels: Tensor
-    label_map: NDArray[np.integer] | None
-    states: list[list[LayerState]]
-    in_memory: bool
-    confidence: Scores
-    trusted: NDArray[np.bool_]
-    read: tuple[MemoryFrames, ...] = ()
-
-    @property
-    def known(self) -> NDArray[np.integer]:
-        """The label map on the host."""
-        if self.label_map is None:
-            (self.label_map,) = to_host(self.labels)
-        return self.label_map
-
-    def paint(self, labels: NDArray[np.integer]) -> None:
-        """Replace the labels."""
-        self.label_map, self.labels = labels, to_device(labels, self.labels.device)
-
-
-@dataclass
-class _Video:
-    """The state of a video: its last frame, its past, and a memory bank per group of objects.
-
-    ``size`` (h, w) is the size at which its frames enter the network.
-    """
-
-    size: tuple[int, int]
-    frame: _Frame
-    objects: int
-    past: Past
-    places: Places
-    banks: list[MemoryBank] = field(default_factory=list)
-
-    def copy(self) -> "_Video":
-        """The same state, which goes on on its own; arrays and tensors are shared."""
-        banks = [bank.copy() for bank in self.banks]
-        return replace(self, frame=replace(self.frame), banks=banks)
-
-
 class VideoObjectSegmenter:
     """Tracks any number of objects through one video at a time.
 
@@ -173,7 +120,7 @@ class VideoObjectSegmenter:
         self.rules = rules or MemoryRules()
         self.config = config or SegmenterConfig()
         self.dtype = dtype
-        self._video: _Video | None = None
+        self._video: VideoState | None = None
 
     @stage(Stage.DECODE)
     @torch.inference_mode()
@@ -190,11 +137,11 @@ class VideoObjectSegmenter:
         check_image(image)
         check_first_masks(masks, image)
         labels = masks_to_labels(masks)
-        size = self._network_size(image, _areas(labels, len(masks)))
+        size = self._network_size(image, areas(labels, len(masks)))
         features = self._encode(image, size)
         placed = to_device(labels, self.device)
-        frame = _Frame(image.copy(), 0, features, placed, labels, [], False, *_nothing(0))
-        video = _Video(size, frame, 0, no_past(0), nowhere(0))
+        frame = LastFrame(image.copy(), 0, features, placed, labels, [], False, *untracked(0))
+        video = VideoState.start(size, frame)
         self._take_in(video, len(masks))
         self._video = video
 
@@ -250,10 +197,9 @@ class VideoObjectSegmenter:
         check_same_image(image, frame.image)
         frame.paint(repaint(frame.known, masks, objects))
         frame.trusted[list(objects)] = True
-        self._locate(video)
-        groups = {index // self._capacity for index in objects}
-        referred = self._referred(video)
-        self._write(video, [group in groups | referred for group in range(len(video.banks))])
+        video.locate(self.rules)
+        groups = video.referred | {index // self._capacity for index in objects}
+        self._write(video, [group in groups for group in range(len(video.banks))])
 
     @stage(Stage.DECODE)
     @torch.inference_mode()
@@ -293,7 +239,7 @@ class VideoObjectSegmenter:
         probabilities = decoding.object_probabilities(logits)
         confidence = decoding.confidences(probabilities, labels)
         labels = labels.to(label_type(video.objects))
-        video.frame = _Frame(
+        video.frame = LastFrame(
             image.copy(),
             video.frame.number + 1,
             features,
@@ -301,7 +247,7 @@ class VideoObjectSegmenter:
             None,
             states,
             False,
-            *_nothing(video.objects),
+            *untracked(video.objects),
             tuple(bank.frames_read for bank in video.banks),
         )
         return Found(labels, confidence)
@@ -315,14 +261,11 @@ class VideoObjectSegmenter:
         frame = video.frame
         frame.label_map = labels
         masks = labels_to_masks(labels, video.objects) if masks is None else masks
-        if self.drops_far_parts:
-            windows = reachable(video.places, frame.number, self.rules.max_speed)
-            near = without_far_parts(masks, windows, least_area(video.past, self.rules))
-            if near is not masks:
-                masks = near
-                frame.paint(masks_to_labels(near))
+        near = video.near(masks, self.rules)
+        if near is not masks:
+            frame.paint(masks_to_labels(near))
         frame.confidence, frame.trusted = confidence, confidence > 0
-        return Segmented(masks, confidence)
+        return Segmented(near, confidence)
 
     @stage(Stage.DECODE)
     @torch.inference_mode()
@@ -347,10 +290,7 @@ class VideoObjectSegmenter:
                     "one mask per object, an empty one if it is not visible"
                 )
             frame.paint(masks_to_labels(masks))
-        area = _areas(frame.known, video.objects)
-        frame.trusted = trusted(video.past, frame.confidence, area, self.rules)
-        video.past = add_frame(video.past, frame.confidence, area)
-        self._locate(video)
+        video.judge(self.rules)
         self._write(video, [False] * len(video.banks))
 
     def step(self, image: Image) -> Segmented:
@@ -368,7 +308,7 @@ class VideoObjectSegmenter:
 
     def restore(self, saved: object) -> None:
         """Go back to a state of ``save``, any number of times; the present one is forgotten."""
-        if not isinstance(saved, _Video):
+        if not isinstance(saved, VideoState):
             raise TypeError(f"{type(saved).__name__} is no state of a video")
         self._video = saved.copy()
 
@@ -381,11 +321,6 @@ class VideoObjectSegmenter:
         return self._known_video().frame.read
 
     @property
-    def drops_far_parts(self) -> bool:
-        """Whether the rules drop parts of masks, see ``MemoryRules.max_speed``."""
-        return math.isfinite(self.rules.max_speed)
-
-    @property
     def _capacity(self) -> int:
         return self.model.config.objects
 
@@ -394,7 +329,7 @@ class VideoObjectSegmenter:
         """The device of the network."""
         return next(self.model.parameters()).device
 
-    def _known_video(self) -> _Video:
+    def _known_video(self) -> VideoState:
         if self._video is None:
             raise InputError("there is no video yet: give the first frame and its masks first")
         return self._video
@@ -414,7 +349,7 @@ class VideoObjectSegmenter:
         with stage(Stage.ENCODE), precision(self.device, self.dtype):
             return self.model.encode(prepared)
 
-    def _group_labels(self, frame: _Frame, labels: Tensor, group: int) -> Tensor:
+    def _group_labels(self, frame: LastFrame, labels: Tensor, group: int) -> Tensor:
         """Of labels [1,h,w] those of one group; other groups are background.
 
         If the rules say so, objects that are not trusted are unknown.
@@ -427,33 +362,18 @@ class VideoObjectSegmenter:
             labels = forget(labels, trusted, self._capacity + 1)
         return labels
 
-    def _trusted(self, frame: _Frame, group: int) -> NDArray[np.bool_]:
+    def _trusted(self, frame: LastFrame, group: int) -> NDArray[np.bool_]:
         """Which objects of the group are trusted on the frame, [M] at most."""
         first = group * self._capacity
         return frame.trusted[first : first + self._capacity]
 
-    def _take_in(self, video: _Video, added: int) -> None:
+    def _take_in(self, video: VideoState, added: int) -> None:
         """Count the objects added on the current frame and write it to every group's memory."""
-        refer = groups_that_refer(video.objects, added, self._capacity, self._referred(video))
-        video.objects += added
-        video.past = add_objects(video.past, _areas(video.frame.known, video.objects)[-added:])
-        video.frame.trusted = np.append(video.frame.trusted, np.ones(added, np.bool_))
-        self._locate(video)
+        refer = groups_that_refer(video.objects, added, self._capacity, video.referred)
+        video.admit(added, self.rules)
         self._write(video, refer)
 
-    def _locate(self, video: _Video) -> None:
-        """Note where the trusted objects are on the current frame."""
-        if self.drops_far_parts:
-            frame = video.frame
-            masks = labels_to_masks(frame.known, video.objects)
-            video.places = seen_at(video.places, frame.number, masks, frame.trusted)
-
-    def _referred(self, video: _Video) -> set[int]:
-        """The groups for which the current frame is a reference frame already."""
-        number = video.frame.number
-        return {group for group, bank in enumerate(video.banks) if number in bank.references}
-
-    def _write(self, video: _Video, refer: list[bool]) -> None:
+    def _write(self, video: VideoState, refer: list[bool]) -> None:
         """Write the current frame to every group's memory, as a reference frame if told so."""
         labels = prepare_labels(video.frame.labels, video.size)
         for group, becomes_reference in enumerate(refer):
@@ -461,7 +381,7 @@ class VideoObjectSegmenter:
             write(video, group, self._group_labels(video.frame, labels, group))
         video.frame.in_memory = True
 
-    def _refer(self, video: _Video, group: int, labels: Tensor) -> None:
+    def _refer(self, video: VideoState, group: int, labels: Tensor) -> None:
         """Make the current frame a reference frame of the group, which may be new."""
         if group == len(video.banks):
             config = self.config
@@ -479,7 +399,7 @@ class VideoObjectSegmenter:
             memory = self.model.reference(video.frame.features, labels)
         video.banks[group].add_reference(video.frame.number, memory)
 
-    def _remember(self, video: _Video, group: int, labels: Tensor) -> None:
+    def _remember(self, video: VideoState, group: int, labels: Tensor) -> None:
         """Write the current frame, as propagated, into the group's memory."""
         with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)
@@ -498,13 +418,3 @@ def forget(labels: Tensor, trusted: Tensor, number: int) -> Tensor:
     doubted = ~known[labels.long().clamp(max=len(trusted))] & (labels <= len(trusted))
     near = F.max_pool2d(doubted.float(), 2 * MARGIN + 1, 1, MARGIN) > 0
     return torch.where(doubted | (near & (labels == 0)), number, labels)
-
-
-def _areas(labels: NDArray[np.integer], objects: int) -> Scores:
-    """Pixels of each object [N]."""
-    return np.bincount(labels.ravel(), minlength=objects + 1)[1:].astype(np.float32)
-
-
-def _nothing(objects: int) -> tuple[Scores, NDArray[np.bool_]]:
-    """Confidence and trust of objects that were not tracked yet."""
-    return np.full(objects, np.nan, np.float32), np.ones(objects, np.bool_)
