@@ -6,15 +6,15 @@ on that frame with them, as people do who can only give first masks. Frames befo
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from hqtrack.build import build_tracker
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, exit_status
 from hqtrack.measures import region_similarity
 from hqtrack.presets import LIGHT, WITH_NETWORKS
 from hqtrack.scoring.annotated import Annotated
@@ -129,17 +129,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", choices=WITH_NETWORKS, default=LIGHT.name)
     parser.add_argument("--device")
     options = parser.parse_args(argv)
-    try:
-        found = scorable(find_sequences(options.data))
-        names = {each.name for each in found}
-        if unknown := set(options.sequences or ()) - names:
-            raise InputError(f"no annotated sequence {', '.join(unknown)} in {options.data}")
-        tracker = build_tracker(options.preset, options.device)
-        show(tracker, found, options.sequences or sorted(names), options.corrections)
-    except (InputError, OSError) as error:
-        print(f"corrections: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("benchmarks.corrections", partial(run, options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure the sequences that the options name. Raises InputError."""
+    found = scorable(find_sequences(options.data))
+    names = {each.name for each in found}
+    if unknown := set(options.sequences or ()) - names:
+        raise InputError(f"no annotated sequence {', '.join(unknown)} in {options.data}")
+    tracker = build_tracker(options.preset, options.device)
+    show(tracker, found, options.sequences or sorted(names), options.corrections)
 
 
 def show(

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, exit_status
 from hqtrack.files import replacing
 from hqtrack.presets import FIRST_MASK, LIGHT, TRACKERS
 from hqtrack.scoring.annotated import Annotated, reserved_sequences
@@ -192,12 +192,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--readme", type=Path, default=README)
     parser.add_argument("--device")
-    try:
-        print(remake(parser.parse_args(argv)))
-    except (InputError, OSError) as error:
-        print(f"quality: {error}", file=sys.stderr)
-        return 1
-    return 0
+    args = parser.parse_args(argv)
+    return exit_status("benchmarks.quality", lambda: print(remake(args)))
 
 
 def remake(options: argparse.Namespace) -> str:

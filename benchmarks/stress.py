@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqtrack.errors import InputError
+from hqtrack.errors import exit_status
 from hqtrack.presets import LIGHT, WITH_NETWORKS
 from hqtrack.rules import PLUS, PUBLISHED, RULES, MemoryRules, Rules
 from hqtrack.scoring.score import numbers, scorable, score_sequence
@@ -133,12 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--measure", choices=COLUMNS, default="Quality")
     parser.add_argument("--record", type=Path, help="JSON file for all numbers")
     parser.add_argument("--threads", type=int, default=1)
-    try:
-        print(compare(parser.parse_args(arguments)))
-    except InputError as error:
-        print(f"stress: {error}", file=sys.stderr)
-        return 2
-    return 0
+    args = parser.parse_args(arguments)
+    return exit_status("benchmarks.stress", lambda: print(compare(args)))
 
 
 if __name__ == "__main__":

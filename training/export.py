@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hqsam import build_hqsam
-from hqtrack.errors import InputError
+from hqtrack.errors import InputError, exit_status
 from hqtrack.light import LIGHT_VMOS
 from hqtrack.weights import note_checksum
 from training.engine.run_folder import CHECKPOINT, read_checkpoint
@@ -63,12 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("file", type=Path, help="the file to write, *.safetensors")
     args = parser.parse_args(arguments)
-    try:
-        print(export(args.run, args.file))
-    except InputError as error:
-        print(f"training.export: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("training.export", lambda: print(export(args.run, args.file)))
 
 
 if __name__ == "__main__":

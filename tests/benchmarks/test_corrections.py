@@ -83,5 +83,5 @@ def test_it_prints_a_table(tmp_path, capsys):
         [" mean of 1 ", " correct "],
         [" mean of 1 ", " anew "],
     ]
-    assert main(["--data", str(tmp_path), "--sequences", "nothing"]) == 1
+    assert main(["--data", str(tmp_path), "--sequences", "nothing"]) == 2
     assert "no annotated sequence nothing" in capsys.readouterr().err

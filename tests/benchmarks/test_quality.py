@@ -45,14 +45,14 @@ def test_the_table_is_put_between_its_marks():
 def test_without_a_place_for_the_table_nothing_is_measured(tmp_path, capsys, text):
     (tmp_path / "README.md").write_text(text)
     options = ["--data", str(tmp_path), "--record", str(tmp_path / "record.json")]
-    assert main([*options, "--readme", str(tmp_path / "README.md")]) == 1
+    assert main([*options, "--readme", str(tmp_path / "README.md")]) == 2
     assert "no place for the table" in capsys.readouterr().err
     assert not (tmp_path / "record.json").exists()
 
 
 def test_without_a_readme_nothing_is_measured(tmp_path, capsys):
     options = ["--data", str(tmp_path), "--record", str(tmp_path / "record.json")]
-    assert main([*options, "--readme", str(tmp_path / "README.md")]) == 1
+    assert main([*options, "--readme", str(tmp_path / "README.md")]) == 2
     assert "README.md" in capsys.readouterr().err
     assert not (tmp_path / "record.json").exists()
 

@@ -2,6 +2,8 @@
 
 import errno
 import resource
+import sys
+from collections.abc import Callable
 
 _NO_MEMORY = (
     "cannot allocate memory",
@@ -27,6 +29,21 @@ class InputError(ValueError):
 
 class MissingFileError(FileNotFoundError, InputError):
     """A requested file or folder does not exist."""
+
+
+def exit_status(name: str, run: Callable[[], object], *others: type[Exception]) -> int:
+    """Run a command that is no part of ``hqtrack``; returns 0, or 2 after an error.
+
+    An InputError, an OSError and these ``others`` become one line on standard error, which begins
+    with the command's name.
+    """
+    told: tuple[type[Exception], ...] = (InputError, OSError, *others)
+    try:
+        run()
+    except told as error:
+        print(f"{name}: error: {one_line(error)}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def one_line(error: BaseException) -> str:

@@ -1,12 +1,11 @@
 """Common parts of the training commands."""
 
-import sys
 from collections.abc import Callable
 
 import cv2
 import torch
 
-from hqtrack.errors import InputError
+from hqtrack.errors import exit_status
 from training.engine.processes import World, join_processes
 from training.engine.trainer import DivergedError
 
@@ -19,10 +18,16 @@ def in_processes(name: str, device: str | None, threads: int, run: Callable[[Wor
     """
     cv2.setNumThreads(1)
     torch.set_num_threads(threads)
-    try:
+
+    def run_joined() -> None:
         with join_processes(device) as world:
             run(world)
-    except (InputError, DivergedError) as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_status(name, run_joined, DivergedError)
+
+
+def measuring(name: str, threads: int, run: Callable[[], object]) -> int:
+    """Measure in this process, with this many threads; returns the exit status."""
+    cv2.setNumThreads(threads)
+    torch.set_num_threads(threads)
+    return exit_status(name, run)

@@ -8,10 +8,10 @@ the middle of the object, each further one in the middle of the largest error.
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from hqtrack.types import Image, Masks
 from hqtrack.windows import around
 from training.data.datasets import open_datasets
 from training.data.sources import Annotated
+from training.engine.command import measuring
 from training.hqsam.clicks import correction, middle
 from training.hqsam.data import read_objects
 from training.hqsam.grabcut import grabcut
@@ -162,14 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-grabcut", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args(arguments)
-    torch.set_num_threads(args.threads)
-    cv2.setNumThreads(args.threads)
-    try:
-        run(args)
-    except InputError as error:
-        print(f"training.hqsam.held_out: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return measuring("training.hqsam.held_out", args.threads, partial(run, args))
 
 
 if __name__ == "__main__":

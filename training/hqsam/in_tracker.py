@@ -9,10 +9,10 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from hqtrack.selection import select_masks
 from hqtrack.types import Image, Masks
 from training.data.layouts import read_sequences
 from training.data.sources import VOID, AnnotatedVideo, is_object
+from training.engine.command import measuring
 from training.hqsam.light import HELD_OUT, load_light
 
 
@@ -161,14 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--every", type=int, default=1, help="measure every n-th annotated frame")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args(arguments)
-    torch.set_num_threads(args.threads)
-    cv2.setNumThreads(args.threads)
-    try:
-        run(args)
-    except InputError as error:
-        print(f"training.hqsam.in_tracker: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return measuring("training.hqsam.in_tracker", args.threads, partial(run, args))
 
 
 if __name__ == "__main__":

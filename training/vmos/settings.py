@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,10 +20,10 @@ import torch
 from hqtrack import weights as known
 from hqtrack.build import assemble
 from hqtrack.compute.acceleration import accelerate, choose_acceleration
-from hqtrack.errors import InputError
 from hqtrack.segmenter import SegmenterConfig
 from training.data.datasets import open_datasets
 from training.data.sources import AnnotatedVideo
+from training.engine.command import measuring
 from training.vmos.held_out import Followed, follow
 from training.vmos.recipes import read_config
 from training.vmos.train import split
@@ -64,7 +65,6 @@ def heading(names: Sequence[str]) -> str:
 
 def measure(args: argparse.Namespace) -> None:
     """Print the table, row by row. Raises InputError."""
-    torch.set_num_threads(args.threads)
     config, base = read_config(args.config)
     held_out = split(open_datasets(args.data), args.held_out)[1]
     values = {name: getattr(args, name) for name in OPTIONS}
@@ -96,12 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in OPTIONS:
         kind = type(getattr(SegmenterConfig(), name))
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", default=[])
-    try:
-        measure(parser.parse_args(arguments))
-    except InputError as error:
-        print(f"training.vmos.settings: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    args = parser.parse_args(arguments)
+    return measuring("training.vmos.settings", args.threads, partial(measure, args))
 
 
 if __name__ == "__main__":
