@@ -4,7 +4,7 @@ import numpy as np
 
 from hqtrack.runs.follower import Followed
 from hqtrack.runs.identity import Identity
-from hqtrack.runs.results import RunDescription
+from hqtrack.runs.journal import RunDescription
 from hqtrack.runs.targets import Points, Target
 from hqtrack.video.streams import Frame
 

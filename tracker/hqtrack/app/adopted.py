@@ -8,8 +8,8 @@ from hqtrack.app.project import Given, Item, Project
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.exports.masks import object_mask
 from hqtrack.exports.stored import StoredRun, open_run
+from hqtrack.runs.journal import FrameRecord, stored_records
 from hqtrack.runs.objects import Place
-from hqtrack.runs.results import FrameRecord, stored_records
 from hqtrack.video.run_lengths import decode_mask, encode_mask
 
 

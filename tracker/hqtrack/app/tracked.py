@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from hqtrack.app.doubts import find_doubts
 from hqtrack.files import journal_lines
-from hqtrack.runs.results import FrameRecord, parse_record
+from hqtrack.runs.journal import FrameRecord, parse_record
 
 
 class Seen(NamedTuple):

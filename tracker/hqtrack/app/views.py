@@ -3,7 +3,7 @@
 from typing import Any
 
 from hqtrack.app.project import Project
-from hqtrack.runs.results import FrameRecord
+from hqtrack.runs.journal import FrameRecord
 from hqtrack.video.overlay import object_colours
 
 

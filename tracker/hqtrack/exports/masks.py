@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hqtrack.runs.results import FrameRecord
+from hqtrack.runs.journal import FrameRecord
 from hqtrack.types import LabelMap
 from hqtrack.video.run_lengths import decode_mask
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hqtrack.errors import InputError, MissingFileError
 from hqtrack.files import first_line
+from hqtrack.runs.journal import FrameRecord, stored_records
 from hqtrack.runs.objects import Numbered, Place, places_in
-from hqtrack.runs.results import FrameRecord, stored_records
 from hqtrack.video.sources import Images, Source, open_source
 from hqtrack.video.streams import Frame
 

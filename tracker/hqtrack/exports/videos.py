@@ -14,7 +14,7 @@ from pycocotools import mask as run_lengths  # type: ignore[import-untyped]
 from hqtrack.errors import InputError
 from hqtrack.exports.masks import label_map
 from hqtrack.exports.stored import StoredRun
-from hqtrack.runs.results import FrameRecord, ObjectRecord
+from hqtrack.runs.journal import FrameRecord, ObjectRecord
 
 _VOID = 255
 """A pixel of this value does not count in DAVIS."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from pycocotools import mask as run_lengths  # type: ignore[import-untyped]
 
-from hqtrack.runs.results import FrameRecord
+from hqtrack.runs.journal import FrameRecord
 
 
 class Numbered(Protocol):

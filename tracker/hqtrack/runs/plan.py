@@ -11,8 +11,8 @@ from hqtrack.records.record import Heading
 from hqtrack.runs.choice import TrackerChoice
 from hqtrack.runs.first_masks import Prompted, RefinerMasks
 from hqtrack.runs.identity import file_digest, identify
+from hqtrack.runs.journal import RunDescription
 from hqtrack.runs.objects import describe_objects
-from hqtrack.runs.results import RunDescription
 from hqtrack.runs.targets import Box, Points, Target
 from hqtrack.tracker import Tracker
 from hqtrack.video.sources import Source

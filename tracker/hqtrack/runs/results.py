@@ -20,10 +20,10 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -41,83 +41,31 @@ from hqtrack.masks import masks_to_labels
 from hqtrack.records.record import delete_record
 from hqtrack.runs.follower import Followed
 from hqtrack.runs.identity import Identity, image_digest
+from hqtrack.runs.journal import (
+    JOURNAL,
+    OF_THE_INPUT,
+    FrameRecord,
+    ObjectRecord,
+    RunDescription,
+    changes,
+    described,
+    label_maps,
+    parse_record,
+    records,
+    stored_records,
+)
 from hqtrack.runs.objects import first_change
 from hqtrack.types import Masks
 from hqtrack.video.mask_files import write_labels
-from hqtrack.video.run_lengths import decode_mask, encode_mask
+from hqtrack.video.run_lengths import encode_mask
 
 SUMMARY, COCO, OVERLAY, RECORD = "summary.json", "masks.json", "overlay.mp4", "record"
 """The names of what a run writes beside the journal and the label maps."""
 
-_JOURNAL, _LOCK = "frames.jsonl", ".lock"
+_LOCK = ".lock"
 
 _PNG = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xaeB`\x82"
 """The first and the last bytes of every complete PNG file."""
-
-
-@dataclass(frozen=True)
-class RunDescription:
-    """Everything that determines the masks of a run: equal descriptions give equal masks.
-
-    video: the source's address. input: its identity. start, every: the frames. tracker: preset and
-    networks. computation: device and data type. weights: a checksum of each file. first_masks: the
-    method that makes them. objects: a line for each, see ``hqtrack.runs.targets.describe``.
-    """
-
-    video: str
-    input: Identity
-    start: int
-    every: int
-    tracker: str
-    computation: str
-    weights: dict[str, str]
-    first_masks: str
-    objects: tuple[str, ...]
-
-
-_OF_THE_INPUT = ("video", "input")
-"""The fields of a description that may change while the frames stay the same."""
-
-_OF_EVERY_VERSION = {"video", "start", "every", "tracker", "first_masks", "objects"}
-"""The fields by which the journals of earlier versions are known, too."""
-
-
-class ObjectRecord(NamedTuple):
-    """An object on a frame: area in pixels, confidence, run lengths in COCO's text, if any."""
-
-    number: int
-    area: int
-    confidence: float
-    counts: str | None
-
-
-class FrameRecord(NamedTuple):
-    """A finished frame; size is (height, width), seconds the time of tracking it.
-
-    image: the digest of the frame's pixels, see ``hqtrack.runs.identity``.
-    damaged: see ``hqtrack.video.streams.Frame``.
-    """
-
-    number: int
-    name: str
-    size: tuple[int, int]
-    seconds: float
-    objects: tuple[ObjectRecord, ...]
-    image: str = ""
-    damaged: bool = False
-
-    @property
-    def stem(self) -> str:
-        """The name of the label map, without the suffix."""
-        return Path(self.name).stem
-
-    def masks(self) -> Masks:
-        """The masks [N,H,W] of the objects; an object that is not seen has an empty one."""
-        masks = np.zeros((len(self.objects), *self.size), np.bool_)
-        for mask, found in zip(masks, self.objects, strict=True):
-            if found.counts is not None:
-                mask[:] = decode_mask(found.counts, *self.size)
-        return masks
 
 
 class Results:
@@ -140,7 +88,7 @@ class Results:
         """How many frames are finished."""
         self.input_change = ""
         """How the input differs from that of the finished frames; empty if it does not."""
-        self._path = folder / _JOURNAL
+        self._path = folder / JOURNAL
         self._masks = folder / "masks"
         self._heading = {"run": json.loads(json.dumps(asdict(description)))}
         with contextlib.ExitStack() as stack:
@@ -193,7 +141,7 @@ class Results:
 
     def records(self) -> Iterator[FrameRecord]:
         """The finished frames in order, read one by one."""
-        for record, _ in _records(self._path):
+        for record, _ in records(self._path):
             yield record
 
     def adopt_input(self) -> None:
@@ -262,9 +210,9 @@ class Results:
     def _delete(self) -> None:
         """Delete what an earlier run has written: the files that its journal names."""
         line = first_line(self._path)
-        own = set(_label_maps(self._path, self._masks))
+        own = set(label_maps(self._path, self._masks))
         if line is not None:
-            self._run_in(line)
+            described(self._path, line)
             own |= {self.folder / name for name in (SUMMARY, COCO, OVERLAY, RECORD)}
         self._refuse_foreign("[!.]*.png", own)
         delete_record(self.folder / RECORD)
@@ -275,13 +223,13 @@ class Results:
     def _open(self) -> Journal:
         """The journal, cut after its last good line, for appending."""
         line, end = first_line(self._path), 0
-        before = None if line is None else self._go_back(self._run_in(line))
-        for record, line_end in _records(self._path):
+        before = None if line is None else self._go_back(described(self._path, line))
+        for record, line_end in records(self._path):
             self.last = record.number
             self.count += 1
             end = line_end
         size = self._path.stat().st_size if before else 0
-        started = before is not None and any(_label_maps(self._path, self._masks))
+        started = before is not None and any(label_maps(self._path, self._masks))
         if before is not None and (self.count or started):
             self._compare(before)
             if size > end:
@@ -290,17 +238,6 @@ class Results:
         if not self.count:
             journal.append(self._heading)
         return journal
-
-    def _run_in(self, line: bytes) -> dict[str, Any]:
-        """The description in the first line of a journal.
-
-        Raises InputError if the line does not belong to a journal.
-        """
-        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            before = json.loads(line)["run"]
-            if before.keys() >= _OF_EVERY_VERSION:
-                return before
-        raise InputError(f"{self._path} is not the journal of a run: give another --output")
 
     def _go_back(self, before: dict[str, Any]) -> dict[str, Any]:
         """Delete the frames that change with what is given now; returns the heading of the others.
@@ -311,10 +248,10 @@ class Results:
         frame = first_change(before["objects"], now["objects"])
         added = before["first_masks"] == "given"
         added = added and before.get("weights", {}).items() <= now["weights"].items()
-        free = {"objects", *_OF_THE_INPUT, *(("first_masks", "weights") if added else ())}
+        free = {"objects", *OF_THE_INPUT, *(("first_masks", "weights") if added else ())}
         if frame is None or any(before.get(name) != now[name] for name in now.keys() - free):
             return before
-        heading = now | {name: before[name] for name in _OF_THE_INPUT}
+        heading = now | {name: before[name] for name in OF_THE_INPUT}
         dropped = _cut(self.folder, heading, frame)
         if dropped:
             _note(
@@ -332,7 +269,7 @@ class Results:
                 f"{', '.join(sorted(now.keys() - before.keys()))}: give another --output, or "
                 "--restart to replace them"
             )
-        changed = _changes(before, now)
+        changed = changes(before, now)
         if changed:
             raise InputError(
                 f"{self.folder} contains another run ({'; '.join(changed)}): give another "
@@ -363,14 +300,14 @@ def revise(folder: Path, description: RunDescription, frame: int) -> None:
     Raises InputError, and changes nothing, if it differs by more than objects and input, or if
     another process writes to the folder; OSError if the folder cannot be written.
     """
-    line = first_line(folder / _JOURNAL)
+    line = first_line(folder / JOURNAL)
     if line is None or next(stored_records(folder), None) is None:
         return
     with locked(folder / _LOCK):
         before, now = json.loads(line)["run"], json.loads(json.dumps(asdict(description)))
         # weights that only made first masks do not matter any more
         used = {name: before.get("weights", {}).get(name) for name in now["weights"]}
-        changed = _changes(before | {"weights": used}, now, {"objects", "first_masks"})
+        changed = changes(before | {"weights": used}, now, {"objects", "first_masks"})
         if changed:
             raise InputError(
                 f"the frames in {folder} were tracked otherwise ({'; '.join(changed)}): open it "
@@ -380,21 +317,12 @@ def revise(folder: Path, description: RunDescription, frame: int) -> None:
         _cut(folder, before | given, frame)
 
 
-def _changes(before: dict[str, Any], now: dict[str, Any], free: Iterable[str] = ()) -> list[str]:
-    """The fields, but for the ``free`` ones and those of the input, that differ, in words."""
-    return [
-        f"{name}: {_change(before.get(name), value)}"
-        for name, value in now.items()
-        if name not in {*_OF_THE_INPUT, *free} and before.get(name) != value
-    ]
-
-
 def _cut(folder: Path, heading: dict[str, Any], frame: int) -> int:
     """Give a journal another heading, and delete its frames from ``frame`` on; returns how many."""
     dropped = []
-    with replacing(folder / _JOURNAL) as part, Journal(part) as journal:
+    with replacing(folder / JOURNAL) as part, Journal(part) as journal:
         journal.append({"run": heading})
-        for line in islice(journal_lines(folder / _JOURNAL), 1, None):
+        for line in islice(journal_lines(folder / JOURNAL), 1, None):
             record = parse_record(line.value)
             if record is not None and record.number < frame:
                 journal.append(line.value)
@@ -403,12 +331,6 @@ def _cut(folder: Path, heading: dict[str, Any], frame: int) -> int:
     for path in (*dropped, *(folder / name for name in (SUMMARY, COCO, OVERLAY))):
         path.unlink(missing_ok=True)
     return len(dropped)
-
-
-def stored_records(folder: Path) -> Iterator[FrameRecord]:
-    """The finished frames of a run in order, read one by one, without opening it for writing."""
-    for record, _ in _records(folder / _JOURNAL):
-        yield record
 
 
 def _labels(masks: Masks, numbers: Sequence[int]) -> Any:
@@ -426,52 +348,6 @@ def _is_whole_png(path: Path) -> bool:
             return begins and file.read() == tail
     except OSError:
         return False
-
-
-def _change(before: Any, now: Any) -> str:
-    """Two values of a field in words; of lists, only what they do not share."""
-    if isinstance(before, list) and isinstance(now, list):
-        before, now = ([x for x in a if x not in b] for a, b in ((before, now), (now, before)))
-        if not before and not now:
-            return "in another order"
-    words = [
-        ", ".join(map(str, each)) if isinstance(each, list) else str(each) for each in (before, now)
-    ]
-    return f"{words[0] or 'none'} then, {words[1] or 'none'} now"
-
-
-def _records(journal: Path) -> Iterator[tuple[FrameRecord, int]]:
-    """The frames of a journal, and where their lines end, up to the first that is not good."""
-    last = 0
-    for line in islice(journal_lines(journal), 1, None):
-        record = parse_record(line.value)
-        if record is None or record.number <= last:
-            return
-        last = record.number
-        yield record, line.end
-
-
-def _label_maps(journal: Path, folder: Path) -> Iterator[Path]:
-    """The label maps that a journal names, also of an earlier version or after damage."""
-    for line in journal_lines(journal, skip=True):
-        match line.value:
-            case [int(), str(name), *_] if Path(name).name == name:
-                yield folder / f"{Path(name).stem}.png"
-
-
-def parse_record(value: Any) -> FrameRecord | None:
-    """The frame in a line of a journal; None if it is none."""
-    try:
-        number, name, (height, width), seconds, objects, image, *rest = value
-        records = tuple(ObjectRecord(*fields) for fields in objects)
-        good = isinstance(number, int) and isinstance(name, str) and Path(name).name == name
-        good = good and all(isinstance(found.number, int) for found in records)
-        good = good and min(height, width) > 0 and seconds >= 0
-        damaged = rest == [True]
-    except (ValueError, TypeError):
-        return None
-    record = FrameRecord(number, name, (height, width), seconds, records, image, damaged)
-    return record if good else None
 
 
 def _note(text: str) -> None:

@@ -17,8 +17,9 @@ from hqtrack.records.record import Observed, Recorder
 from hqtrack.runs.coco import coco_parts
 from hqtrack.runs.follower import Followed, Follower
 from hqtrack.runs.identity import image_digest
+from hqtrack.runs.journal import FrameRecord
 from hqtrack.runs.plan import RunPlan
-from hqtrack.runs.results import COCO, OVERLAY, RECORD, SUMMARY, FrameRecord, Results
+from hqtrack.runs.results import COCO, OVERLAY, RECORD, SUMMARY, Results
 from hqtrack.runs.summary import Summary, summarize
 from hqtrack.runs.writer import WriterThread
 from hqtrack.signals import uninterrupted

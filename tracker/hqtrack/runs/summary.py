@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from hqtrack.progress import speed_text
-from hqtrack.runs.results import FrameRecord, ObjectRecord
+from hqtrack.runs.journal import FrameRecord, ObjectRecord
 from hqtrack.runs.targets import Target
 
 
