@@ -1,5 +1,7 @@
 from contextlib import nullcontext
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -276,6 +278,19 @@ def test_boxes_and_clicks_find_objects(light: Light) -> None:
     assert not from_clicks.masks[1, :, 50, 60].any()
 
 
+def test_left_and_right_do_not_matter(light: Light) -> None:
+    """The window is the whole of a square image, at the size of the network's input."""
+    image = cv2.resize(light.image[:, :120], (320, 320), interpolation=cv2.INTER_NEAREST)
+    box, points, labels = (40.0, 30.0, 250.0, 260.0), [[[120, 150], [30, 280]]], [[1, 0]]
+    other = (319 - box[2], box[1], 319 - box[0], box[3])
+    other_points = [[[319 - 120, 150], [319 - 30, 280]]]
+    found = light.refiner.segment(image, [box], points, labels)
+    mirrored = light.refiner.segment(image[:, ::-1], [other], other_points, labels)
+    np.testing.assert_allclose(mirrored.scores, found.scores, atol=1e-3)
+    assert mask_iou(mirrored.masks[0, :, :, ::-1], found.masks[0]).min() > 0.999
+    assert found.masks[0, 0].any()
+
+
 def test_objects_do_not_depend_on_each_other(light: Light) -> None:
     boxes = mask_boxes(light.discs)
     together = light.refiner.segment(light.image, boxes)
@@ -337,9 +352,12 @@ def test_an_image_that_cannot_be_written_to_is_encoded_once(
     constant.flags.writeable = False
     for name in ("WholeLook", "WindowLook"):
         look = getattr(refiner_module, name)
-        monkeypatch.setattr(
-            refiner_module, name, lambda *given, look=look: encoded.append(1) or look(*given)
-        )
+
+        def counted(*given: Any, look: Any = look, **options: Any) -> Any:
+            encoded.append(1)
+            return look(*given, **options)
+
+        monkeypatch.setattr(refiner_module, name, counted)
 
     def ask(picture: Image, x: int) -> Masks:
         return refiner.segment(picture, [[10, 5, 40, 30]], [[[x, 9]]], [[1]]).masks

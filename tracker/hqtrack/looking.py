@@ -113,7 +113,10 @@ class WholeLook:
 
 
 class WindowLook:
-    """Looks through one window for each object; equal windows are encoded once."""
+    """Looks through one window for each object; equal windows are encoded once.
+
+    With ``twice``, it also looks at each window's mirror image. An answer is the mean of both.
+    """
 
     def __init__(
         self,
@@ -121,18 +124,20 @@ class WindowLook:
         image: Image,
         windows: Sequence[Window],
         dtype: torch.dtype = torch.float32,
+        twice: bool = False,
     ) -> None:
         self._model = model
         self._windows = windows
         self._shape = image.shape[:2]
-        device = next(model.parameters()).device
         distinct = list(dict.fromkeys(windows))
         self._number = [distinct.index(window) for window in windows]
-        self._encoded: list[ImageEmbedding] = []
+        self._sides: tuple[list[ImageEmbedding], ...] = tuple([] for _ in range(1 + twice))
         for start in range(0, len(distinct), AT_ONCE):
             views = [cut(image, one, model.side) for one in distinct[start : start + AT_ONCE]]
-            with precision(device, dtype):
-                self._encoded.append(model.embed_views(torch.from_numpy(np.stack(views))))
+            shown = torch.from_numpy(np.stack(views))
+            for mirrored, encoded in enumerate(self._sides):
+                with precision(next(model.parameters()).device, dtype):
+                    encoded.append(model.embed_views(shown.flip(2) if mirrored else shown))
 
     def repeated(self, times: int) -> WindowLook:
         """A look with every window so many times, one after the other; nothing is encoded."""
@@ -146,9 +151,17 @@ class WindowLook:
         parts = []
         for start in range(0, len(self._windows), AT_ONCE):
             chosen = slice(start, start + AT_ONCE)
-            embedding = self._embedding(self._number[chosen])
             inside = self._inside(prompts.take(chosen), self._windows[chosen])
-            parts.append(_predict(self._model, embedding, inside))
+            plain, *mirrored = (_embedding(each, self._number[chosen]) for each in self._sides)
+            answers = _predict(self._model, plain, inside)
+            for embedding in mirrored:
+                other = _predict(self._model, embedding, mirror(inside, self._model.side))
+                answers = Answers(
+                    (answers.sam + other.sam.flip(-1)) / 2,
+                    (answers.hq + other.hq.flip(-1)) / 2,
+                    (answers.scores + other.scores) / 2,
+                )
+            parts.append(answers)
         return _joined(parts)
 
     def masks(self, logits: Tensor) -> Masks:
@@ -160,19 +173,6 @@ class WindowLook:
                 for some, window in zip(values, self._windows, strict=True)
             ],
             np.bool_,
-        )
-
-    def _embedding(self, numbers: list[int]) -> ImageEmbedding:
-        """Those of distinct windows with these numbers, one for each."""
-        taken = [
-            self._encoded[number // AT_ONCE].take(torch.tensor([number % AT_ONCE]))
-            for number in numbers
-        ]
-        skips = [one.skip for one in taken if one.skip is not None]
-        return taken[0]._replace(
-            features=torch.cat([one.features for one in taken]),
-            hq_features=torch.cat([one.hq_features for one in taken]),
-            skip=torch.cat(skips) if skips else None,
         )
 
     def _inside(self, prompts: Prompts, windows: Sequence[Window]) -> Prompts:
@@ -194,6 +194,29 @@ class WindowLook:
             masks = np.stack(shown)[:, None] > 127
         points = None if prompts.points is None else moved(prompts.points)
         return Prompts(boxes, points, prompts.labels, masks)
+
+
+def mirror(prompts: Prompts, side: int) -> Prompts:
+    """The same prompts for the mirror image, left to right, of views of `side` pixels."""
+    boxes, points, masks = prompts.boxes, prompts.points, prompts.masks
+    if boxes is not None:
+        boxes = np.where([True, False] * 2, side - 1 - boxes[:, [2, 1, 0, 3]], boxes)
+    if points is not None:
+        points = np.where([True, False], side - 1 - points, points)
+    return Prompts(boxes, points, prompts.labels, None if masks is None else masks[..., ::-1])
+
+
+def _embedding(encoded: list[ImageEmbedding], numbers: list[int]) -> ImageEmbedding:
+    """Those of distinct windows with these numbers, one for each."""
+    taken = [
+        encoded[number // AT_ONCE].take(torch.tensor([number % AT_ONCE])) for number in numbers
+    ]
+    skips = [one.skip for one in taken if one.skip is not None]
+    return taken[0]._replace(
+        features=torch.cat([one.features for one in taken]),
+        hq_features=torch.cat([one.hq_features for one in taken]),
+        skip=torch.cat(skips) if skips else None,
+    )
 
 
 def _predict(model: HQSam, embedding: ImageEmbedding, prompts: Prompts) -> Answers:

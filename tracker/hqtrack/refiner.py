@@ -217,6 +217,8 @@ class MaskRefiner:
     ) -> Candidates:
         """Masks of N objects from a box, from clicks, or from both.
 
+        The light network answers for the image and its mirror image, and the mean counts.
+
         Args:
             image: [H,W,3] uint8 RGB.
             boxes: [N,4] left, top, right, bottom; inclusive pixel indices. They may reach beyond
@@ -247,7 +249,7 @@ class MaskRefiner:
         else:
             windows = [around(box, shape, self.windows.margin) for box in prompts.boxes]
         look = self._kept(
-            image, windows, lambda: WindowLook(self._model, image, windows, self.dtype)
+            image, windows, lambda: WindowLook(self._model, image, windows, self.dtype, twice=True)
         )
         return self._segment_again(image, look, prompts)
 
@@ -278,7 +280,7 @@ class MaskRefiner:
                 _around_all(box, prompts, number // ALTERNATIVES, shape, margin)
                 for number, box in enumerate(mask_boxes(coarse))
             ]
-            closer = WindowLook(self._model, image, windows, self.dtype)
+            closer = WindowLook(self._model, image, windows, self.dtype, twice=True)
         else:
             closer = look.repeated(ALTERNATIVES)
         again = prompts.take(np.arange(prompts.count).repeat(ALTERNATIVES))
