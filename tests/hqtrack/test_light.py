@@ -17,7 +17,7 @@ from tests.helpers.tiny_segmenter import rectangles, video
 from tests.helpers.tiny_vmos import tiny_vmos
 
 SHORT_EDGE, LONG_EDGE, GAP, SIZE_OF_MEMORY, LAG = 256, 512, 20, 2, 4
-FINE_LONG_EDGE, SMALL_OBJECT = 704, 64
+FINE_LONG_EDGE, SMALL_OBJECT = 864, 96
 """The shipped settings: change them here and in the model card when `LIGHT_SEGMENTER` changes."""
 
 FRAMES = 12
@@ -67,7 +67,7 @@ def test_memory_holds_the_frames_that_gap_size_and_lag_say(shipped):
     ("size", "side", "expected"),
     [
         ((1080, 1920), SMALL_OBJECT * 1920 // LONG_EDGE, (289, LONG_EDGE + 1)),
-        ((1080, 1920), 10, (393, FINE_LONG_EDGE + 1)),
+        ((1080, 1920), 10, (489, FINE_LONG_EDGE + 1)),
         ((300, 400), 50, (297, 401)),
         ((100, 150), 50, (SHORT_EDGE + 1, 385)),
     ],

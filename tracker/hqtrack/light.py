@@ -11,8 +11,8 @@ LIGHT_SEGMENTER = SegmenterConfig(
     long_term_gap=20,
     long_term_size=2,
     short_term_lag=4,
-    small_object=64,
-    fine_long_edge=704,
+    small_object=96,
+    fine_long_edge=864,
     sharpness=1.2,
     object_bias=0.3,
 )
