@@ -17,7 +17,7 @@ from tests.helpers.tiny_segmenter import rectangles, video
 from tests.helpers.tiny_vmos import tiny_vmos
 
 SHORT_EDGE, LONG_EDGE, GAP, SIZE_OF_MEMORY, LAG = 256, 512, 20, 2, 4
-FINE_LONG_EDGE, SMALL_OBJECT = 864, 96
+FINE_LONG_EDGE, SMALL_OBJECT = 864, 75
 """The shipped settings: change them here and in the model card when `LIGHT_SEGMENTER` changes."""
 
 FRAMES = 12
