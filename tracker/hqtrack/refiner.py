@@ -217,7 +217,7 @@ class MaskRefiner:
     ) -> Candidates:
         """Masks of N objects from a box, from clicks, or from both.
 
-        The light network answers for the image and its mirror image, and the mean counts.
+        The light network first answers for the image and its mirror image, and the mean counts.
 
         Args:
             image: [H,W,3] uint8 RGB.
@@ -280,7 +280,7 @@ class MaskRefiner:
                 _around_all(box, prompts, number // ALTERNATIVES, shape, margin)
                 for number, box in enumerate(mask_boxes(coarse))
             ]
-            closer = WindowLook(self._model, image, windows, self.dtype, twice=True)
+            closer = WindowLook(self._model, image, windows, self.dtype)
         else:
             closer = look.repeated(ALTERNATIVES)
         again = prompts.take(np.arange(prompts.count).repeat(ALTERNATIVES))
