@@ -142,7 +142,7 @@ class MaskRefiner:
         boxes = mask_boxes(masks)
         candidates = _empty(len(masks), 1, masks.shape[1:])
         if self.windows is not None:
-            self._refine_in_windows(image, masks, _seen(boxes), candidates)
+            self._refine_in_windows(image, masks, boxes, candidates)
             return candidates
         found = self._refine_boxes(image, boxes)
         if self._device.type == "cuda":
@@ -185,12 +185,12 @@ class MaskRefiner:
             yield _Part(chunk, self._model.to_image(logits, embedding) > 0, scores.float())
 
     def _refine_in_windows(
-        self, image: Image, coarse: Masks, seen: NDArray[np.int64], into: Candidates
+        self, image: Image, coarse: Masks, boxes: Boxes, into: Candidates
     ) -> None:
         """Write the candidates of those objects that a window shows better than the tracker."""
         rules = self.windows or LIGHT_WINDOWS
-        shape, boxes = image.shape[:2], mask_boxes(coarse)
-        windows = {n: around(boxes[n], shape, rules.margin) for n in seen}
+        shape = image.shape[:2]
+        windows = {n: around(boxes[n], shape, rules.margin) for n in _seen(boxes)}
         chosen = np.array(
             [n for n, window in windows.items() if window.side <= rules.largest * max(shape)], int
         )
