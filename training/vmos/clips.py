@@ -57,14 +57,15 @@ class ClipConfig:
     """The composition of the clips.
 
     Attributes:
-        size: height and width, a multiple of the network's coarse stride plus 1.
+        size: height, a multiple of the network's coarse stride plus 1.
+        width: likewise; 0 for squares. Wide clips show what the tracker sees: whole frames.
         frames: frames per clip.
         video: share of clips from video; `generated` is the generator's share of the other clips.
         generated: see `video`.
         hidden: share of clips in which something is painted over for a while.
         max_gap: largest distance in frames of the video between two frames of the clip.
-        widest: largest side of a crop from video, relative to the frame's short side; above 1 there
-            is a black margin.
+        widest: largest height of a crop from video, relative to the frame's short side; above 1
+            there is a black margin.
         mosaic: share of the clips from video in which four of them stand side by side at half the
             size: more objects, and smaller ones.
         zoom: standard deviation of the logarithm of the zoom from the first to the last frame of a
@@ -73,6 +74,7 @@ class ClipConfig:
     """
 
     size: int = 97
+    width: int = 0
     frames: int = 3
     video: float = 0.4
     generated: float = 0.15
@@ -161,12 +163,13 @@ class Clips(TorchDataset[RawClip]):
             images.append(frames)
             label_maps.append(_renumber(labels, objects + 1))
             objects = int(label_maps[-1][is_object(label_maps[-1])].max(initial=objects))
-        return _tile(images, self.config.size), _tile(label_maps, self.config.size)
+        return _tile(images, self._shape), _tile(label_maps, self._shape)
 
     @cached_property
     def _tiles(self) -> "Clips":
         """The same clips at half the size."""
-        half = replace(self.config, size=(self.config.size + 1) // 2)
+        height, width = self._shape
+        half = replace(self.config, size=(height + 1) // 2, width=(width + 1) // 2)
         return Clips(half, self._datasets, self.seed)
 
     def _from_stills(self, rng: Generator) -> tuple[Image, LabelMap]:
@@ -178,8 +181,8 @@ class Clips(TorchDataset[RawClip]):
         seen = []
         for dx, dy, angle, zoom, shear in warp.motion(rng, self.config.frames, size, 0.35):
             move = warp.affine(
-                (size / 2, size / 2),
-                (size / 2 + dx, size / 2 + dy),
+                self._middle,
+                (self._middle[0] + dx, self._middle[1] + dy),
                 0.5 * angle,
                 float(np.exp(zoom)),
                 shear,
@@ -207,7 +210,7 @@ class Clips(TorchDataset[RawClip]):
         extent = max(np.ptp(rows), np.ptp(columns)) + 1
         size = self.config.size
         scale = size * rng.uniform(0.2, 0.7) / extent
-        start = rng.uniform(0.15, 0.85, 2) * size
+        start = rng.uniform(0.15, 0.85, 2) * self._shape[::-1]
         angle = rng.normal(0, 0.3)
         flip = rng.choice([-1.0, 1.0])
         label = int(labels[is_object(labels)].max(initial=0)) + 1
@@ -247,19 +250,21 @@ class Clips(TorchDataset[RawClip]):
         return dataset.stills[rng.integers(len(dataset.stills))].read()
 
     def _crop(self, rng: Generator, labels: LabelMap, share: float) -> warp.Affine:
-        """Map a square of `share` of the short side onto the clip, mostly around the object."""
+        """Map a crop, as high as `share` of the short side, onto the clip, mostly on an object."""
         height, width = labels.shape
         side = share * min(height, width)
+        aspect = self._shape[1] / self._shape[0]
         rows, columns = np.nonzero(is_object(labels))
         centre = rng.uniform(0, 1, 2) * (width, height)
         if len(rows):
             pixel = rng.integers(len(rows))
             centre = np.array((columns[pixel], rows[pixel]), np.float64)
-            centre += rng.normal(0, 0.2 * side, 2)
-            extent = max(np.ptp(rows), np.ptp(columns))
+            centre += rng.normal(0, 0.2 * side, 2) * (aspect, 1)
+            extent = max(np.ptp(rows), np.ptp(columns) / aspect)
             side = max(side, rng.uniform(0.6, 1.2) * extent)
         scale = self.config.size / side
-        low, high = side / 2, np.maximum(np.array((width, height)) - side / 2, side / 2)
+        low = side / 2 * np.array((aspect, 1))
+        high = np.maximum(np.array((width, height)) - low, low)
         centre = np.clip(centre, low, high)
         return warp.affine((centre[0], centre[1]), self._middle, rng.normal(0, 0.05), scale, 0.0)
 
@@ -275,11 +280,13 @@ class Clips(TorchDataset[RawClip]):
 
     @property
     def _middle(self) -> tuple[float, float]:
-        return self.config.size / 2, self.config.size / 2
+        height, width = self._shape
+        return width / 2, height / 2
 
     @property
     def _shape(self) -> tuple[int, int]:
-        return self.config.size, self.config.size
+        """Height and width of the clips."""
+        return self.config.size, self.config.width or self.config.size
 
 
 def _check(config: ClipConfig, videos: bool, stills: bool) -> None:
@@ -334,10 +341,10 @@ def _renumber(labels: LabelMap, first: int) -> LabelMap:
     return table[labels]
 
 
-def _tile(parts: Sequence[AnyArray], size: int) -> AnyArray:
-    """Four arrays [F,h,w,...], two above two, cut to [F,size,size,...]."""
+def _tile(parts: Sequence[AnyArray], shape: tuple[int, int]) -> AnyArray:
+    """Four arrays [F,h,w,...], two above two, cut to [F,height,width,...]."""
     rows = [np.concatenate(parts[start : start + 2], axis=2) for start in (0, 2)]
-    return cast(AnyArray, np.concatenate(rows, axis=1)[:, :size, :size])
+    return cast(AnyArray, np.concatenate(rows, axis=1)[:, : shape[0], : shape[1]])
 
 
 def _stack(seen: Sequence[tuple[Image, LabelMap]]) -> tuple[Image, LabelMap]:

@@ -140,8 +140,9 @@ def prepare(
 
 def _check(args: argparse.Namespace, config: VMOSConfig) -> None:
     """Raise InputError for numbers out of range."""
-    if args.size % config.coarse_stride != 1:
-        raise InputError(f"--size {args.size}: give a multiple of {config.coarse_stride} plus 1")
+    for flag, side in (("--size", args.size), ("--width", args.width or args.size)):
+        if side % config.coarse_stride != 1:
+            raise InputError(f"{flag} {side}: give a multiple of {config.coarse_stride} plus 1")
     for name, least in LEAST.items():
         if vars(args)[name] < least:
             flag = f"--{name.replace('_', '-')}"

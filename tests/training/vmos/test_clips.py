@@ -32,10 +32,10 @@ def from_video(*datasets, **changes):
     return Clips(ClipConfig(size=33, frames=3, video=1.0, **changes), datasets, 0)
 
 
-def check(clip, objects, frames=3):
-    assert clip.frames.shape == (frames, SIZE, SIZE, 3)
+def check(clip, objects, frames=3, width=SIZE):
+    assert clip.frames.shape == (frames, SIZE, width, 3)
     assert clip.frames.dtype == torch.uint8
-    assert clip.labels.shape == (frames, SIZE, SIZE)
+    assert clip.labels.shape == (frames, SIZE, width)
     assert clip.labels.dtype == torch.uint8
     assert clip.colour.shape == (3, 4)
     first = set(clip.labels[0].unique().tolist())
@@ -118,6 +118,30 @@ def test_mosaics_show_the_objects_of_four_clips(shared):
         assert sum(map(len, parts)) == len(set().union(*parts))
         counts.append(sum(map(bool, parts)))
     assert max(counts) == 4
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [{"video": 1.0}, {"video": 1.0, "mosaic": 1.0}, {"video": 0.0}, {"video": 0.0, "generated": 1}],
+    ids=["video", "mosaic", "stills", "generated"],
+)
+def test_clips_may_be_wide(shared, shares):
+    config = ClipConfig(size=SIZE, width=113, frames=3, objects=4, **shares)
+    clips = supply(shared, config=config)
+    for number in range(4):
+        check(clips[number], 4, width=113)
+
+
+def test_a_wide_clip_shows_the_whole_frame(tmp_path):
+    """A crop as high as the frame, of its aspect, has no black margin but that of the motion."""
+    dataset = open_dataset(layouts.sequences(tmp_path))
+    height, width = dataset.videos[0].frames[0].read()[1].shape
+
+    clips = from_video(dataset, widest=1.0, width=33 * width // height)
+    black = [(clips[number].frames == 0).all(-1).float().mean() for number in range(20)]
+
+    assert width > height
+    assert np.mean(black) < 0.1
 
 
 def test_wider_crops_show_smaller_objects(tmp_path):

@@ -46,6 +46,7 @@ def test_steps_are_asked_for_without_a_recipe(capsys):
     ("flags", "message"),
     [
         ("--size 96", "--size 96: give a multiple of 16 plus 1"),
+        ("--size 97 --width 96", "--width 96: give a multiple of 16 plus 1"),
         ("--frames 1", "--frames 1: give 2 or more"),
         ("--save-every 0", "--save-every 0: give 1 or more"),
         ("--held-out mine", "--held-out mine: no dataset has a video of that name"),
