@@ -2,7 +2,8 @@
 
 Every video is tracked once. The coarse masks, which alone enter memory, are refined in several
 ways on annotated frames, so all rows are about the same masks. J and F are means over objects and
-frames, then over videos; differences are paired by video, with their standard error.
+frames, then over videos; differences are paired by video, with their standard error. `--pictures`
+shows where the rules of `plus` gain and lose most.
 """
 
 import argparse
@@ -26,10 +27,12 @@ from hqtrack.measures import boundary_measure, region_similarity
 from hqtrack.refiner import Candidates, MaskRefiner, Windows
 from hqtrack.rules import SelectionRules
 from hqtrack.selection import select_masks
-from hqtrack.types import Image, Masks
+from hqtrack.types import Image, LabelMap, Masks, Scores
+from hqtrack.video.images import write_image
 from training.data.layouts import read_sequences
 from training.data.sources import VOID, AnnotatedVideo, is_object
 from training.engine.command import measuring
+from training.hqsam.changes import Change, changes_of, extremes, sheet
 from training.hqsam.light import HELD_OUT, load_light
 
 
@@ -57,11 +60,19 @@ WAYS = {
 
 _COARSE = "coarse"
 
+_PICTURED = "box and mask, nearest, IoU 0.75"
+"""The way of which pictures are made: that of the rules `plus`."""
+
+_MOST_PICTURES = 10
+"""Of gains, and of losses."""
+
 
 def measure_video(
-    refiners: dict[Windows, MaskRefiner], video: AnnotatedVideo, every: int
+    refiners: dict[Windows, MaskRefiner], video: AnnotatedVideo, every: int, changes: list[Change]
 ) -> dict[str, NDArray[np.float64]]:
     """Means [3] of J, F and seconds of refining over every n-th annotated frame, by way.
+
+    Adds the objects to ``changes`` whose masks differ.
 
     The first annotated frame, whose masks are given, does not count. Void pixels count as
     background.
@@ -91,6 +102,10 @@ def measure_video(
                 way.selection.nearest,
             )
             rows[name].append(_scores(chosen.masks, truth, labels != VOID, seconds))
+            if name == _PICTURED:
+                gains = _overlaps(chosen.masks, truth, labels) - _overlaps(coarse, truth, labels)
+                where = f"{video.name} {video.frames[number].image.stem}"
+                changes += changes_of(where, image, coarse, chosen.masks, truth, gains)
     return {way: np.mean(scores, axis=0) for way, scores in rows.items()}
 
 
@@ -98,6 +113,11 @@ def _timed(refiner: MaskRefiner, image: Image, coarse: Masks) -> tuple[Candidate
     began = time.perf_counter()
     candidates = refiner.refine(image, coarse)
     return candidates, time.perf_counter() - began
+
+
+def _overlaps(found: Masks, truth: Masks, labels: LabelMap) -> Scores:
+    """J of each object [N], without void."""
+    return region_similarity(found & (labels != VOID), truth)
 
 
 def _scores(
@@ -144,12 +164,15 @@ def run(args: argparse.Namespace) -> None:
     videos = videos_of(args.data, args.videos)
     if not videos:
         raise InputError("there is no such video in --data: see --videos")
-    rows = {}
+    rows, changes = {}, list[Change]()
     for video in videos:
-        rows[video.name] = measure_video(refiners, video, args.every)
+        rows[video.name] = measure_video(refiners, video, args.every, changes)
+        changes = extremes(changes, _MOST_PICTURES)
         texts = (f"{way} {j:.3f} {f:.3f}" for way, (j, f, _) in rows[video.name].items())
         print(f"{video.name}: {'; '.join(texts)}", flush=True)
     Console(width=120).print(table(rows))
+    if args.pictures and changes:
+        write_image(args.pictures, sheet(changes))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -160,6 +183,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--videos", nargs="*", default=HELD_OUT.split(), help="their names (none: all)"
     )
     parser.add_argument("--every", type=int, default=1, help="measure every n-th annotated frame")
+    parser.add_argument(
+        "--pictures", type=Path, help="image file for the ten largest gains and losses of J"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args(arguments)
     return measuring("training.hqsam.in_tracker", args.threads, partial(run, args))

@@ -93,9 +93,9 @@ def test_measures_of_what_is_held_out(trained, data, capsys):
         assert row in said
 
 
-def test_measures_in_the_tracker(trained, data, capsys):
+def test_measures_in_the_tracker(trained, data, tmp_path, capsys):
     given = ["--weights", str(trained), "--data", str(data / "videos")]
-    assert measure_tracker(given) == 0
+    assert measure_tracker([*given, "--pictures", str(tmp_path / "changes.png")]) == 0
     said = capsys.readouterr().out
     assert said.startswith("rhino: coarse ")
     assert "1 videos" in said
