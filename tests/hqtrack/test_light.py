@@ -16,7 +16,7 @@ from hqtrack.weights import find
 from tests.helpers.tiny_segmenter import rectangles, video
 from tests.helpers.tiny_vmos import tiny_vmos
 
-SHORT_EDGE, LONG_EDGE, GAP, SIZE_OF_MEMORY, LAG = 256, 512, 20, 2, 4
+SHORT_EDGE, LONG_EDGE, GAP, SIZE_OF_MEMORY, LAG = 256, 512, 20, 2, 1
 FINE_LONG_EDGE, SMALL_OBJECT = 864, 75
 """The shipped settings: change them here and in the model card when `LIGHT_SEGMENTER` changes."""
 

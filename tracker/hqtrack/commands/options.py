@@ -93,7 +93,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "variant": {
         "default": PUBLISHED_REFINER,
-        "help": f"the HQ-SAM of the full preset, or none (default: {PUBLISHED_REFINER})",
+        "help": f"the HQ-SAM of the full preset, light for the light one, or none "
+        f"(default: {PUBLISHED_REFINER}; the light preset has none)",
     },
     "size": {
         "type": parse_size,
