@@ -151,4 +151,4 @@ def test_a_record_holds_what_the_tracker_process_did(sequence: Path, tmp_path: P
     ]
     assert [shown.coarse is None for shown in frames[2].objects] == [False, False, True]
     assert all(shown.coarse is not None for shown in frames[3].objects)
-    assert [frame.memory[0][1] if frame.memory else None for frame in frames] == [None, 0, 0, 2]
+    assert [frame.memory[0][1] if frame.memory else None for frame in frames] == [None, 0, 1, 2]
