@@ -3,21 +3,22 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from hqtrack.masks import mask_boxes
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video.overlay import draw_masks
+from hqtrack.windows import around, cut
 
 SIDE = 180
 """Height and width of a picture, in pixels."""
 
+MARGIN = 1.3
+"""Side of what a picture shows, relative to the longest side of the masks."""
+
 _LINE = 18
-_MARGIN = 0.15
 
 
 class Change(NamedTuple):
@@ -72,26 +73,9 @@ def sheet(changes: Sequence[Change]) -> Image:
 
 
 def _picture(image: Image, masks: Masks) -> Image:
-    """A square around masks [K,H,W], once with each of them: [SIDE,K*SIDE,3]."""
-    part = _window(masks)
-    shown = [draw_masks(image[part], mask[part][None]) for mask in masks]
-    return np.hstack([_fitted(each) for each in shown])
-
-
-def _window(masks: Masks) -> tuple[slice, slice]:
-    """Rows and columns of a square around all of the masks, as far as it is inside the frame."""
-    left, top, right, bottom = mask_boxes(np.logical_or.reduce(masks)[None])[0]
-    half = (0.5 + _MARGIN) * (max(right - left, bottom - top) + 1)
-    centre: NDArray[np.float64] = np.array([top + bottom, left + right]) / 2
-    low = np.maximum(centre - half, 0).astype(int)
-    high = np.ceil(centre + half).astype(int) + 1
-    return slice(low[0], high[0]), slice(low[1], high[1])
-
-
-def _fitted(part: Image) -> Image:
-    """The part, resized to fit into a white square of `SIDE` pixels."""
-    scale = SIDE / max(part.shape[:2])
-    height, width = (max(1, round(scale * side)) for side in part.shape[:2])
-    square = np.full((SIDE, SIDE, 3), 255, np.uint8)
-    square[:height, :width] = cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC)
-    return square
+    """A window around masks [K,H,W], once with each of them: [SIDE,K*SIDE,3]."""
+    (box,) = mask_boxes(np.logical_or.reduce(masks)[None])
+    window = around(box, image.shape[:2], MARGIN)
+    seen = cut(image, window, SIDE)
+    parts = [cut(mask.view(np.uint8), window, SIDE, outside=0) > 0 for mask in masks]
+    return np.hstack([draw_masks(seen, part[None]) for part in parts])

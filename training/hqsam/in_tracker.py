@@ -27,7 +27,7 @@ from hqtrack.measures import boundary_measure, region_similarity
 from hqtrack.refiner import Candidates, MaskRefiner, Windows
 from hqtrack.rules import SelectionRules
 from hqtrack.selection import select_masks
-from hqtrack.types import Image, LabelMap, Masks, Scores
+from hqtrack.types import Image, Masks
 from hqtrack.video.images import write_image
 from training.data.layouts import read_sequences
 from training.data.sources import VOID, AnnotatedVideo, is_object
@@ -68,14 +68,15 @@ _MOST_PICTURES = 10
 
 
 def measure_video(
-    refiners: dict[Windows, MaskRefiner], video: AnnotatedVideo, every: int, changes: list[Change]
+    refiners: dict[Windows, MaskRefiner],
+    video: AnnotatedVideo,
+    every: int,
+    changes: list[Change] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Means [3] of J, F and seconds of refining over every n-th annotated frame, by way.
 
-    Adds the objects to ``changes`` whose masks differ.
-
-    The first annotated frame, whose masks are given, does not count. Void pixels count as
-    background.
+    If ``changes`` are given, the objects whose masks differ are added to them. The first annotated
+    frame, whose masks are given, does not count. Void pixels count as background.
     """
     tracker = build_tracker("light")
     first = video.annotated[0]
@@ -89,8 +90,8 @@ def measure_video(
         coarse = tracker.track(image).masks
         if number not in measured:
             continue
-        truth = label_masks(labels, objects)
-        rows[_COARSE].append(_scores(coarse, truth, labels != VOID, 0.0))
+        truth, known = label_masks(labels, objects), labels != VOID
+        rows[_COARSE].append(_scores(coarse, truth, known, 0.0))
         found = {windows: _timed(refiner, image, coarse) for windows, refiner in refiners.items()}
         for name, way in WAYS.items():
             candidates, seconds = found[way.windows]
@@ -101,9 +102,10 @@ def measure_video(
                 way.selection.min_iou,
                 way.selection.nearest,
             )
-            rows[name].append(_scores(chosen.masks, truth, labels != VOID, seconds))
-            if name == _PICTURED:
-                gains = _overlaps(chosen.masks, truth, labels) - _overlaps(coarse, truth, labels)
+            rows[name].append(_scores(chosen.masks, truth, known, seconds))
+            if changes is not None and name == _PICTURED:
+                gains = region_similarity(chosen.masks & known, truth)
+                gains -= region_similarity(coarse & known, truth)
                 where = f"{video.name} {video.frames[number].image.stem}"
                 changes += changes_of(where, image, coarse, chosen.masks, truth, gains)
     return {way: np.mean(scores, axis=0) for way, scores in rows.items()}
@@ -113,11 +115,6 @@ def _timed(refiner: MaskRefiner, image: Image, coarse: Masks) -> tuple[Candidate
     began = time.perf_counter()
     candidates = refiner.refine(image, coarse)
     return candidates, time.perf_counter() - began
-
-
-def _overlaps(found: Masks, truth: Masks, labels: LabelMap) -> Scores:
-    """J of each object [N], without void."""
-    return region_similarity(found & (labels != VOID), truth)
 
 
 def _scores(
@@ -164,15 +161,19 @@ def run(args: argparse.Namespace) -> None:
     videos = videos_of(args.data, args.videos)
     if not videos:
         raise InputError("there is no such video in --data: see --videos")
-    rows, changes = {}, list[Change]()
+    rows: dict[str, dict[str, NDArray[np.float64]]] = {}
+    kept: list[Change] = []
     for video in videos:
+        changes: list[Change] | None = [] if args.pictures else None
         rows[video.name] = measure_video(refiners, video, args.every, changes)
-        changes = extremes(changes, _MOST_PICTURES)
+        kept = extremes(kept + (changes or []), _MOST_PICTURES)
         texts = (f"{way} {j:.3f} {f:.3f}" for way, (j, f, _) in rows[video.name].items())
         print(f"{video.name}: {'; '.join(texts)}", flush=True)
     Console(width=120).print(table(rows))
-    if args.pictures and changes:
-        write_image(args.pictures, sheet(changes))
+    if kept:
+        write_image(args.pictures, sheet(kept))
+    elif args.pictures:
+        print("no mask gained or lost, so there are no pictures")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -95,8 +95,10 @@ def test_measures_of_what_is_held_out(trained, data, capsys):
 
 def test_measures_in_the_tracker(trained, data, tmp_path, capsys):
     given = ["--weights", str(trained), "--data", str(data / "videos")]
-    assert measure_tracker([*given, "--pictures", str(tmp_path / "changes.png")]) == 0
+    pictures = tmp_path / "changes.png"
+    assert measure_tracker([*given, "--pictures", str(pictures)]) == 0
     said = capsys.readouterr().out
     assert said.startswith("rhino: coarse ")
     assert "1 videos" in said
+    assert ("there are no pictures" in said) != pictures.exists()
     assert measure_tracker([*given, "--videos", "nobody"]) == 2
