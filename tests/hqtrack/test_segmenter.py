@@ -9,6 +9,7 @@ import torch
 
 from hqtrack import decoding
 from hqtrack.errors import InputError
+from hqtrack.memory import MemoryBank
 from hqtrack.rules import MemoryRules
 from hqtrack.segmenter import MARGIN, SegmenterConfig, VideoObjectSegmenter, forget
 from tests.helpers.tiny_segmenter import CONFIG, HEIGHT, WIDTH, rectangles, same, start, video
@@ -408,6 +409,24 @@ def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(m
         segmenter.add_reference(images[0], near[None] == 1)
         np.testing.assert_array_equal(segmenter.step(images[1]).masks[0], expected == 1)
         np.testing.assert_array_equal(written.pop(), expected)
+
+
+def test_the_memory_of_a_group_hears_of_rivals_of_its_objects(model, monkeypatch):
+    """Of two groups, the second has the object a part of which was dropped."""
+    count = model.config.objects + 1
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for number in range(count):
+        labels[:4, 4 * number : 4 * number + 4] = number + 1
+    first = np.stack([labels == number + 1 for number in range(count)])
+    labels[-4:, :4] = count
+    monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(labels))
+    told = []
+    monkeypatch.setattr(MemoryBank, "add", lambda *args: told.append(args[-1]))
+    images = video(2)
+    segmenter = VideoObjectSegmenter(model, CONFIG, rules=MemoryRules(max_speed=0.5))
+    segmenter.add_reference(images[0], first)
+    segmenter.step(images[1])
+    assert told == [False, True]
 
 
 def test_a_corrected_object_is_looked_for_where_it_was_corrected(model, monkeypatch):

@@ -2,7 +2,7 @@
 
 ``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
 object whose confidence or area falls out of what it was on the frames before; a doubted object
-enters memory as unknown.
+enters memory as unknown. Where something was dropped, they look further back.
 """
 
 import math
@@ -57,6 +57,8 @@ class MemoryRules:
         max_speed: parts of a mask are dropped that the object cannot have reached since it was last
             trusted, moving in each frame by so many times the longer side of its box, if what is
             left is no jump of its area; see `hqtrack.places`. Infinite keeps all.
+        rival_lag: for a while after such a part was dropped, which may be a look-alike, short-term
+            memory is at least so many frames back, see `hqtrack.memory.MemoryBank`.
     """
 
     min_confidence: float = 0.0
@@ -66,6 +68,7 @@ class MemoryRules:
     wait: bool = False
     hold: int = 0
     max_speed: float = math.inf
+    rival_lag: int = 0
 
     @property
     def drops_far_parts(self) -> bool:
@@ -166,6 +169,7 @@ PLUS = Rules(
         wait=True,
         hold=10,
         max_speed=0.25,
+        rival_lag=4,
     ),
 )
 

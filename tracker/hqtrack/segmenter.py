@@ -264,6 +264,7 @@ class VideoObjectSegmenter:
         near = video.near(masks, self.rules)
         if near is not masks:
             frame.paint(masks_to_labels(near))
+            frame.rival = (near != masks).any(axis=(1, 2))
         frame.confidence, frame.trusted = confidence, confidence > 0
         return Segmented(near, confidence)
 
@@ -358,14 +359,13 @@ class VideoObjectSegmenter:
         inside = (labels > first) & (labels <= first + self._capacity)
         labels = torch.where(inside, labels - first, 0)
         if self.rules.unknown:
-            trusted = torch.from_numpy(self._trusted(frame, group)).to(self.device)
+            trusted = torch.from_numpy(frame.trusted[self._own(group)]).to(self.device)
             labels = forget(labels, trusted, self._capacity + 1)
         return labels
 
-    def _trusted(self, frame: LastFrame, group: int) -> NDArray[np.bool_]:
-        """Which objects of the group are trusted on the frame, [M] at most."""
-        first = group * self._capacity
-        return frame.trusted[first : first + self._capacity]
+    def _own(self, group: int) -> slice:
+        """The objects of the group, of all objects."""
+        return slice(group * self._capacity, (group + 1) * self._capacity)
 
     def _take_in(self, video: VideoState, added: int) -> None:
         """Count the objects added on the current frame and write it to every group's memory."""
@@ -393,6 +393,7 @@ class VideoObjectSegmenter:
                     self.rules.wait,
                     self.rules.hold,
                     config.sharpness,
+                    self.rules.rival_lag,
                 )
             )
         with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
@@ -403,8 +404,9 @@ class VideoObjectSegmenter:
         """Write the current frame, as propagated, into the group's memory."""
         with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)
-        sure = self._trusted(video.frame, group).any()
-        video.banks[group].add(video.frame.number, memory, bool(sure))
+        own = self._own(group)
+        sure, rival = video.frame.trusted[own].any(), video.frame.rival[own].any()
+        video.banks[group].add(video.frame.number, memory, bool(sure), bool(rival))
 
 
 def forget(labels: Tensor, trusted: Tensor, number: int) -> Tensor:

@@ -27,6 +27,7 @@ class LastFrame:
         in_memory: whether the frame was written into memory.
         confidence: [N] of the objects when the frame was tracked; NaN if it was not.
         trusted: [N], see `hqtrack.rules.MemoryRules`.
+        rival: [N], whether a part of the mask was dropped because it is too far away.
         read: of each group, the frames of memory that were read.
     """
 
@@ -39,6 +40,7 @@ class LastFrame:
     in_memory: bool
     confidence: Scores
     trusted: NDArray[np.bool_]
+    rival: NDArray[np.bool_]
     read: tuple[MemoryFrames, ...] = ()
 
     @property
@@ -91,6 +93,7 @@ class VideoState:
         self.objects += added
         self.past = add_objects(self.past, areas(self.frame.known, self.objects)[-added:])
         self.frame.trusted = np.append(self.frame.trusted, np.ones(added, np.bool_))
+        self.frame.rival = np.append(self.frame.rival, np.zeros(added, np.bool_))
         self.locate(rules)
 
     def near(self, masks: Masks, rules: MemoryRules) -> Masks:
@@ -119,6 +122,7 @@ def areas(labels: NDArray[np.integer], objects: int) -> Scores:
     return np.bincount(labels.ravel(), minlength=objects + 1)[1:].astype(np.float32)
 
 
-def untracked(objects: int) -> tuple[Scores, NDArray[np.bool_]]:
-    """Confidence and trust [N] of objects that were not tracked on a frame yet."""
-    return np.full(objects, np.nan, np.float32), np.ones(objects, np.bool_)
+def untracked(objects: int) -> tuple[Scores, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Confidence, trust and rivals [N] of objects that were not tracked on a frame yet."""
+    no_confidence = np.full(objects, np.nan, np.float32)
+    return no_confidence, np.ones(objects, np.bool_), np.zeros(objects, np.bool_)
