@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,19 +28,26 @@ from hqtrack.video import find_sequences
 COLUMNS = ("Quality", "accuracy", "robustness", "NRE", "DRE", "ADQ", "J", "F", "fps")
 DRAWS = 10_000
 
-_DOUBT = {name: getattr(PLUS.memory, name) for name in ("min_confidence", "usual", "max_jump")}
+
+def _of_plus(*names: str) -> dict[str, Any]:
+    """Fields of the memory rules of `PLUS`."""
+    return {name: getattr(PLUS.memory, name) for name in names}
+
+
+_DOUBT = _of_plus("min_confidence", "usual", "max_jump")
+_REACH = _of_plus("max_jump", "max_speed")
 
 SINGLE = {
-    "reach": Rules(
-        memory=MemoryRules(max_jump=PLUS.memory.max_jump, max_speed=PLUS.memory.max_speed)
-    ),
+    "reach": Rules(memory=MemoryRules(**_REACH)),
+    "rival": Rules(memory=MemoryRules(**_REACH, **_of_plus("rival_lag", "rival_bias"))),
     "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
     "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),
     "unknown": Rules(memory=MemoryRules(**_DOUBT, unknown=True)),
     "select": replace(PUBLISHED, selection=PLUS.selection),
 }
 """Each rule of `PLUS` added alone to those published, by the name of its field or its effect:
-`reach` drops what an object cannot have reached, `select` differs with a refiner only."""
+`reach` drops what an object cannot have reached, `rival` adds to it what follows for memory and
+logits, `select` differs with a refiner only."""
 
 VARIANTS = {**RULES, **SINGLE}
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hqtrack.memory import WARY, MemoryBank, frames_to_keep, groups_that_refer
+from hqtrack.memory import MemoryBank, frames_to_keep, groups_that_refer
 from vmos.attention import LayerMemory
 
 TOKENS = 3
@@ -203,34 +203,24 @@ def test_short_term_memory_is_held_for_a_while():
     assert read == [1, 1, 1, 1, 5, 6, 7, 7]
 
 
-def test_short_term_memory_is_further_back_after_a_rival():
-    """For `WARY` frames from the one with the rival, or as far as there are frames."""
+def test_short_term_memory_is_further_back_while_wary():
+    """Or as far as there are frames; the same frame again changes nothing."""
     bank = MemoryBank(gap=50, size=3, lag=1, rival_lag=3)
     bank.add_reference(0, memory(0))
     read = []
-    for frame in range(1, 6 + WARY):
-        bank.add(frame, memory(frame), rival=frame in (1, 5))
-        bank.add(frame, memory(frame), rival=frame in (1, 5))
+    for frame, wary in enumerate([False, True, True, True, False, False, True], 1):
+        bank.add(frame, memory(frame), wary=wary)
+        bank.add(frame, memory(frame), wary=wary)
         read.append(bank.short_term.frame)
-    assert read == [0, 0, *range(1, 3 + WARY), 5 + WARY]
+    assert read == [1, 0, 1, 2, 5, 6, 5]
 
 
 def test_a_rival_never_brings_short_term_memory_nearer():
     bank = MemoryBank(gap=50, size=3, lag=4, rival_lag=2)
     bank.add_reference(0, memory(0))
     for frame in range(1, 9):
-        bank.add(frame, memory(frame), rival=True)
+        bank.add(frame, memory(frame), wary=True)
     assert bank.short_term.frame == 5
-
-
-def test_a_bank_and_its_copy_see_rivals_on_their_own():
-    bank = MemoryBank(gap=50, size=3, lag=1, rival_lag=2)
-    bank.add_reference(0, memory(0))
-    run(bank, 1, 3)
-    twin = bank.copy()
-    twin.add(4, memory(4), rival=True)
-    bank.add(4, memory(4))
-    assert (bank.short_term.frame, twin.short_term.frame) == (4, 3)
 
 
 def test_without_rules_trust_changes_nothing():

@@ -9,8 +9,8 @@ import torch
 
 from hqtrack import decoding
 from hqtrack.errors import InputError
-from hqtrack.memory import MemoryBank
-from hqtrack.rules import MemoryRules
+from hqtrack.masks import labels_to_masks
+from hqtrack.rules import WARY, MemoryRules
 from hqtrack.segmenter import MARGIN, SegmenterConfig, VideoObjectSegmenter, forget
 from tests.helpers.tiny_segmenter import CONFIG, HEIGHT, WIDTH, rectangles, same, start, video
 from tests.helpers.tiny_vmos import tiny_vmos
@@ -411,22 +411,50 @@ def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(m
         np.testing.assert_array_equal(written.pop(), expected)
 
 
-def test_the_memory_of_a_group_hears_of_rivals_of_its_objects(model, monkeypatch):
-    """Of two groups, the second has the object a part of which was dropped."""
+@pytest.fixture
+def rivalled(model, monkeypatch):
+    """A video of one object more than a group has; a part of the last one is far on frame 1."""
     count = model.config.objects + 1
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     for number in range(count):
         labels[:4, 4 * number : 4 * number + 4] = number + 1
-    first = np.stack([labels == number + 1 for number in range(count)])
-    labels[-4:, :4] = count
-    monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(labels))
-    told = []
-    monkeypatch.setattr(MemoryBank, "add", lambda *args: told.append(args[-1]))
-    images = video(2)
-    segmenter = VideoObjectSegmenter(model, CONFIG, rules=MemoryRules(max_speed=0.5))
-    segmenter.add_reference(images[0], first)
-    segmenter.step(images[1])
-    assert told == [False, True]
+    first, far = labels.copy(), labels.copy()
+    far[-4:, :4] = count
+    found = iter([far])
+    monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(next(found, first)))
+    rules = MemoryRules(max_speed=0.5, rival_lag=3, rival_bias=2.0)
+    segmenter = VideoObjectSegmenter(model, CONFIG, rules=rules)
+    images = video(WARY + 3)
+    segmenter.add_reference(images[0], labels_to_masks(first, count))
+    return segmenter, images
+
+
+def test_the_group_of_an_object_with_a_rival_looks_further_back_for_a_while(rivalled):
+    segmenter, (_, *images) = rivalled
+    read = []
+    for image in images:
+        segmenter.step(image)
+        read.append(tuple(group.short_term for group in segmenter.frames_read))
+    near = [max(0, number - CONFIG.short_term_lag) for number in range(1, len(images) + 1)]
+    far = [max(0, number - 3) for number in range(1, WARY + 2)] + near[WARY + 1 :]
+    assert [first for first, _ in read] == near
+    assert [second for _, second in read] == far
+
+
+def test_an_object_with_a_rival_is_favoured_for_a_while(rivalled, monkeypatch):
+    segmenter, (_, *images) = rivalled
+    given = []
+    favour = decoding.favour_objects
+    monkeypatch.setattr(
+        decoding,
+        "favour_objects",
+        lambda logits, biases: given.append(biases.tolist()) or favour(logits, biases),
+    )
+    for image in images:
+        segmenter.step(image)
+    alone = [0.0] * segmenter.model.config.objects
+    expected = [alone, [0.0]] + [alone, [2.0]] * WARY + [alone, [0.0]]
+    assert given == expected
 
 
 def test_a_corrected_object_is_looked_for_where_it_was_corrected(model, monkeypatch):

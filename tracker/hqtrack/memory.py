@@ -11,9 +11,6 @@ from torch import Tensor
 from vmos import FrameMemory
 from vmos.attention import LayerMemory
 
-WARY = 10
-"""Frames for which a rival is remembered."""
-
 
 class Remembered(NamedTuple):
     """A frame in memory: its number, counted from 0, and the memory of every layer."""
@@ -76,7 +73,7 @@ class MemoryBank:
 
     Long-term memory contains the reference frames and one frame every `gap` frames, `size` in
     total. Short-term memory is the frame `lag` frames back, or the last reference frame if that is
-    nearer. For `WARY` frames after a rival was seen, it is at least ``rival_lag`` frames back.
+    nearer. While the tracker is wary of a rival, it is at least ``rival_lag`` frames back.
 
     A frame on which nothing is trusted does not enter long-term memory if ``wait``, and short-term
     memory if at most ``hold`` frames in a row were left out, see `hqtrack.rules.MemoryRules`.
@@ -106,8 +103,7 @@ class MemoryBank:
         self._recent: deque[Remembered] = deque(maxlen=self.rival_lag)
         self._last_kept = 0
         self._held = 0
-        self._newest = 0
-        self._last_rival = -WARY
+        self._wary = False
 
     @property
     def long_term(self) -> FrameMemory:
@@ -117,8 +113,7 @@ class MemoryBank:
     @property
     def short_term(self) -> Remembered:
         """The frame that short-term attention reads."""
-        wary = self._newest - self._last_rival < WARY
-        lag = self.rival_lag if wary else self.lag
+        lag = self.rival_lag if self._wary else self.lag
         return self._recent[-min(lag, len(self._recent))]
 
     @property
@@ -133,18 +128,15 @@ class MemoryBank:
         """
         self._keep(frame, memory)
         self.references.add(frame)
-        self._newest = frame
         self._recent.clear()
         self._recent.append(Remembered(frame, memory))
         self._held = 0
 
     def add(
-        self, frame: int, memory: FrameMemory, trusted: bool = True, rival: bool = False
+        self, frame: int, memory: FrameMemory, trusted: bool = True, wary: bool = False
     ) -> None:
         """Add a tracked frame; if the same frame comes again, it replaces the old memory."""
-        self._newest = frame
-        if rival:
-            self._last_rival = frame
+        self._wary = wary
         if self._recent and self._recent[-1].frame == frame:
             self._recent[-1] = Remembered(frame, memory)
         elif trusted or self._held >= self.hold:

@@ -2,7 +2,8 @@
 
 ``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
 object whose confidence or area falls out of what it was on the frames before; a doubted object
-enters memory as unknown. Where something was dropped, they look further back.
+enters memory as unknown. Where something was dropped, a look-alike may be near:
+they look further back and favour the object.
 """
 
 import math
@@ -18,6 +19,9 @@ from hqtrack.types import Masks, Scores
 
 WINDOW = 10
 """Frames back to which an object is compared with itself."""
+
+WARY = 10
+"""Frames for which a rival is remembered."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,10 @@ class MemoryRules:
         max_speed: parts of a mask are dropped that the object cannot have reached since it was last
             trusted, moving in each frame by so many times the longer side of its box, if what is
             left is no jump of its area; see `hqtrack.places`. Infinite keeps all.
-        rival_lag: for a while after such a part was dropped, which may be a look-alike, short-term
-            memory is at least so many frames back, see `hqtrack.memory.MemoryBank`.
+        rival_lag: while a group has an object with a rival, its short-term memory is at least so
+            many frames back. A rival is a part that was dropped in the last `WARY` frames.
+        rival_bias: what is added to the logits of an object with a rival. Memory has its look as
+            background, too, so that it would lose parts.
     """
 
     min_confidence: float = 0.0
@@ -69,6 +75,7 @@ class MemoryRules:
     hold: int = 0
     max_speed: float = math.inf
     rival_lag: int = 0
+    rival_bias: float = 0.0
 
     @property
     def drops_far_parts(self) -> bool:
@@ -170,6 +177,7 @@ PLUS = Rules(
         hold=10,
         max_speed=0.25,
         rival_lag=4,
+        rival_bias=1.5,
     ),
 )
 

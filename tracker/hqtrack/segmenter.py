@@ -224,16 +224,14 @@ class VideoObjectSegmenter:
         video = self._known_video()
         check_next_image(image, video.frame.image.shape[:2])
         features = self._encode(image, video.size)
+        biases = self.config.object_bias + self.rules.rival_bias * video.wary
         logits, states = [], []
         for group, bank in enumerate(video.banks):
             with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
                 propagated = self.model.propagate(features, bank.long_term, bank.short_term.memory)
-            used = min(video.objects - group * self._capacity, self._capacity)
-            logits.append(
-                decoding.favour_objects(
-                    propagated.logits[:, : used + 1].float(), self.config.object_bias
-                )
-            )
+            own = biases[self._own(group)]
+            found = propagated.logits[:, : len(own) + 1].float()
+            logits.append(decoding.favour_objects(found, own))
             states.append(propagated.states)
         labels = decoding.decode_labels(logits, image.shape[:2])
         probabilities = decoding.object_probabilities(logits)
@@ -261,10 +259,7 @@ class VideoObjectSegmenter:
         frame = video.frame
         frame.label_map = labels
         masks = labels_to_masks(labels, video.objects) if masks is None else masks
-        near = video.near(masks, self.rules)
-        if near is not masks:
-            frame.paint(masks_to_labels(near))
-            frame.rival = (near != masks).any(axis=(1, 2))
+        near = video.drop_far_parts(masks, self.rules)
         frame.confidence, frame.trusted = confidence, confidence > 0
         return Segmented(near, confidence)
 
@@ -405,8 +400,8 @@ class VideoObjectSegmenter:
         with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)
         own = self._own(group)
-        sure, rival = video.frame.trusted[own].any(), video.frame.rival[own].any()
-        video.banks[group].add(video.frame.number, memory, bool(sure), bool(rival))
+        sure, wary = video.frame.trusted[own].any(), video.wary[own].any()
+        video.banks[group].add(video.frame.number, memory, bool(sure), bool(wary))
 
 
 def forget(labels: Tensor, trusted: Tensor, number: int) -> Tensor:

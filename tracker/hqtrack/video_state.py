@@ -7,10 +7,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hqtrack.compute.transfer import to_device, to_host
-from hqtrack.masks import labels_to_masks
+from hqtrack.masks import labels_to_masks, masks_to_labels
 from hqtrack.memory import MemoryBank, MemoryFrames
 from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_parts
-from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, least_area, no_past, trusted
+from hqtrack.rules import (
+    WARY,
+    MemoryRules,
+    Past,
+    add_frame,
+    add_objects,
+    least_area,
+    no_past,
+    trusted,
+)
 from hqtrack.types import Image, Masks, Scores
 from vmos.encoder import Features
 from vmos.propagation import LayerState
@@ -27,7 +36,6 @@ class LastFrame:
         in_memory: whether the frame was written into memory.
         confidence: [N] of the objects when the frame was tracked; NaN if it was not.
         trusted: [N], see `hqtrack.rules.MemoryRules`.
-        rival: [N], whether a part of the mask was dropped because it is too far away.
         read: of each group, the frames of memory that were read.
     """
 
@@ -40,7 +48,6 @@ class LastFrame:
     in_memory: bool
     confidence: Scores
     trusted: NDArray[np.bool_]
-    rival: NDArray[np.bool_]
     read: tuple[MemoryFrames, ...] = ()
 
     @property
@@ -62,6 +69,7 @@ class VideoState:
     Attributes:
         size: (h, w) at which its frames enter the network.
         objects: their number.
+        rivals: [N], the last frame on which a part of the object's mask was too far away.
         banks: the memory of each group of objects.
     """
 
@@ -70,12 +78,13 @@ class VideoState:
     objects: int
     past: Past
     places: Places
+    rivals: NDArray[np.int64]
     banks: list[MemoryBank] = field(default_factory=list)
 
     @classmethod
     def start(cls, size: tuple[int, int], frame: LastFrame) -> "VideoState":
         """A video with a first frame and no objects yet."""
-        return cls(size, frame, 0, no_past(0), nowhere(0))
+        return cls(size, frame, 0, no_past(0), nowhere(0), np.empty(0, np.int64))
 
     def copy(self) -> "VideoState":
         """The same state, which goes on on its own; arrays and tensors are shared."""
@@ -93,15 +102,29 @@ class VideoState:
         self.objects += added
         self.past = add_objects(self.past, areas(self.frame.known, self.objects)[-added:])
         self.frame.trusted = np.append(self.frame.trusted, np.ones(added, np.bool_))
-        self.frame.rival = np.append(self.frame.rival, np.zeros(added, np.bool_))
+        self.rivals = np.append(self.rivals, np.full(added, -WARY))
         self.locate(rules)
 
-    def near(self, masks: Masks, rules: MemoryRules) -> Masks:
-        """Masks [N,H,W] of the last frame, without parts that objects cannot have reached."""
+    @property
+    def wary(self) -> NDArray[np.bool_]:
+        """[N], which objects have a rival on the last frame; see `hqtrack.rules.MemoryRules`."""
+        found: NDArray[np.bool_] = self.frame.number - self.rivals < WARY
+        return found
+
+    def drop_far_parts(self, masks: Masks, rules: MemoryRules) -> Masks:
+        """Masks [N,H,W] of the last frame, without parts that objects cannot have reached.
+
+        These are rivals, and they are dropped from the frame, too.
+        """
         if not rules.drops_far_parts:
             return masks
         windows = reachable(self.places, self.frame.number, rules.max_speed)
-        return without_far_parts(masks, windows, least_area(self.past, rules))
+        near = without_far_parts(masks, windows, least_area(self.past, rules))
+        if near is not masks:
+            self.frame.paint(masks_to_labels(near))
+            far = (near != masks).any(axis=(1, 2))
+            self.rivals = np.where(far, self.frame.number, self.rivals)
+        return near
 
     def judge(self, rules: MemoryRules) -> None:
         """Decide which objects are trusted on the last frame, and add it to their past."""
@@ -122,7 +145,6 @@ def areas(labels: NDArray[np.integer], objects: int) -> Scores:
     return np.bincount(labels.ravel(), minlength=objects + 1)[1:].astype(np.float32)
 
 
-def untracked(objects: int) -> tuple[Scores, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Confidence, trust and rivals [N] of objects that were not tracked on a frame yet."""
-    no_confidence = np.full(objects, np.nan, np.float32)
-    return no_confidence, np.ones(objects, np.bool_), np.zeros(objects, np.bool_)
+def untracked(objects: int) -> tuple[Scores, NDArray[np.bool_]]:
+    """Confidence and trust [N] of objects that were not tracked on a frame yet."""
+    return np.full(objects, np.nan, np.float32), np.ones(objects, np.bool_)
