@@ -14,6 +14,7 @@ from hqtrack.cli import main
 from hqtrack.errors import InputError
 from hqtrack.files import shipped
 from hqtrack.presets import FIRST_MASK, FULL, LIGHT, TRACKERS, WITH_NETWORKS
+from hqtrack.tracker import HQTracker
 
 
 def test_the_table() -> None:
@@ -74,6 +75,29 @@ def test_names_that_are_none_are_refused() -> None:
         build_tracker("first-mask")
     with pytest.raises(InputError, match=r"HQTrack, HQTrackPlus, HQTrackLight, FirstMask$"):
         build_named("light")
+
+
+def test_a_refiner_that_would_be_ignored_is_refused() -> None:
+    with pytest.raises(InputError, match=r"light tracker .* vit_b: give the refiner light"):
+        build_tracker("light", refiner="vit_b")
+    with pytest.raises(InputError, match=r"light tracker .* vit_b: give the refiner light"):
+        build_named("HQTrackLight", refiner="vit_b")
+    with pytest.raises(InputError, match=r"first-mask tracker .* light: give no refiner"):
+        build_named("FirstMask", refiner="light")
+
+
+@pytest.mark.parametrize(
+    ("asked", "environment", "refined"),
+    [(None, None, False), (None, "light", True), (None, "vit_b", False), ("light", "vit_b", True)],
+)
+def test_a_refiner_of_the_environment_is_for_those_that_take_it(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None, environment: str | None, refined: bool
+) -> None:
+    if environment:
+        monkeypatch.setenv("HQTRACK_REFINER", environment)
+    tracker = build_named("HQTrackLight", "cpu", refiner=asked)
+    assert isinstance(tracker, HQTracker)
+    assert (tracker.refiner is not None) == refined
 
 
 def test_a_tracker_without_networks_is_built_without_weights() -> None:

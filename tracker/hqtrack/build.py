@@ -58,13 +58,14 @@ def build_tracker(
         rules: "published" or "plus", see `hqtrack.rules`; by default those of the preset.
 
     Raises:
-        InputError: there is no such preset, refiner or device, or a checkpoint is that of another
-            network.
+        InputError: there is no such preset, refiner or device, the preset does not take the
+            refiner, or a checkpoint is that of another network.
         MissingFileError: a checkpoint is missing; the message says how to get it.
     """
     chosen = find_preset(preset)
     if refiner is not None and refiner not in VARIANTS:
         raise InputError(f"there is no refiner {refiner!r}: choose one of {', '.join(VARIANTS)}")
+    variant = chosen.require_refiner(refiner)
     asked = find_rules(rules or chosen.rules)
     target = choose_device(device)
     acceleration = choose_acceleration(target, exact)
@@ -72,7 +73,6 @@ def build_tracker(
     # find all files before reading one, because reading takes a while
     vmos_file, *others = [known.find(name, weights) for name in chosen.checkpoints(refiner)]
     vmos = _load(partial(build_vmos, vmos_config), vmos_file, target)
-    variant = chosen.with_refiner(refiner)
     hqsam = _load(partial(build_hqsam, variant), others[0], target) if variant else None
     acceleration = accelerate(acceleration, vmos, hqsam)
     return assemble(vmos, hqsam, config, acceleration, asked)
@@ -141,20 +141,20 @@ def build_named(
     weights: Path | str | None = None,
     exact: bool = False,
     rules: str | None = None,
+    refiner: str | None = None,
 ) -> Tracker:
     """Load a tracker by its name in trackers.ini, see `hqtrack.presets`.
 
-    The environment variable HQTRACK_REFINER selects a smaller HQ-SAM if the published one does not
-    fit in memory, and HQTRACK_RULES other rules unless `rules` are given. See `build_tracker` for
-    the other arguments and the errors.
+    Unless ``refiner`` or ``rules`` are given, the environment decides: HQTRACK_REFINER for those
+    trackers that take that HQ-SAM, HQTRACK_RULES for all. See `build_tracker` for the other
+    arguments and the errors.
     """
     chosen = find_tracker(name)
+    settings = environment.read()
+    variant = chosen.require_refiner(refiner) if refiner else chosen.with_refiner(settings.refiner)
     if chosen.vmos is None:
         return FirstMask()
-    settings = environment.read()
-    return build_tracker(
-        chosen.name, device, weights, settings.refiner, exact, rules or settings.rules
-    )
+    return build_tracker(chosen.name, device, weights, variant, exact, rules or settings.rules)
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:

@@ -54,6 +54,17 @@ class Preset:
             return asked
         return self.refiner
 
+    def require_refiner(self, asked: str | None) -> str | None:
+        """`with_refiner`; raises InputError if the tracker does not take the one asked for."""
+        chosen = self.with_refiner(asked)
+        if asked and chosen != asked:
+            instead = f"give the refiner {LIGHT_REFINER}" if self.vmos else "give no refiner"
+            raise InputError(
+                f"the {self.name} tracker does not take the refiner {asked}: {instead}, or choose "
+                f"the {FULL.name} tracker"
+            )
+        return chosen
+
     def checkpoints(self, refiner: str | None = None) -> tuple[str, ...]:
         """The names of its checkpoints, see ``hqtrack.weights``, with this refiner or its own."""
         chosen = self.with_refiner(refiner)

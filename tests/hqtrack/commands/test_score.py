@@ -21,8 +21,8 @@ def built(monkeypatch):
     """What was asked of hqtrack.build, which builds the trackers above instead of networks."""
     asked = []
 
-    def build_named(name, device=None, weights=None, exact=False, rules=None):
-        asked.append((name, device, weights, exact, rules))
+    def build_named(name, device=None, weights=None, exact=False, rules=None, refiner=None):
+        asked.append((name, device, weights, exact, rules, refiner))
         return FirstMask() if name == "FirstMask" else Perfect()
 
     monkeypatch.setitem(sys.modules, "hqtrack.build", SimpleNamespace(build_named=build_named))
@@ -123,13 +123,13 @@ def test_what_was_scored_is_recorded(tmp_path, built, capsys):
 def test_the_table_has_every_sequence_and_the_mean(tmp_path, built, capsys):
     square_sequence(tmp_path / "moving", [0, 10, 20, 30])
     arguments = ["score", str(tmp_path), "--tracker", "HQTrackLight", "--device", "cpu"]
-    assert main([*arguments, "--exact"]) == 0
+    assert main([*arguments, "--exact", "--refiner", "light"]) == 0
     lines = [line.split("│") for line in capsys.readouterr().out.splitlines()]
     rows = [[cell.strip() for cell in line[1:-1]] for line in lines if len(line) > 3]
     assert [(row[0], row[1]) for row in rows[:2]] == [("moving", "1.000"), ("mean", "1.000")]
     vots = ["0.750", "0.750", "0.750", "0.250", "0.000", ""]
     assert rows[2:] == [["moving", *vots], ["mean", *vots]]
-    assert built == [("HQTrackLight", "cpu", None, True, None)]
+    assert built == [("HQTrackLight", "cpu", None, True, None, "light")]
 
 
 def test_sequences_that_cannot_be_scored_are_named_on_stderr(tmp_path, built, capsys):

@@ -67,7 +67,7 @@ def test_a_refiner_that_is_asked_for(tmp_path, preset, refiner, choice):
 
 
 def test_the_light_tracker_takes_the_light_refiner_only(tmp_path):
-    with pytest.raises(InputError, match="light tracker does not take the refiner vit_b: give --r"):
+    with pytest.raises(InputError, match="light tracker does not take the refiner vit_b: give the"):
         choose_tracker("light", tmp_path, "vit_b")
 
 

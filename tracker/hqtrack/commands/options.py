@@ -39,6 +39,11 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         choices=WITH_NETWORKS,
         help="the small or the published tracker (default: full if its weights are there)",
     )
+    add_refiner(parser)
+
+
+def add_refiner(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the HQ-SAM of a tracker; see ``hqtrack.build``."""
     parser.add_argument(
         "--refiner",
         choices=REFINERS,

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from hqtrack.commands.options import (
     add_mask_shift,
+    add_refiner,
     add_rules,
     add_tracker_options,
     parse_grid,
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also save a record of each sequence for `hqtrack inspect DIR/NAME`",
     )
     add_tracker_options(parser)
+    add_refiner(parser)
     add_rules(parser)
 
 
@@ -104,7 +106,9 @@ def run(args: argparse.Namespace) -> int:
     from hqtrack.compute.threads import limit_threads
 
     limit_threads()
-    tracker = build_named(args.tracker, args.device, args.weights, args.exact, args.rules)
+    tracker = build_named(
+        args.tracker, args.device, args.weights, args.exact, args.rules, args.refiner
+    )
     observer = None if args.record is None else partial(_recording, args.record, args.tracker)
     scores = score_sequences(tracker, sequences, observer)
     mean = mean_score(list(scores.values()))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hqtrack import weights
-from hqtrack.errors import InputError, MissingFileError
+from hqtrack.errors import MissingFileError
 from hqtrack.presets import FULL, LIGHT, LIGHT_REFINER, PLUS, PUBLISHED_REFINER, find_preset
 from hqtrack.runs.first_masks import Prompted, RefinerMasks, best_variant
 from hqtrack.runs.targets import Box, Points, Target
@@ -35,12 +35,7 @@ def choose_tracker(
     choice = _choose_tracker(preset, directory)
     if refiner is None:
         return choice
-    if find_preset(choice.preset).with_refiner(refiner) != refiner:
-        raise InputError(
-            f"the {choice.preset} tracker does not take the refiner {refiner}: give "
-            f"--refiner {LIGHT_REFINER}, or --preset {FULL.name}"
-        )
-    return choice._replace(refiner=refiner)
+    return choice._replace(refiner=find_preset(choice.preset).require_refiner(refiner))
 
 
 def _choose_tracker(preset: str | None, directory: Path | None) -> TrackerChoice:
