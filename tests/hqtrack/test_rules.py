@@ -13,7 +13,6 @@ from hqtrack.rules import (
     RULES,
     WINDOW,
     MemoryRules,
-    Rules,
     add_frame,
     add_objects,
     find_rules,
@@ -86,12 +85,12 @@ def test_objects_are_judged_one_by_one():
     assert trusted(both, numbers(0.2, 0.9), numbers(100, 10), DOUBT).tolist() == [False, True]
 
 
-def test_without_confidence_an_object_is_reported_empty():
+def test_without_confidence_an_object_is_not_there():
     masks = np.ones((2, 3, 3), np.bool_)
-    shown = present(masks, numbers(0.1, 0.5), Rules(min_presence=0.2))
+    shown = present(masks, numbers(0.1, 0.5), MemoryRules(min_presence=0.2))
     assert shown.any(axis=(1, 2)).tolist() == [False, True]
     assert masks.all()
-    assert present(masks, numbers(0.0, 0.5), PUBLISHED) is masks
+    assert present(masks, numbers(0.0, 0.5), PUBLISHED.memory) is masks
 
 
 def test_names():
@@ -107,4 +106,9 @@ def test_published_changes_nothing():
     """All doubts are off."""
     rules = PUBLISHED.memory
     assert (rules.min_confidence, rules.max_jump, rules.hold) == (0.0, math.inf, 0)
-    assert (rules.unknown, rules.wait) == (False, False)
+    assert (rules.unknown, rules.wait, rules.changes_masks) == (False, False, False)
+
+
+@pytest.mark.parametrize("rules", [MemoryRules(max_speed=0.5), MemoryRules(min_presence=0.1)])
+def test_rules_that_change_masks_say_so(rules):
+    assert rules.changes_masks

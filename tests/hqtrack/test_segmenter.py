@@ -411,6 +411,26 @@ def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(m
         np.testing.assert_array_equal(written.pop(), expected)
 
 
+def test_an_object_that_is_not_there_is_not_reported_and_not_remembered(model, monkeypatch):
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:5, :5], labels[-5:, -5:] = 1, 2
+    monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(labels))
+    monkeypatch.setattr(decoding, "confidences", lambda *_: torch.tensor([0.6, 0.2]))
+    written = []
+    monkeypatch.setattr(
+        VideoObjectSegmenter,
+        "_remember",
+        lambda self, state, *_: written.append(state.frame.labels.numpy()),
+    )
+    images = video(2)
+    segmenter = VideoObjectSegmenter(model, CONFIG, rules=MemoryRules(min_presence=0.3))
+    segmenter.add_reference(images[0], labels_to_masks(labels, 2))
+    found = segmenter.step(images[1])
+    np.testing.assert_array_equal(found.masks[0], labels == 1)
+    assert not found.masks[1].any()
+    np.testing.assert_array_equal(written.pop(), labels == 1)
+
+
 @pytest.fixture
 def rivalled(model, monkeypatch):
     """A video of one object more than a group has; a part of the last one is far on frame 1."""

@@ -3,7 +3,7 @@
 ``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
 object whose confidence or area falls out of what it was on the frames before; a doubted object
 enters memory as unknown. Where something was dropped, a look-alike may be near:
-they look further back and favour the object.
+they look further back and favour the object. An object with very little confidence is not there.
 """
 
 import math
@@ -43,13 +43,14 @@ class SelectionRules:
 
 @dataclass(frozen=True)
 class MemoryRules:
-    """What is doubted, and what doubt does to memory.
+    """What cannot be, what is doubted, and what both do to memory.
 
     An object is trusted on a frame if it is seen, its confidence is not below ``min_confidence`` or
     not below ``usual`` times the median of its last confidences, and its area is within a factor of
     ``max_jump`` of the median of its last areas.
 
     Attributes:
+        min_presence: an object with less confidence is not there: its mask is empty.
         min_confidence: see above; 0 trusts every confidence.
         usual: see above. An object that is never certain is so compared with itself.
         max_jump: see above.
@@ -67,6 +68,7 @@ class MemoryRules:
             background, too, so that it would lose parts.
     """
 
+    min_presence: float = 0.0
     min_confidence: float = 0.0
     usual: float = math.inf
     max_jump: float = math.inf
@@ -82,6 +84,11 @@ class MemoryRules:
         """Whether parts of masks may be dropped."""
         return math.isfinite(self.max_speed)
 
+    @property
+    def changes_masks(self) -> bool:
+        """Whether masks may differ from what the network found."""
+        return self.drops_far_parts or self.min_presence > 0
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -90,12 +97,10 @@ class Rules:
     Attributes:
         selection: see `SelectionRules`.
         memory: see `MemoryRules`.
-        min_presence: an object with less confidence is reported empty.
     """
 
     selection: SelectionRules = SelectionRules()
     memory: MemoryRules = MemoryRules()
-    min_presence: float = 0.0
 
     def with_min_iou(self, min_iou: float) -> "Rules":
         """The same rules with another IoU from which on a refined mask is reported."""
@@ -146,8 +151,8 @@ def trusted(past: Past, confidence: Scores, area: Scores, rules: MemoryRules) ->
     return (area > 0) & (confidence >= least) & ~jumps
 
 
-def present(masks: Masks, confidence: Scores, rules: Rules) -> Masks:
-    """The masks [N,H,W] to report: those of objects with too little confidence [N] are empty."""
+def present(masks: Masks, confidence: Scores, rules: MemoryRules) -> Masks:
+    """The masks [N,H,W]; those of objects with too little confidence [N] are empty."""
     absent = confidence < rules.min_presence
     return np.where(absent[:, None, None], False, masks) if absent.any() else masks
 
@@ -169,6 +174,7 @@ PUBLISHED = Rules()
 PLUS = Rules(
     selection=SelectionRules(min_iou=0.75, nearest=True, confident_first=True),
     memory=MemoryRules(
+        min_presence=0.25,
         min_confidence=0.8,
         usual=0.9,
         max_jump=1.5,

@@ -29,7 +29,7 @@ from hqtrack.masks import (
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
 from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
-from hqtrack.rules import MemoryRules
+from hqtrack.rules import MemoryRules, present
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video_state import LastFrame, VideoState, areas, untracked
@@ -259,9 +259,11 @@ class VideoObjectSegmenter:
         frame = video.frame
         frame.label_map = labels
         masks = labels_to_masks(labels, video.objects) if masks is None else masks
-        near = video.drop_far_parts(masks, self.rules)
+        possible = present(video.drop_far_parts(masks, self.rules), confidence, self.rules)
+        if possible is not masks:
+            frame.paint(masks_to_labels(possible))
         frame.confidence, frame.trusted = confidence, confidence > 0
-        return Segmented(near, confidence)
+        return Segmented(possible, confidence)
 
     @stage(Stage.DECODE)
     @torch.inference_mode()

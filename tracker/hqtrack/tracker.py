@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from hqtrack.rules import PUBLISHED, Rules, present
+from hqtrack.rules import PUBLISHED, Rules
 from hqtrack.selection import Selection, best_candidates, select_masks
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
@@ -77,7 +77,7 @@ class HQTracker:
     ) -> None:
         """Without a ``refiner`` the tracker reports the coarse masks.
 
-        ``rules`` decide what is reported; those for memory belong to the ``segmenter``. If
+        ``rules`` select masks; those for memory belong to the ``segmenter``. If
         ``min_iou`` is given, it replaces the one in the rules. With ``ahead`` the refiner encodes
         the image concurrently with the segmenter, even if the segmenter will find no object; this
         is for a device with enough memory for both. While a clock times the stages, ``ahead`` has
@@ -159,7 +159,7 @@ class HQTracker:
         self.segmenter.memorize()
         self._step = Step(coarse.masks, refined, selection, self.segmenter.frames_read)
         masks = coarse.masks if selection is None else selection.masks
-        return Tracked(present(masks, coarse.confidence, self.rules), coarse.confidence)
+        return Tracked(masks, coarse.confidence)
 
     def _find(self, image: Image) -> tuple[Segmented, Masks | None, Selection | None]:
         """Coarse masks, refined ones, and the choice between them."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hqtrack.compute.transfer import to_device, to_host
-from hqtrack.masks import labels_to_masks, masks_to_labels
+from hqtrack.masks import labels_to_masks
 from hqtrack.memory import MemoryBank, MemoryFrames
 from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_parts
 from hqtrack.rules import (
@@ -114,14 +114,13 @@ class VideoState:
     def drop_far_parts(self, masks: Masks, rules: MemoryRules) -> Masks:
         """Masks [N,H,W] of the last frame, without parts that objects cannot have reached.
 
-        These are rivals, and they are dropped from the frame, too.
+        These are rivals.
         """
         if not rules.drops_far_parts:
             return masks
         windows = reachable(self.places, self.frame.number, rules.max_speed)
         near = without_far_parts(masks, windows, least_area(self.past, rules))
         if near is not masks:
-            self.frame.paint(masks_to_labels(near))
             far = (near != masks).any(axis=(1, 2))
             self.rivals = np.where(far, self.frame.number, self.rivals)
         return near
