@@ -39,15 +39,15 @@ _REACH = _of_plus("max_jump", "max_speed")
 
 SINGLE = {
     "reach": Rules(memory=MemoryRules(**_REACH)),
-    "rival": Rules(memory=MemoryRules(**_REACH, **_of_plus("rival_lag", "rival_bias"))),
+    "rival": Rules(memory=MemoryRules(**_REACH, **_of_plus("rival_lag"))),
     "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
     "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),
     "unknown": Rules(memory=MemoryRules(**_DOUBT, unknown=True)),
     "select": replace(PUBLISHED, selection=PLUS.selection),
 }
 """Each rule of `PLUS` added alone to those published, by the name of its field or its effect:
-`reach` drops what an object cannot have reached, `rival` adds to it what follows for memory and
-logits, `select` differs with a refiner only."""
+`reach` drops what an object cannot have reached, `rival` adds to it what follows for memory,
+`select` differs with a refiner only."""
 
 VARIANTS = {**RULES, **SINGLE}
 

@@ -442,7 +442,7 @@ def rivalled(model, monkeypatch):
     far[-4:, :4] = count
     found = iter([far])
     monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(next(found, first)))
-    rules = MemoryRules(max_speed=0.5, rival_lag=3, rival_bias=2.0)
+    rules = MemoryRules(max_speed=0.5, rival_lag=3)
     segmenter = VideoObjectSegmenter(model, CONFIG, rules=rules)
     images = video(WARY + 3)
     segmenter.add_reference(images[0], labels_to_masks(first, count))
@@ -459,22 +459,6 @@ def test_the_group_of_an_object_with_a_rival_looks_further_back_for_a_while(riva
     far = [max(0, number - 3) for number in range(1, WARY + 2)] + near[WARY + 1 :]
     assert [first for first, _ in read] == near
     assert [second for _, second in read] == far
-
-
-def test_an_object_with_a_rival_is_favoured_for_a_while(rivalled, monkeypatch):
-    segmenter, (_, *images) = rivalled
-    given = []
-    favour = decoding.favour_objects
-    monkeypatch.setattr(
-        decoding,
-        "favour_objects",
-        lambda logits, biases: given.append(biases.tolist()) or favour(logits, biases),
-    )
-    for image in images:
-        segmenter.step(image)
-    alone = [0.0] * segmenter.model.config.objects
-    expected = [alone, [0.0]] + [alone, [2.0]] * WARY + [alone, [0.0]]
-    assert given == expected
 
 
 def test_a_corrected_object_is_looked_for_where_it_was_corrected(model, monkeypatch):

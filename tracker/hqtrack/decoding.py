@@ -6,25 +6,21 @@ exist: a group has one channel per object, and one for the background.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hqtrack.compute.transfer import to_device
-from hqtrack.types import Scores
 from vmos.ops import Size, resize
 
 # Aggregated probabilities stay this far from 0 and 1.
 MARGIN = 1e-5
 
 
-def favour_objects(logits: Tensor, biases: Scores) -> Tensor:
-    """Logits [B,M+1,h,w] with a bias [M] added to each channel but the first, the background."""
-    if not biases.any():
+def favour_objects(logits: Tensor, bias: float) -> Tensor:
+    """Logits [B,M+1,h,w] with `bias` added to all but the first channel, the background."""
+    if not bias:
         return logits
-    added = to_device(biases.astype(np.float32), logits.device)
-    return torch.cat([logits[:, :1], logits[:, 1:] + added[:, None, None]], dim=1)
+    return torch.cat([logits[:, :1], logits[:, 1:] + bias], dim=1)
 
 
 def aggregate(probabilities: Sequence[Tensor]) -> Tensor:

@@ -3,7 +3,7 @@
 ``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
 object whose confidence or area falls out of what it was on the frames before; a doubted object
 enters memory as unknown. Where something was dropped, a look-alike may be near:
-they look further back and favour the object. An object with very little confidence is not there.
+they look further back. An object with very little confidence is not there.
 """
 
 import math
@@ -64,8 +64,6 @@ class MemoryRules:
             left is no jump of its area; see `hqtrack.places`. Infinite keeps all.
         rival_lag: while a group has an object with a rival, its short-term memory is at least so
             many frames back. A rival is a part that was dropped in the last `WARY` frames.
-        rival_bias: what is added to the logits of an object with a rival. Memory has its look as
-            background, too, so that it would lose parts.
     """
 
     min_presence: float = 0.0
@@ -77,7 +75,6 @@ class MemoryRules:
     hold: int = 0
     max_speed: float = math.inf
     rival_lag: int = 0
-    rival_bias: float = 0.0
 
     @property
     def drops_far_parts(self) -> bool:
@@ -183,7 +180,6 @@ PLUS = Rules(
         hold=10,
         max_speed=0.25,
         rival_lag=4,
-        rival_bias=1.5,
     ),
 )
 

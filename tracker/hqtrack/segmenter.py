@@ -224,14 +224,16 @@ class VideoObjectSegmenter:
         video = self._known_video()
         check_next_image(image, video.frame.image.shape[:2])
         features = self._encode(image, video.size)
-        biases = self.config.object_bias + self.rules.rival_bias * video.wary
         logits, states = [], []
         for group, bank in enumerate(video.banks):
             with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
                 propagated = self.model.propagate(features, bank.long_term, bank.short_term.memory)
-            own = biases[self._own(group)]
-            found = propagated.logits[:, : len(own) + 1].float()
-            logits.append(decoding.favour_objects(found, own))
+            used = min(video.objects - group * self._capacity, self._capacity)
+            logits.append(
+                decoding.favour_objects(
+                    propagated.logits[:, : used + 1].float(), self.config.object_bias
+                )
+            )
             states.append(propagated.states)
         labels = decoding.decode_labels(logits, image.shape[:2])
         probabilities = decoding.object_probabilities(logits)
