@@ -31,4 +31,4 @@ class Sizes:
 
 
 RELEASED = Sizes()
-LIGHT = Sizes(image=320, dim=192, mlp=1024)
+LIGHT = Sizes(image=384, dim=192, mlp=1024)

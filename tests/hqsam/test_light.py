@@ -5,6 +5,10 @@ import torch
 
 from hqsam import build_hqsam
 from hqsam.light import CORNERS, draw_points
+from hqsam.sizes import LIGHT
+
+SIDE = LIGHT.image
+FINE = SIDE // 4
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +20,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def views():
-    return torch.randint(256, (2, 320, 320, 3), generator=torch.manual_seed(1)).to(torch.uint8)
+    return torch.randint(256, (2, SIDE, SIDE, 3), generator=torch.manual_seed(1)).to(torch.uint8)
 
 
 def test_it_is_small(model):
@@ -36,14 +40,14 @@ def test_weights_of_the_light_network_are_recognised(model):
 def test_views_of_a_batch_are_those_of_one(model, views):
     """Also a view that is an image of the size of the network input."""
     together = model.embed_views(views)
-    assert together.features.shape == (2, 192, 20, 20)
-    assert together.hq_features.shape == together.skip.shape == (2, 24, 80, 80)
+    assert together.features.shape == (2, 192, SIDE // 16, SIDE // 16)
+    assert together.hq_features.shape == together.skip.shape == (2, 24, FINE, FINE)
     alone = model.embed(views[1])
     for one, other in zip(alone[:2], together[:2], strict=True):
         torch.testing.assert_close(one[0], other[1], atol=1e-4, rtol=1e-4)
     boxes = torch.tensor([[20.0, 30, 200, 220], [100, 10, 300, 160]])
     found = model.predict_all(together, boxes=boxes)
-    assert found.sam.shape == (2, 4, 80, 80)
+    assert found.sam.shape == (2, 4, FINE, FINE)
     single = model.predict_all(alone, boxes=boxes[1:])
     for one, other in zip(single, found, strict=True):
         torch.testing.assert_close(one[0], other[1], atol=1e-4, rtol=1e-4)
@@ -69,12 +73,12 @@ def test_every_kind_of_prompt_changes_the_masks(model, views, kind):
     given = {
         "points": {"points": torch.tensor([[[40.0, 50]]]), "labels": torch.ones(1, 1)},
         "boxes": {"boxes": torch.tensor([[20.0, 30, 200, 220]])},
-        "masks": {"masks": torch.linspace(-9, 9, 6400).view(1, 1, 80, 80)},
+        "masks": {"masks": torch.linspace(-9, 9, FINE**2).view(1, 1, FINE, FINE)},
     }[kind]
     moved = {
         "points": {"points": torch.tensor([[[240.0, 50]]]), "labels": torch.ones(1, 1)},
         "boxes": {"boxes": torch.tensor([[60.0, 30, 200, 220]])},
-        "masks": {"masks": torch.linspace(9, -9, 6400).view(1, 1, 80, 80)},
+        "masks": {"masks": torch.linspace(9, -9, FINE**2).view(1, 1, FINE, FINE)},
     }[kind]
     one, other = (model.predict_all(embedding, **each).sam for each in (given, moved))
     assert (one - other).abs().max() > 1e-4

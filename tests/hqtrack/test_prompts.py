@@ -63,3 +63,18 @@ def test_parts_that_a_click_rules_out_are_dropped():
     assert apart.sum() == apart[2:10, 2:10].sum() == 64
     np.testing.assert_array_equal(joined, mask[1])
     np.testing.assert_array_equal(obeying(mask, points, np.array([1, 1, -1, -1])), mask)
+
+
+def test_a_part_around_a_click_outside_is_dropped_unless_it_has_one_inside():
+    """A network cuts a hole where a click rules out the whole part; a ring is an object, too."""
+    mask = np.zeros((1, 20, 40), np.bool_)
+    mask[:, 2:11, 2:11] = mask[:, 2:11, 20:29] = True
+    mask[:, 5:8, 5:8] = mask[:, 5:8, 23:26] = False
+    points = np.array([[3.0, 3], [6, 6], [24, 6]])
+    (ring,) = obeying(mask, points, np.array([1, 0, 0]))
+    np.testing.assert_array_equal(ring[:, :15], mask[0, :, :15])
+    assert not ring[:, 15:].any()
+    (other,) = obeying(mask, np.array([[24.0, 6]]), np.array([0]))
+    np.testing.assert_array_equal(other, ring)
+    (none,) = obeying(np.zeros_like(mask), points, np.array([1, 0, 0]))
+    assert not none.any()

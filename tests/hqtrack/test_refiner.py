@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hqsam import HQSam, ImageEmbedding, Prediction
+from hqsam.sizes import LIGHT
 from hqtrack import refiner as refiner_module
 from hqtrack.build import build_refiner
 from hqtrack.errors import InputError
@@ -280,10 +281,12 @@ def test_boxes_and_clicks_find_objects(light: Light) -> None:
 
 def test_left_and_right_do_not_matter(light: Light) -> None:
     """The window is the whole of a square image, at the size of the network's input."""
-    image = cv2.resize(light.image[:, :120], (320, 320), interpolation=cv2.INTER_NEAREST)
-    box, points, labels = (40.0, 30.0, 250.0, 260.0), [[[120, 150], [30, 280]]], [[1, 0]]
-    other = (319 - box[2], box[1], 319 - box[0], box[3])
-    other_points = [[[319 - 120, 150], [319 - 30, 280]]]
+    side, last = LIGHT.image, LIGHT.image - 1
+    image = cv2.resize(light.image[:, :120], (side, side), interpolation=cv2.INTER_NEAREST)
+    box = (0.125 * side, 0.1 * side, 0.78 * side, 0.81 * side)
+    points, labels = [[[120, 150], [30, 280]]], [[1, 0]]
+    other = (last - box[2], box[1], last - box[0], box[3])
+    other_points = [[[last - 120, 150], [last - 30, 280]]]
     found = light.refiner.segment(image, [box], points, labels)
     mirrored = light.refiner.segment(image[:, ::-1], [other], other_points, labels)
     np.testing.assert_allclose(mirrored.scores, found.scores, atol=1e-3)

@@ -45,20 +45,41 @@ def check_prompts(
 def obeying(masks: Masks, points: NDArray[np.float64], labels: NDArray[np.int64]) -> Masks:
     """The masks [K,H,W] of an object without the parts that clicks [P,2] rule out.
 
-    A connected part with a click of label 0 and none of label 1 is not the object's.
+    A connected part without a click of label 1 is not the object's if it has a click of label 0, or
+    surrounds one.
     """
     kept = masks.copy()
-    columns, rows = points.round().astype(int).T
     height, width = masks.shape[1:]
-    columns, rows = columns.clip(0, width - 1), rows.clip(0, height - 1)
+    clicks = points.round().astype(int).clip(0, (width - 1, height - 1))
     if not (labels == 0).any():
         return kept
     for mask in kept:
         _, parts = cv2.connectedComponents(mask.view(np.uint8))
-        hit = parts[rows, columns]
-        wrong = set(hit[labels == 0].tolist()) - set(hit[labels == 1].tolist()) - {0}
-        mask &= ~np.isin(parts, list(wrong))
+        right = parts[tuple(clicks[labels == 1, ::-1].T)]
+        wrong = [
+            parts[outline[0, 0, 1], outline[0, 0, 0]]
+            for outline in _outlines(mask)
+            if any(_surrounds(outline, click) for click in clicks[labels == 0])
+        ]
+        mask &= ~np.isin(parts, np.setdiff1d(wrong, right))
     return kept
+
+
+def _outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.int32]]:
+    """The outer border of each connected part of a mask [H,W], pixels [P,1,2] (x, y)."""
+    found, links = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    if links is None:
+        return []
+    return [
+        np.asarray(outline, np.int32)
+        for outline, (*_, outer) in zip(found, links[0], strict=True)
+        if outer < 0
+    ]
+
+
+def _surrounds(outline: NDArray[np.int32], click: NDArray[np.int64]) -> bool:
+    """Whether a click (x, y) is within an outline, or on it."""
+    return cv2.pointPolygonTest(outline, (float(click[0]), float(click[1])), False) >= 0
 
 
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from torch.utils.data import default_collate
 
 from hqsam import build_hqsam
 from hqsam.decoder import AllMasks
+from hqsam.sizes import LIGHT
 from tests.helpers.hqsam_training import changed
 from training.engine.processes import World
 from training.engine.trainer import Settings, Trainer
@@ -14,13 +15,15 @@ from training.hqsam.interactive import InteractiveTask, edge_weight, mask_losses
 from training.hqsam.model import ADDED
 from training.hqsam.prompted import POINTS, Prompted
 
+SIDE = LIGHT.image
+
 
 def sample(number):
     """Noise with a bright disc, its box and a click."""
     generator = torch.Generator().manual_seed(number)
-    y, x = np.mgrid[:320, :320]
+    y, x = np.mgrid[:SIDE, :SIDE]
     disc = torch.from_numpy(np.hypot(x - 120 - 60 * number, y - 170) < 70)
-    pixels = torch.randint(100, (3, 320, 320), generator=generator) + 150 * disc
+    pixels = torch.randint(100, (3, SIDE, SIDE), generator=generator) + 150 * disc
     left = 50 + 60 * number
     boxes = torch.tensor([[left, 100, left + 140, 240], [float("nan")] * 4])
     points = torch.zeros(2, POINTS, 2)
@@ -30,11 +33,11 @@ def sample(number):
     return Prompted(
         pixels.to(torch.uint8),
         disc.to(torch.uint8) * 255,
-        torch.ones(320, 320, dtype=torch.bool),
+        torch.ones(SIDE, SIDE, dtype=torch.bool),
         boxes,
         points,
         labels,
-        torch.zeros(2, 1, 80, 80),
+        torch.zeros(2, 1, SIDE // 4, SIDE // 4),
         torch.zeros(2, dtype=torch.bool),
     )
 
@@ -80,7 +83,7 @@ def test_what_learns(batch, added_only):
 def test_a_picture_of_the_prompts(batch):
     training = trainer()
     picture = training.task.sample(training.task.model, batch)
-    assert picture.shape == (960, 640, 3)
+    assert picture.shape == (3 * SIDE, 2 * SIDE, 3)
     assert picture.dtype == np.uint8
 
 
