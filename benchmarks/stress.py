@@ -35,19 +35,18 @@ def _of_plus(*names: str) -> dict[str, Any]:
 
 
 _DOUBT = _of_plus("min_confidence", "usual", "max_jump")
-_REACH = _of_plus("max_jump", "max_speed")
 
 SINGLE = {
-    "reach": Rules(memory=MemoryRules(**_REACH)),
-    "rival": Rules(memory=MemoryRules(**_REACH, **_of_plus("rival_lag"))),
+    "reach": Rules(memory=MemoryRules(**_of_plus("max_jump", "max_speed"))),
+    "presence": Rules(memory=MemoryRules(**_of_plus("min_presence"))),
     "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
     "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),
     "unknown": Rules(memory=MemoryRules(**_DOUBT, unknown=True)),
     "select": replace(PUBLISHED, selection=PLUS.selection),
 }
 """Each rule of `PLUS` added alone to those published, by the name of its field or its effect:
-`reach` drops what an object cannot have reached, `rival` adds to it what follows for memory,
-`select` differs with a refiner only."""
+`reach` drops what an object cannot have reached, `presence` what has little confidence, and `select`
+differs with a refiner only."""
 
 VARIANTS = {**RULES, **SINGLE}
 

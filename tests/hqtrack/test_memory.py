@@ -203,26 +203,6 @@ def test_short_term_memory_is_held_for_a_while():
     assert read == [1, 1, 1, 1, 5, 6, 7, 7]
 
 
-def test_short_term_memory_is_further_back_while_wary():
-    """Or as far as there are frames; the same frame again changes nothing."""
-    bank = MemoryBank(gap=50, size=3, lag=1, rival_lag=3)
-    bank.add_reference(0, memory(0))
-    read = []
-    for frame, wary in enumerate([False, True, True, True, False, False, True], 1):
-        bank.add(frame, memory(frame), wary=wary)
-        bank.add(frame, memory(frame), wary=wary)
-        read.append(bank.short_term.frame)
-    assert read == [1, 0, 1, 2, 5, 6, 5]
-
-
-def test_a_rival_never_brings_short_term_memory_nearer():
-    bank = MemoryBank(gap=50, size=3, lag=4, rival_lag=2)
-    bank.add_reference(0, memory(0))
-    for frame in range(1, 9):
-        bank.add(frame, memory(frame), wary=True)
-    assert bank.short_term.frame == 5
-
-
 def test_without_rules_trust_changes_nothing():
     bank, other = (MemoryBank(gap=2, size=3, lag=2) for _ in range(2))
     for each, trusted in ((bank, True), (other, False)):

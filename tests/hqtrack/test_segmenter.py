@@ -10,7 +10,7 @@ import torch
 from hqtrack import decoding
 from hqtrack.errors import InputError
 from hqtrack.masks import labels_to_masks
-from hqtrack.rules import WARY, MemoryRules
+from hqtrack.rules import MemoryRules
 from hqtrack.segmenter import MARGIN, SegmenterConfig, VideoObjectSegmenter, forget
 from tests.helpers.tiny_segmenter import CONFIG, HEIGHT, WIDTH, rectangles, same, start, video
 from tests.helpers.tiny_vmos import tiny_vmos
@@ -429,36 +429,6 @@ def test_an_object_that_is_not_there_is_not_reported_and_not_remembered(model, m
     np.testing.assert_array_equal(found.masks[0], labels == 1)
     assert not found.masks[1].any()
     np.testing.assert_array_equal(written.pop(), labels == 1)
-
-
-@pytest.fixture
-def rivalled(model, monkeypatch):
-    """A video of one object more than a group has; a part of the last one is far on frame 1."""
-    count = model.config.objects + 1
-    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
-    for number in range(count):
-        labels[:4, 4 * number : 4 * number + 4] = number + 1
-    first, far = labels.copy(), labels.copy()
-    far[-4:, :4] = count
-    found = iter([far])
-    monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(next(found, first)))
-    rules = MemoryRules(max_speed=0.5, rival_lag=3)
-    segmenter = VideoObjectSegmenter(model, CONFIG, rules=rules)
-    images = video(WARY + 3)
-    segmenter.add_reference(images[0], labels_to_masks(first, count))
-    return segmenter, images
-
-
-def test_the_group_of_an_object_with_a_rival_looks_further_back_for_a_while(rivalled):
-    segmenter, (_, *images) = rivalled
-    read = []
-    for image in images:
-        segmenter.step(image)
-        read.append(tuple(group.short_term for group in segmenter.frames_read))
-    near = [max(0, number - CONFIG.short_term_lag) for number in range(1, len(images) + 1)]
-    far = [max(0, number - 3) for number in range(1, WARY + 2)] + near[WARY + 1 :]
-    assert [first for first, _ in read] == near
-    assert [second for _, second in read] == far
 
 
 def test_a_corrected_object_is_looked_for_where_it_was_corrected(model, monkeypatch):

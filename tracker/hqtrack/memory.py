@@ -73,7 +73,7 @@ class MemoryBank:
 
     Long-term memory contains the reference frames and one frame every `gap` frames, `size` in
     total. Short-term memory is the frame `lag` frames back, or the last reference frame if that is
-    nearer. While the tracker is wary of a rival, it is at least ``rival_lag`` frames back.
+    nearer.
 
     A frame on which nothing is trusted does not enter long-term memory if ``wait``, and short-term
     memory if at most ``hold`` frames in a row were left out, see `hqtrack.rules.MemoryRules`.
@@ -88,7 +88,6 @@ class MemoryBank:
         wait: bool = False,
         hold: int = 0,
         sharpness: float = 1.0,
-        rival_lag: int = 0,
     ) -> None:
         self.gap = gap
         self.size = size
@@ -98,12 +97,9 @@ class MemoryBank:
         self.references: set[int] = set()
         self.frames: list[int] = []
         self._long_term: FrameMemory = ()
-        self.lag = lag
-        self.rival_lag = max(lag, rival_lag)
-        self._recent: deque[Remembered] = deque(maxlen=self.rival_lag)
+        self._recent: deque[Remembered] = deque(maxlen=lag)
         self._last_kept = 0
         self._held = 0
-        self._wary = False
 
     @property
     def long_term(self) -> FrameMemory:
@@ -113,8 +109,7 @@ class MemoryBank:
     @property
     def short_term(self) -> Remembered:
         """The frame that short-term attention reads."""
-        lag = self.rival_lag if self._wary else self.lag
-        return self._recent[-min(lag, len(self._recent))]
+        return self._recent[0]
 
     @property
     def frames_read(self) -> MemoryFrames:
@@ -132,11 +127,8 @@ class MemoryBank:
         self._recent.append(Remembered(frame, memory))
         self._held = 0
 
-    def add(
-        self, frame: int, memory: FrameMemory, trusted: bool = True, wary: bool = False
-    ) -> None:
+    def add(self, frame: int, memory: FrameMemory, trusted: bool = True) -> None:
         """Add a tracked frame; if the same frame comes again, it replaces the old memory."""
-        self._wary = wary
         if self._recent and self._recent[-1].frame == frame:
             self._recent[-1] = Remembered(frame, memory)
         elif trusted or self._held >= self.hold:

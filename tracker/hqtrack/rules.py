@@ -2,8 +2,7 @@
 
 ``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
 object whose confidence or area falls out of what it was on the frames before; a doubted object
-enters memory as unknown. Where something was dropped, a look-alike may be near:
-they look further back. An object with very little confidence is not there.
+enters memory as unknown. An object with very little confidence is not there.
 """
 
 import math
@@ -19,9 +18,6 @@ from hqtrack.types import Masks, Scores
 
 WINDOW = 10
 """Frames back to which an object is compared with itself."""
-
-WARY = 10
-"""Frames for which a rival is remembered."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +58,6 @@ class MemoryRules:
         max_speed: parts of a mask are dropped that the object cannot have reached since it was last
             trusted, moving in each frame by so many times the longer side of its box, if what is
             left is no jump of its area; see `hqtrack.places`. Infinite keeps all.
-        rival_lag: while a group has an object with a rival, its short-term memory is at least so
-            many frames back. A rival is a part that was dropped in the last `WARY` frames.
     """
 
     min_presence: float = 0.0
@@ -74,7 +68,6 @@ class MemoryRules:
     wait: bool = False
     hold: int = 0
     max_speed: float = math.inf
-    rival_lag: int = 0
 
     @property
     def drops_far_parts(self) -> bool:
@@ -179,7 +172,6 @@ PLUS = Rules(
         wait=True,
         hold=10,
         max_speed=0.25,
-        rival_lag=4,
     ),
 )
 

@@ -261,7 +261,7 @@ class VideoObjectSegmenter:
         frame = video.frame
         frame.label_map = labels
         masks = labels_to_masks(labels, video.objects) if masks is None else masks
-        possible = present(video.drop_far_parts(masks, self.rules), confidence, self.rules)
+        possible = present(video.near(masks, self.rules), confidence, self.rules)
         if possible is not masks:
             frame.paint(masks_to_labels(possible))
         frame.confidence, frame.trusted = confidence, confidence > 0
@@ -358,13 +358,14 @@ class VideoObjectSegmenter:
         inside = (labels > first) & (labels <= first + self._capacity)
         labels = torch.where(inside, labels - first, 0)
         if self.rules.unknown:
-            trusted = torch.from_numpy(frame.trusted[self._own(group)]).to(self.device)
+            trusted = torch.from_numpy(self._trusted(frame, group)).to(self.device)
             labels = forget(labels, trusted, self._capacity + 1)
         return labels
 
-    def _own(self, group: int) -> slice:
-        """The objects of the group, of all objects."""
-        return slice(group * self._capacity, (group + 1) * self._capacity)
+    def _trusted(self, frame: LastFrame, group: int) -> NDArray[np.bool_]:
+        """Which objects of the group are trusted on the frame, [M] at most."""
+        first = group * self._capacity
+        return frame.trusted[first : first + self._capacity]
 
     def _take_in(self, video: VideoState, added: int) -> None:
         """Count the objects added on the current frame and write it to every group's memory."""
@@ -392,7 +393,6 @@ class VideoObjectSegmenter:
                     self.rules.wait,
                     self.rules.hold,
                     config.sharpness,
-                    self.rules.rival_lag,
                 )
             )
         with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
@@ -403,9 +403,8 @@ class VideoObjectSegmenter:
         """Write the current frame, as propagated, into the group's memory."""
         with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)
-        own = self._own(group)
-        sure, wary = video.frame.trusted[own].any(), video.wary[own].any()
-        video.banks[group].add(video.frame.number, memory, bool(sure), bool(wary))
+        sure = self._trusted(video.frame, group).any()
+        video.banks[group].add(video.frame.number, memory, bool(sure))
 
 
 def forget(labels: Tensor, trusted: Tensor, number: int) -> Tensor:

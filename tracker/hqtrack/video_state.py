@@ -10,16 +10,7 @@ from hqtrack.compute.transfer import to_device, to_host
 from hqtrack.masks import labels_to_masks
 from hqtrack.memory import MemoryBank, MemoryFrames
 from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_parts
-from hqtrack.rules import (
-    WARY,
-    MemoryRules,
-    Past,
-    add_frame,
-    add_objects,
-    least_area,
-    no_past,
-    trusted,
-)
+from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, least_area, no_past, trusted
 from hqtrack.types import Image, Masks, Scores
 from vmos.encoder import Features
 from vmos.propagation import LayerState
@@ -69,7 +60,6 @@ class VideoState:
     Attributes:
         size: (h, w) at which its frames enter the network.
         objects: their number.
-        rivals: [N], the last frame on which a part of the object's mask was too far away.
         banks: the memory of each group of objects.
     """
 
@@ -78,13 +68,12 @@ class VideoState:
     objects: int
     past: Past
     places: Places
-    rivals: NDArray[np.int64]
     banks: list[MemoryBank] = field(default_factory=list)
 
     @classmethod
     def start(cls, size: tuple[int, int], frame: LastFrame) -> "VideoState":
         """A video with a first frame and no objects yet."""
-        return cls(size, frame, 0, no_past(0), nowhere(0), np.empty(0, np.int64))
+        return cls(size, frame, 0, no_past(0), nowhere(0))
 
     def copy(self) -> "VideoState":
         """The same state, which goes on on its own; arrays and tensors are shared."""
@@ -102,28 +91,14 @@ class VideoState:
         self.objects += added
         self.past = add_objects(self.past, areas(self.frame.known, self.objects)[-added:])
         self.frame.trusted = np.append(self.frame.trusted, np.ones(added, np.bool_))
-        self.rivals = np.append(self.rivals, np.full(added, -WARY))
         self.locate(rules)
 
-    @property
-    def wary(self) -> NDArray[np.bool_]:
-        """[N], which objects have a rival on the last frame; see `hqtrack.rules.MemoryRules`."""
-        found: NDArray[np.bool_] = self.frame.number - self.rivals < WARY
-        return found
-
-    def drop_far_parts(self, masks: Masks, rules: MemoryRules) -> Masks:
-        """Masks [N,H,W] of the last frame, without parts that objects cannot have reached.
-
-        These are rivals.
-        """
+    def near(self, masks: Masks, rules: MemoryRules) -> Masks:
+        """Masks [N,H,W] of the last frame, without parts that objects cannot have reached."""
         if not rules.drops_far_parts:
             return masks
         windows = reachable(self.places, self.frame.number, rules.max_speed)
-        near = without_far_parts(masks, windows, least_area(self.past, rules))
-        if near is not masks:
-            far = (near != masks).any(axis=(1, 2))
-            self.rivals = np.where(far, self.frame.number, self.rivals)
-        return near
+        return without_far_parts(masks, windows, least_area(self.past, rules))
 
     def judge(self, rules: MemoryRules) -> None:
         """Decide which objects are trusted on the last frame, and add it to their past."""
