@@ -45,7 +45,7 @@ SINGLE = {
     "select": replace(PUBLISHED, selection=PLUS.selection),
 }
 """Each rule of `PLUS` added alone to those published, by the name of its field or its effect:
-`reach` drops what an object cannot have reached, `presence` what has little confidence, and `select`
+`reach` drops what an object cannot have reached, `presence` what has little confidence; `select`
 differs with a refiner only."""
 
 VARIANTS = {**RULES, **SINGLE}
