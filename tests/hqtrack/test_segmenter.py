@@ -391,18 +391,26 @@ def test_doubted_objects_enter_memory_without_identity(model, monkeypatch):
     assert any((labels == unknown).any() for labels in written)
 
 
-def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(model, monkeypatch):
+@pytest.fixture
+def written(monkeypatch):
+    """The labels of each frame that would be written into memory, instead of writing it."""
+    labels = []
+    monkeypatch.setattr(
+        VideoObjectSegmenter,
+        "_remember",
+        lambda self, state, *_: labels.append(state.frame.labels.numpy()),
+    )
+    return labels
+
+
+def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(
+    model, monkeypatch, written
+):
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     labels[:5, :5], labels[-5:, -5:] = 1, 1
     near = labels.copy()
     near[-5:, -5:] = 0
     monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(labels))
-    written = []
-    monkeypatch.setattr(
-        VideoObjectSegmenter,
-        "_remember",
-        lambda self, state, *_: written.append(state.frame.labels.numpy()),
-    )
     images = video(2)
     for speed, expected in ((math.inf, labels), (0.5, near)):
         segmenter = VideoObjectSegmenter(model, CONFIG, rules=MemoryRules(max_speed=speed))
@@ -411,17 +419,13 @@ def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(m
         np.testing.assert_array_equal(written.pop(), expected)
 
 
-def test_an_object_that_is_not_there_is_not_reported_and_not_remembered(model, monkeypatch):
+def test_an_object_that_is_not_there_is_not_reported_and_not_remembered(
+    model, monkeypatch, written
+):
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     labels[:5, :5], labels[-5:, -5:] = 1, 2
     monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(labels))
     monkeypatch.setattr(decoding, "confidences", lambda *_: torch.tensor([0.6, 0.2]))
-    written = []
-    monkeypatch.setattr(
-        VideoObjectSegmenter,
-        "_remember",
-        lambda self, state, *_: written.append(state.frame.labels.numpy()),
-    )
     images = video(2)
     segmenter = VideoObjectSegmenter(model, CONFIG, rules=MemoryRules(min_presence=0.3))
     segmenter.add_reference(images[0], labels_to_masks(labels, 2))
