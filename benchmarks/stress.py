@@ -35,9 +35,11 @@ def _of_plus(*names: str) -> dict[str, Any]:
 
 
 _DOUBT = _of_plus("min_confidence", "usual", "max_jump")
+_REACH = _of_plus("max_jump", "max_speed")
 
 SINGLE = {
-    "reach": Rules(memory=MemoryRules(**_of_plus("max_jump", "max_speed"))),
+    "reach": Rules(memory=MemoryRules(**_REACH)),
+    "forget": Rules(memory=MemoryRules(**_REACH, **_of_plus("forget_around"))),
     "presence": Rules(memory=MemoryRules(**_of_plus("min_presence"))),
     "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
     "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),
@@ -45,8 +47,8 @@ SINGLE = {
     "select": replace(PUBLISHED, selection=PLUS.selection),
 }
 """Each rule of `PLUS` added alone to those published, by the name of its field or its effect:
-`reach` drops what an object cannot have reached, `presence` what has little confidence; `select`
-differs with a refiner only."""
+`reach` drops what an object cannot have reached, `forget` forgets the background there, too,
+`presence` drops what has little confidence; `select` differs with a refiner only."""
 
 VARIANTS = {**RULES, **SINGLE}
 

@@ -213,6 +213,24 @@ def test_without_rules_trust_changes_nothing():
     assert bank.short_term.frame == other.short_term.frame
 
 
+def test_a_reference_frame_is_rewritten_where_it_is():
+    """The order of frames, what is due next and other frames stay as they are."""
+    bank = MemoryBank(gap=2, size=4, lag=3, sharpness=2.0)
+    bank.add_reference(0, memory(1))
+    run(bank, 1, 2)
+    copied = bank.copy()
+    bank.rewrite(0, memory(7))
+    assert bank.frames_read == copied.frames_read == ((0, 2), 0)
+    for each, key in ((bank, 7.0), (copied, 1.0)):
+        assert each.short_term.memory[1].key.unique().tolist() == [key]
+        assert each.long_term[1].key[0, :: TOKENS + 1, 0].tolist() == [2 * key, 4]
+        assert each.long_term[1].value[0, :: TOKENS + 1, 0].tolist() == [-key, -2]
+    run(bank, 3, 4)
+    assert bank.frames_read == ((0, 2, 4), 2)
+    bank.rewrite(0, memory(8))
+    assert bank.short_term.memory[0].key.unique().tolist() == [2]
+
+
 def test_keys_of_long_term_memory_alone_are_sharpened():
     """Once, however long a frame stays."""
     bank = MemoryBank(gap=1, size=3, lag=1, sharpness=1.5)

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_parts
+from hqtrack.places import (
+    Places,
+    around,
+    longer_sides,
+    nowhere,
+    outside,
+    reachable,
+    seen_at,
+    without_far_parts,
+)
 
 
 def drawn(*boxes, size=(20, 40)):
@@ -74,3 +83,18 @@ def test_every_object_has_its_own_window_and_nothing_is_changed_in_place():
     np.testing.assert_array_equal(found[0], drawn((0, 0, 3, 3)))
     np.testing.assert_array_equal(found[1], drawn((30, 10, 33, 13)))
     np.testing.assert_array_equal(masks, before)
+
+
+def test_boxes_grow_to_all_sides():
+    boxes = np.array([[3.0, 4, 6, 9], [0, 0, 0, 0], [np.nan] * 4])
+    assert longer_sides(boxes)[:2].tolist() == [6, 1]
+    grown = around(boxes, np.array([2.5, 1, 1]))
+    assert grown[:2].tolist() == [[0.5, 1.5, 8.5, 11.5], [-1, -1, 1, 1]]
+    assert np.isnan(grown[2]).all()
+
+
+def test_outside_of_boxes_that_may_reach_out_of_the_frame():
+    boxes = np.array([[-5.0, -5, 2, 1], [38, 18, 99, 99], NOWHERE, [-9, -9, -2, -2]])
+    inside = drawn((0, 0, 2, 1), (38, 18, 39, 19))
+    np.testing.assert_array_equal(outside(boxes, (20, 40)), ~inside)
+    assert outside(np.empty((0, 4)), (2, 3)).all()

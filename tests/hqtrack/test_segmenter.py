@@ -9,7 +9,7 @@ import torch
 
 from hqtrack import decoding
 from hqtrack.errors import InputError
-from hqtrack.masks import labels_to_masks
+from hqtrack.masks import labels_to_masks, masks_to_labels
 from hqtrack.rules import MemoryRules
 from hqtrack.segmenter import MARGIN, SegmenterConfig, VideoObjectSegmenter, forget
 from tests.helpers.tiny_segmenter import CONFIG, HEIGHT, WIDTH, rectangles, same, start, video
@@ -417,6 +417,62 @@ def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(
         segmenter.add_reference(images[0], near[None] == 1)
         np.testing.assert_array_equal(segmenter.step(images[1]).masks[0], expected == 1)
         np.testing.assert_array_equal(written.pop(), expected)
+
+
+@pytest.fixture
+def references(monkeypatch, model):
+    """The labels of all reference frames written into memory, in order."""
+    labels = []
+    reference = model.reference
+    monkeypatch.setattr(
+        model,
+        "reference",
+        lambda features, given: labels.append(given) or reference(features, given),
+    )
+    return labels
+
+
+def test_reference_frames_forget_what_looks_like_an_object_far_away(model, monkeypatch, references):
+    """In the group of the object only, once, and not in a state that was saved before."""
+    objects = np.zeros((4, HEIGHT, WIDTH), np.bool_)
+    for index in range(4):
+        objects[index, 8 * index : 8 * index + 5, :5] = True
+    labels = masks_to_labels(objects)
+    labels[-3:, -3:] = 1
+    monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(labels))
+    images = video(4)
+    rules = MemoryRules(max_speed=0.5, forget_around=0.5)
+    segmenter = VideoObjectSegmenter(model, CONFIG, rules=rules)
+    segmenter.add_reference(images[0], objects)
+    saved, unknown = segmenter.save(), model.config.objects + 1
+    assert [(given == unknown).any() for given in references] == [False, False]
+    segmenter.step(images[1])
+    assert len(references) == 3
+    rows, columns = (references[2][0] == unknown).nonzero(as_tuple=True)
+    assert rows.min() > references[2].shape[1] / 2
+    assert columns.min() > references[2].shape[2] / 2
+    assert torch.equal(references[2].where(references[2] != unknown, 0), references[0])
+    segmenter.step(images[2])
+    assert len(references) == 3
+    segmenter.restore(saved)
+    segmenter.step(images[1])
+    assert len(references) == 4
+
+
+@pytest.mark.parametrize(
+    "rules", [MemoryRules(max_speed=0.5), MemoryRules(forget_around=0.5)], ids=["keep", "no parts"]
+)
+def test_reference_frames_forget_nothing_unless_told_so(model, monkeypatch, references, rules):
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:5, :5], labels[-3:, -3:] = 1, 1
+    monkeypatch.setattr(decoding, "decode_labels", lambda *_: torch.from_numpy(labels))
+    images = video(2)
+    near = labels.copy()
+    near[-3:, -3:] = 0
+    segmenter = VideoObjectSegmenter(model, CONFIG, rules=rules)
+    segmenter.add_reference(images[0], near[None] == 1)
+    segmenter.step(images[1])
+    assert len(references) == 1
 
 
 def test_an_object_that_is_not_there_is_not_reported_and_not_remembered(

@@ -127,6 +127,20 @@ class MemoryBank:
         self._recent.append(Remembered(frame, memory))
         self._held = 0
 
+    def rewrite(self, frame: int, memory: FrameMemory) -> None:
+        """Replace the memory of a reference frame, wherever it is."""
+        place, frames = self.frames.index(frame), len(self.frames)
+        self._long_term = tuple(
+            LayerMemory(
+                _replace(old.key, place, frames, new.key),
+                _replace(old.value, place, frames, new.value),
+            )
+            for old, new in zip(self._long_term, self._sharpened(memory), strict=True)
+        )
+        for index, recent in enumerate(self._recent):
+            if recent.frame == frame:
+                self._recent[index] = Remembered(frame, memory)
+
     def add(self, frame: int, memory: FrameMemory, trusted: bool = True) -> None:
         """Add a tracked frame; if the same frame comes again, it replaces the old memory."""
         if self._recent and self._recent[-1].frame == frame:
@@ -150,8 +164,7 @@ class MemoryBank:
         return twin
 
     def _keep(self, frame: int, memory: FrameMemory) -> None:
-        if self.sharpness != 1:
-            memory = tuple(LayerMemory(new.key * self.sharpness, new.value) for new in memory)
+        memory = self._sharpened(memory)
         kept = frames_to_keep(self.frames, self.references, frame, self.size)
         places = [self.frames.index(other) for other in kept]
         if self._long_term:
@@ -165,6 +178,18 @@ class MemoryBank:
         self._long_term = memory
         self.frames = [*kept, frame]
         self._last_kept = frame
+
+    def _sharpened(self, memory: FrameMemory) -> FrameMemory:
+        if self.sharpness == 1:
+            return memory
+        return tuple(LayerMemory(new.key * self.sharpness, new.value) for new in memory)
+
+
+def _replace(tokens: Tensor, place: int, frames: int, new: Tensor) -> Tensor:
+    """The tokens [B,T*N,C] of the frames, with those of the new frame [B,N,C] at a place."""
+    parts = list(tokens.chunk(frames, dim=1))
+    parts[place] = new
+    return torch.cat(parts, dim=1)
 
 
 def _append(tokens: Tensor, places: list[int], frames: int, new: Tensor) -> Tensor:

@@ -46,9 +46,17 @@ def reachable(places: Places, frame: int, speed: float) -> Boxes:
     In each frame since it was trusted, an object moves by at most `speed` times the longer side of
     its box.
     """
-    sides = (places.boxes[:, 2:] - places.boxes[:, :2]).max(axis=1) + 1
-    away = speed * sides * (frame - places.frames)
-    return places.boxes + away[:, None] * np.array([-1, -1, 1, 1])
+    return around(places.boxes, speed * longer_sides(places.boxes) * (frame - places.frames))
+
+
+def longer_sides(boxes: Boxes) -> NDArray[np.float64]:
+    """The longer side of each box [N,4], pixels; NaN where there is none."""
+    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1) + 1
+
+
+def around(boxes: Boxes, away: NDArray[np.float64]) -> Boxes:
+    """The boxes [N,4], each grown by `away` [N] to all sides; they may reach out of the frame."""
+    return boxes + away[:, None] * np.array([-1, -1, 1, 1])
 
 
 def without_far_parts(masks: Masks, windows: Boxes, least: NDArray[np.float64]) -> Masks:
@@ -74,7 +82,20 @@ def without_far_parts(masks: Masks, windows: Boxes, least: NDArray[np.float64]) 
 def _near_parts(mask: NDArray[np.bool_], window: NDArray[np.float64]) -> NDArray[np.bool_]:
     """The parts of a mask [H,W] that touch the window."""
     _, parts = cv2.connectedComponents(mask.view(np.uint8))
-    left, top = np.maximum(window[:2], 0).astype(int)
-    right, bottom = np.maximum(window[2:] + 1, 0).astype(int)
-    near = np.unique(parts[top:bottom, left:right])
+    near = np.unique(parts[_inside(window)])
     return np.isin(parts, near[near > 0])
+
+
+def outside(boxes: Boxes, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """[H,W]: the pixels of a frame of this size (h, w) that are in none of the boxes [N,4]."""
+    pixels = np.ones(size, np.bool_)
+    for box in boxes[~np.isnan(boxes).any(axis=1)]:
+        pixels[_inside(box)] = False
+    return pixels
+
+
+def _inside(box: NDArray[np.float64]) -> tuple[slice, slice]:
+    """The rows and columns of the pixels in a box, which may reach out of the frame."""
+    left, top = np.maximum(box[:2], 0).astype(int)
+    right, bottom = np.maximum(box[2:] + 1, 0).astype(int)
+    return slice(top, bottom), slice(left, right)

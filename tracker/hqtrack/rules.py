@@ -58,6 +58,10 @@ class MemoryRules:
         max_speed: parts of a mask are dropped that the object cannot have reached since it was last
             trusted, moving in each frame by so many times the longer side of its box, if what is
             left is no jump of its area; see `hqtrack.places`. Infinite keeps all.
+        forget_around: where such parts are dropped, reference frames forget their background, up to
+            so many times the longer side of the object's box; see `hqtrack.references`. What looks
+            like the object is then nobody's there, and no evidence against the object. 0 forgets
+            nothing.
     """
 
     min_presence: float = 0.0
@@ -68,11 +72,17 @@ class MemoryRules:
     wait: bool = False
     hold: int = 0
     max_speed: float = math.inf
+    forget_around: float = 0.0
 
     @property
     def drops_far_parts(self) -> bool:
         """Whether parts of masks may be dropped."""
         return math.isfinite(self.max_speed)
+
+    @property
+    def forgets_background(self) -> bool:
+        """Whether reference frames may be written into memory again."""
+        return self.drops_far_parts and self.forget_around > 0
 
     @property
     def changes_masks(self) -> bool:
@@ -172,6 +182,7 @@ PLUS = Rules(
         wait=True,
         hold=10,
         max_speed=0.25,
+        forget_around=0.5,
     ),
 )
 

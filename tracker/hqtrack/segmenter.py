@@ -28,12 +28,14 @@ from hqtrack.masks import (
     repaint,
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
+from hqtrack.places import longer_sides
 from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
+from hqtrack.references import Reference
 from hqtrack.rules import MemoryRules, present
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video_state import LastFrame, VideoState, areas, untracked
-from vmos import VMOS
+from vmos import VMOS, FrameMemory
 from vmos.encoder import Features
 
 MARGIN = 4
@@ -248,7 +250,7 @@ class VideoObjectSegmenter:
             states,
             False,
             *untracked(video.objects),
-            tuple(bank.frames_read for bank in video.banks),
+            read=tuple(bank.frames_read for bank in video.banks),
         )
         return Found(labels, confidence)
 
@@ -261,7 +263,7 @@ class VideoObjectSegmenter:
         frame = video.frame
         frame.label_map = labels
         masks = labels_to_masks(labels, video.objects) if masks is None else masks
-        possible = present(video.near(masks, self.rules), confidence, self.rules)
+        possible = video.drop_far_parts(present(masks, confidence, self.rules), self.rules)
         if possible is not masks:
             frame.paint(masks_to_labels(possible))
         frame.confidence, frame.trusted = confidence, confidence > 0
@@ -291,6 +293,7 @@ class VideoObjectSegmenter:
                 )
             frame.paint(masks_to_labels(masks))
         video.judge(self.rules)
+        self._forget_rivals(video)
         self._write(video, [False] * len(video.banks))
 
     def step(self, image: Image) -> Segmented:
@@ -358,14 +361,13 @@ class VideoObjectSegmenter:
         inside = (labels > first) & (labels <= first + self._capacity)
         labels = torch.where(inside, labels - first, 0)
         if self.rules.unknown:
-            trusted = torch.from_numpy(self._trusted(frame, group)).to(self.device)
+            trusted = torch.from_numpy(frame.trusted[self._own(group)]).to(self.device)
             labels = forget(labels, trusted, self._capacity + 1)
         return labels
 
-    def _trusted(self, frame: LastFrame, group: int) -> NDArray[np.bool_]:
-        """Which objects of the group are trusted on the frame, [M] at most."""
-        first = group * self._capacity
-        return frame.trusted[first : first + self._capacity]
+    def _own(self, group: int) -> slice:
+        """The objects of the group among all objects."""
+        return slice(group * self._capacity, (group + 1) * self._capacity)
 
     def _take_in(self, video: VideoState, added: int) -> None:
         """Count the objects added on the current frame and write it to every group's memory."""
@@ -395,15 +397,37 @@ class VideoObjectSegmenter:
                     config.sharpness,
                 )
             )
+        frame = video.frame
+        video.banks[group].add_reference(frame.number, self._reference(frame.features, labels))
+        if self.rules.forgets_background:
+            masks = labels_to_masks(frame.known, video.objects)[self._own(group)]
+            reference = Reference.of(frame.features, labels, masks, self.rules.forget_around)
+            video.references[group, frame.number] = reference
+
+    def _forget_rivals(self, video: VideoState) -> None:
+        """Let reference frames forget the background where parts of objects were dropped."""
+        dropped = video.frame.dropped
+        if dropped is None:
+            return
+        away = self.rules.forget_around * longer_sides(video.places.boxes)
+        for (group, number), reference in video.references.items():
+            own = self._own(group)
+            known = reference.without(dropped[own], away[own], self._capacity + 1)
+            if known is not reference:
+                video.references[group, number] = known
+                memory = self._reference(known.features, known.labels)
+                video.banks[group].rewrite(number, memory)
+
+    def _reference(self, features: Features, labels: Tensor) -> FrameMemory:
+        """The memory of a reference frame with these labels [1,h,w] of a group."""
         with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
-            memory = self.model.reference(video.frame.features, labels)
-        video.banks[group].add_reference(video.frame.number, memory)
+            return self.model.reference(features, labels)
 
     def _remember(self, video: VideoState, group: int, labels: Tensor) -> None:
         """Write the current frame, as propagated, into the group's memory."""
         with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
             memory = self.model.memorize(video.frame.states[group], labels)
-        sure = self._trusted(video.frame, group).any()
+        sure = video.frame.trusted[self._own(group)].any()
         video.banks[group].add(video.frame.number, memory, bool(sure))
 
 

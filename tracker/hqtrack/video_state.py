@@ -10,6 +10,7 @@ from hqtrack.compute.transfer import to_device, to_host
 from hqtrack.masks import labels_to_masks
 from hqtrack.memory import MemoryBank, MemoryFrames
 from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_parts
+from hqtrack.references import Reference
 from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, least_area, no_past, trusted
 from hqtrack.types import Image, Masks, Scores
 from vmos.encoder import Features
@@ -27,6 +28,7 @@ class LastFrame:
         in_memory: whether the frame was written into memory.
         confidence: [N] of the objects when the frame was tracked; NaN if it was not.
         trusted: [N], see `hqtrack.rules.MemoryRules`.
+        dropped: [N,H,W], the parts of objects that were dropped; None if none were.
         read: of each group, the frames of memory that were read.
     """
 
@@ -39,6 +41,7 @@ class LastFrame:
     in_memory: bool
     confidence: Scores
     trusted: NDArray[np.bool_]
+    dropped: Masks | None = None
     read: tuple[MemoryFrames, ...] = ()
 
     @property
@@ -61,6 +64,7 @@ class VideoState:
         size: (h, w) at which its frames enter the network.
         objects: their number.
         banks: the memory of each group of objects.
+        references: by group and number, the reference frames of which memory may forget something.
     """
 
     size: tuple[int, int]
@@ -69,6 +73,7 @@ class VideoState:
     past: Past
     places: Places
     banks: list[MemoryBank] = field(default_factory=list)
+    references: dict[tuple[int, int], Reference] = field(default_factory=dict)
 
     @classmethod
     def start(cls, size: tuple[int, int], frame: LastFrame) -> "VideoState":
@@ -78,7 +83,8 @@ class VideoState:
     def copy(self) -> "VideoState":
         """The same state, which goes on on its own; arrays and tensors are shared."""
         banks = [bank.copy() for bank in self.banks]
-        return replace(self, frame=replace(self.frame), banks=banks)
+        references = dict(self.references)
+        return replace(self, frame=replace(self.frame), banks=banks, references=references)
 
     @property
     def referred(self) -> set[int]:
@@ -93,12 +99,15 @@ class VideoState:
         self.frame.trusted = np.append(self.frame.trusted, np.ones(added, np.bool_))
         self.locate(rules)
 
-    def near(self, masks: Masks, rules: MemoryRules) -> Masks:
+    def drop_far_parts(self, masks: Masks, rules: MemoryRules) -> Masks:
         """Masks [N,H,W] of the last frame, without parts that objects cannot have reached."""
         if not rules.drops_far_parts:
             return masks
         windows = reachable(self.places, self.frame.number, rules.max_speed)
-        return without_far_parts(masks, windows, least_area(self.past, rules))
+        near = without_far_parts(masks, windows, least_area(self.past, rules))
+        if near is not masks:
+            self.frame.dropped = masks & ~near
+        return near
 
     def judge(self, rules: MemoryRules) -> None:
         """Decide which objects are trusted on the last frame, and add it to their past."""
