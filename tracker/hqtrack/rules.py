@@ -1,8 +1,8 @@
 """The rules by which HQTrack reports masks and writes memory: values, and decisions on arrays.
 
 ``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
-object whose confidence or area falls out of what it was on the frames before; a doubted object
-enters memory as unknown. An object with very little confidence is not there.
+object whose confidence or area falls out of what it was on the frames before. What was dropped is
+no evidence against the object, and an object with very little confidence is not there.
 """
 
 import math
@@ -178,7 +178,6 @@ PLUS = Rules(
         min_confidence=0.8,
         usual=0.9,
         max_jump=1.5,
-        unknown=True,
         wait=True,
         hold=10,
         max_speed=0.25,
