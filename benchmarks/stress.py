@@ -43,13 +43,12 @@ SINGLE = {
     "presence": Rules(memory=MemoryRules(**_of_plus("min_presence"))),
     "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
     "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),
-    "unknown": replace(PLUS, memory=replace(PLUS.memory, unknown=True)),
+    "known": Rules(memory=MemoryRules(**_DOUBT, **_of_plus("min_known"))),
     "select": replace(PUBLISHED, selection=PLUS.selection),
 }
 """Each rule of `PLUS` added alone to those published, by the name of its field or its effect:
 `reach` drops what an object cannot have reached, `forget` forgets the background there, too,
-`presence` drops what has little confidence; `select` differs with a refiner only. `unknown` is
-`PLUS` with a rule that it does not have: a doubted object enters memory without an identity."""
+`presence` drops what has little confidence; `select` differs with a refiner only."""
 
 VARIANTS = {**RULES, **SINGLE}
 

@@ -16,6 +16,7 @@ from hqtrack.rules import (
     add_frame,
     add_objects,
     find_rules,
+    known,
     no_past,
     present,
     rules_name,
@@ -85,6 +86,14 @@ def test_objects_are_judged_one_by_one():
     assert trusted(both, numbers(0.2, 0.9), numbers(100, 10), DOUBT).tolist() == [False, True]
 
 
+def test_what_is_neither_trusted_nor_certain_is_unknown():
+    confidence = numbers(0.59, 0.59, 0.61, np.nan)
+    trust = np.array([True, False, False, False])
+    sure = known(confidence, trust, MemoryRules(min_known=0.6))
+    assert sure.tolist() == [True, False, True, True]
+    assert known(numbers(0.0), np.array([False]), PUBLISHED.memory).all()
+
+
 def test_without_confidence_an_object_is_not_there():
     masks = np.ones((2, 3, 3), np.bool_)
     shown = present(masks, numbers(0.1, 0.5), MemoryRules(min_presence=0.2))
@@ -106,7 +115,7 @@ def test_published_changes_nothing():
     """All doubts are off."""
     rules = PUBLISHED.memory
     assert (rules.min_confidence, rules.max_jump, rules.hold) == (0.0, math.inf, 0)
-    assert (rules.unknown, rules.wait, rules.changes_masks) == (False, False, False)
+    assert (rules.min_known, rules.wait, rules.changes_masks) == (0.0, False, False)
 
 
 @pytest.mark.parametrize("rules", [MemoryRules(max_speed=0.5), MemoryRules(min_presence=0.1)])

@@ -360,18 +360,18 @@ def test_gpu_agrees_with_cpu():
         np.testing.assert_allclose(actual.confidence, expected.confidence, atol=0.05)
 
 
-def test_what_is_not_trusted_is_unknown_with_a_margin():
+def test_what_is_not_known_is_unknown_with_a_margin():
     """The margin takes from the background only, never from another object."""
     labels = torch.zeros(1, 20, 30, dtype=torch.int64)
     labels[0, 8:12, 8:12] = 1
     labels[0, 8:12, 14:20] = 2
-    after = forget(labels, torch.tensor([False, True]), 9)
+    after = forget(labels, np.array([False, True]), 9)
     assert torch.equal(after == 2, labels == 2)
     assert not (after == 1).any()
     rows, columns = (after[0] == 9).nonzero(as_tuple=True)
     assert (rows.min(), rows.max()) == (8 - MARGIN, 11 + MARGIN)
     assert columns.min() == 8 - MARGIN
-    assert torch.equal(forget(labels, torch.tensor([True, True]), 9), labels)
+    assert torch.equal(forget(labels, np.array([True, True]), 9), labels)
 
 
 def test_doubted_objects_enter_memory_without_identity(model, monkeypatch):
@@ -382,7 +382,7 @@ def test_doubted_objects_enter_memory_without_identity(model, monkeypatch):
         model, "memorize", lambda states, labels: written.append(labels) or memorize(states, labels)
     )
     images = video(3)
-    doubt = MemoryRules(min_confidence=1.1, unknown=True)
+    doubt = MemoryRules(min_confidence=1.1, min_known=1.1)
     segmenter = VideoObjectSegmenter(model, CONFIG, rules=doubt)
     segmenter.add_reference(images[0], rectangles(4))
     segmenter.step(images[1])

@@ -1,8 +1,9 @@
 """The rules by which HQTrack reports masks and writes memory: values, and decisions on arrays.
 
 ``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
-object whose confidence or area falls out of what it was on the frames before. What was dropped is
-no evidence against the object, and an object with very little confidence is not there.
+object whose confidence or area falls out of what it was on the frames before. With little
+confidence it enters memory as unknown; with very little it is not there. What was dropped is no
+evidence against an object.
 """
 
 import math
@@ -50,7 +51,8 @@ class MemoryRules:
         min_confidence: see above; 0 trusts every confidence.
         usual: see above. An object that is never certain is so compared with itself.
         max_jump: see above.
-        unknown: whether an object that is not trusted enters memory without an identity.
+        min_known: an object that is not trusted and has less confidence enters memory without an
+            identity.
         wait: whether a frame on which no object of a group is trusted does not enter the group's
             long-term memory; the next one may.
         hold: for how many frames short-term memory stays at the last frame on which an object of
@@ -68,7 +70,7 @@ class MemoryRules:
     min_confidence: float = 0.0
     usual: float = math.inf
     max_jump: float = math.inf
-    unknown: bool = False
+    min_known: float = 0.0
     wait: bool = False
     hold: int = 0
     max_speed: float = math.inf
@@ -151,6 +153,14 @@ def trusted(past: Past, confidence: Scores, area: Scores, rules: MemoryRules) ->
     return (area > 0) & (confidence >= least) & ~jumps
 
 
+def known(confidence: Scores, trust: NDArray[np.bool_], rules: MemoryRules) -> NDArray[np.bool_]:
+    """Which objects enter memory with their identity, [N], given which are trusted [N].
+
+    An object without a confidence was given.
+    """
+    return trust | ~(confidence < rules.min_known)
+
+
 def present(masks: Masks, confidence: Scores, rules: MemoryRules) -> Masks:
     """The masks [N,H,W]; those of objects with too little confidence [N] are empty."""
     absent = confidence < rules.min_presence
@@ -178,6 +188,7 @@ PLUS = Rules(
         min_confidence=0.8,
         usual=0.9,
         max_jump=1.5,
+        min_known=0.6,
         wait=True,
         hold=10,
         max_speed=0.25,

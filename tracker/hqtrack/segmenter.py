@@ -31,7 +31,7 @@ from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
 from hqtrack.places import longer_sides
 from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
 from hqtrack.references import Reference
-from hqtrack.rules import MemoryRules, present
+from hqtrack.rules import MemoryRules, known, present
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video_state import LastFrame, VideoState, areas, untracked
@@ -355,15 +355,13 @@ class VideoObjectSegmenter:
     def _group_labels(self, frame: LastFrame, labels: Tensor, group: int) -> Tensor:
         """Of labels [1,h,w] those of one group; other groups are background.
 
-        If the rules say so, objects that are not trusted are unknown.
+        Objects that the rules do not know are unknown.
         """
         first = group * self._capacity
         inside = (labels > first) & (labels <= first + self._capacity)
         labels = torch.where(inside, labels - first, 0)
-        if self.rules.unknown:
-            trusted = torch.from_numpy(frame.trusted[self._own(group)]).to(self.device)
-            labels = forget(labels, trusted, self._capacity + 1)
-        return labels
+        sure = known(frame.confidence, frame.trusted, self.rules)[self._own(group)]
+        return forget(labels, sure, self._capacity + 1)
 
     def _own(self, group: int) -> slice:
         """The objects of the group among all objects."""
@@ -412,10 +410,10 @@ class VideoObjectSegmenter:
         away = self.rules.forget_around * longer_sides(video.places.boxes)
         for (group, number), reference in video.references.items():
             own = self._own(group)
-            known = reference.without(dropped[own], away[own], self._capacity + 1)
-            if known is not reference:
-                video.references[group, number] = known
-                memory = self._reference(known.features, known.labels)
+            less = reference.without(dropped[own], away[own], self._capacity + 1)
+            if less is not reference:
+                video.references[group, number] = less
+                memory = self._reference(less.features, less.labels)
                 video.banks[group].rewrite(number, memory)
 
     def _reference(self, features: Features, labels: Tensor) -> FrameMemory:
@@ -431,14 +429,14 @@ class VideoObjectSegmenter:
         video.banks[group].add(video.frame.number, memory, bool(sure))
 
 
-def forget(labels: Tensor, trusted: Tensor, number: int) -> Tensor:
-    """Labels [1,h,w] in which objects that are not trusted [N] become `number`, with a margin.
+def forget(labels: Tensor, sure: NDArray[np.bool_], number: int) -> Tensor:
+    """Labels [1,h,w] in which objects that are not known for sure [N] become `number`.
 
-    The margin takes from the background only.
+    So does a margin around them, of the background only.
     """
-    if trusted.all():
+    if sure.all():
         return labels
-    known = torch.cat([trusted.new_ones(1), trusted])
-    doubted = ~known[labels.long().clamp(max=len(trusted))] & (labels <= len(trusted))
+    stays = to_device(np.append(True, sure), labels.device)
+    doubted = ~stays[labels.long().clamp(max=len(sure))] & (labels <= len(sure))
     near = F.max_pool2d(doubted.float(), 2 * MARGIN + 1, 1, MARGIN) > 0
     return torch.where(doubted | (near & (labels == 0)), number, labels)

@@ -96,7 +96,9 @@ class VideoState:
         """Count objects that were given on the last frame; its labels have them already."""
         self.objects += added
         self.past = add_objects(self.past, areas(self.frame.known, self.objects)[-added:])
-        self.frame.trusted = np.append(self.frame.trusted, np.ones(added, np.bool_))
+        confidence, trusted = untracked(added)
+        self.frame.confidence = np.append(self.frame.confidence, confidence)
+        self.frame.trusted = np.append(self.frame.trusted, trusted)
         self.locate(rules)
 
     def drop_far_parts(self, masks: Masks, rules: MemoryRules) -> Masks:
