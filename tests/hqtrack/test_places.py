@@ -13,14 +13,7 @@ from hqtrack.places import (
     seen_at,
     without_far_parts,
 )
-
-
-def drawn(*boxes, size=(20, 40)):
-    """A mask of filled boxes, each left, top, right, bottom, inclusive."""
-    mask = np.zeros(size, np.bool_)
-    for left, top, right, bottom in boxes:
-        mask[top : bottom + 1, left : right + 1] = True
-    return mask
+from tests.helpers.drawn import drawn
 
 
 def test_an_object_is_where_it_was_last_trusted():

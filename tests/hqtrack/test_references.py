@@ -4,18 +4,9 @@ import numpy as np
 import torch
 
 from hqtrack.references import Reference
+from tests.helpers.drawn import SIZE, drawn
 
-SIZE = (20, 40)
 UNKNOWN = 9
-
-
-def drawn(*boxes):
-    """A mask of filled boxes, each left, top, right, bottom, inclusive."""
-    mask = np.zeros(SIZE, np.bool_)
-    for left, top, right, bottom in boxes:
-        mask[top : bottom + 1, left : right + 1] = True
-    return mask
-
 
 OBJECTS = np.stack([drawn((2, 8, 5, 11)), drawn((30, 0, 31, 1))])
 KNOWN = ~drawn((0, 6, 7, 13), (29, 0, 32, 2))

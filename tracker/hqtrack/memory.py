@@ -11,6 +11,9 @@ from torch import Tensor
 from vmos import FrameMemory
 from vmos.attention import LayerMemory
 
+_NEW = -1
+"""The place of a frame that enters long-term memory, among those that are there."""
+
 
 class Remembered(NamedTuple):
     """A frame in memory: its number, counted from 0, and the memory of every layer."""
@@ -129,14 +132,8 @@ class MemoryBank:
 
     def rewrite(self, frame: int, memory: FrameMemory) -> None:
         """Replace the memory of a reference frame, wherever it is."""
-        place, frames = self.frames.index(frame), len(self.frames)
-        self._long_term = tuple(
-            LayerMemory(
-                _replace(old.key, place, frames, new.key),
-                _replace(old.value, place, frames, new.value),
-            )
-            for old, new in zip(self._long_term, self._sharpened(memory), strict=True)
-        )
+        order = [_NEW if other == frame else place for place, other in enumerate(self.frames)]
+        self._arrange(order, memory)
         for index, recent in enumerate(self._recent):
             if recent.frame == frame:
                 self._recent[index] = Remembered(frame, memory)
@@ -164,35 +161,27 @@ class MemoryBank:
         return twin
 
     def _keep(self, frame: int, memory: FrameMemory) -> None:
-        memory = self._sharpened(memory)
         kept = frames_to_keep(self.frames, self.references, frame, self.size)
-        places = [self.frames.index(other) for other in kept]
+        self._arrange([*(self.frames.index(other) for other in kept), _NEW], memory)
+        self.frames = [*kept, frame]
+        self._last_kept = frame
+
+    def _arrange(self, order: list[int], memory: FrameMemory) -> None:
+        """Take long-term memory's frames in this order, with those of ``memory`` at `_NEW`."""
+        if self.sharpness != 1:
+            memory = tuple(LayerMemory(new.key * self.sharpness, new.value) for new in memory)
         if self._long_term:
             memory = tuple(
                 LayerMemory(
-                    _append(old.key, places, len(self.frames), new.key),
-                    _append(old.value, places, len(self.frames), new.value),
+                    _arranged(old.key, len(self.frames), order, new.key),
+                    _arranged(old.value, len(self.frames), order, new.value),
                 )
                 for old, new in zip(self._long_term, memory, strict=True)
             )
         self._long_term = memory
-        self.frames = [*kept, frame]
-        self._last_kept = frame
-
-    def _sharpened(self, memory: FrameMemory) -> FrameMemory:
-        if self.sharpness == 1:
-            return memory
-        return tuple(LayerMemory(new.key * self.sharpness, new.value) for new in memory)
 
 
-def _replace(tokens: Tensor, place: int, frames: int, new: Tensor) -> Tensor:
-    """The tokens [B,T*N,C] of the frames, with those of the new frame [B,N,C] at a place."""
-    parts = list(tokens.chunk(frames, dim=1))
-    parts[place] = new
-    return torch.cat(parts, dim=1)
-
-
-def _append(tokens: Tensor, places: list[int], frames: int, new: Tensor) -> Tensor:
-    """The tokens [B,T*N,C] of the frames at `places`, followed by the new frame's [B,N,C]."""
-    parts = tokens.chunk(frames, dim=1)
-    return torch.cat([*(parts[place] for place in places), new], dim=1)
+def _arranged(tokens: Tensor, frames: int, order: list[int], new: Tensor) -> Tensor:
+    """The tokens [B,T*N,C] of the frames in this order, and at `_NEW` the new frame's [B,N,C]."""
+    parts = [*tokens.chunk(frames, dim=1), new]
+    return torch.cat([parts[place] for place in order], dim=1)

@@ -156,7 +156,7 @@ def trusted(past: Past, confidence: Scores, area: Scores, rules: MemoryRules) ->
 def known(confidence: Scores, trust: NDArray[np.bool_], rules: MemoryRules) -> NDArray[np.bool_]:
     """Which objects enter memory with their identity, [N], given which are trusted [N].
 
-    An object without a confidence was given.
+    An object that was given, not tracked, has no confidence and is known.
     """
     return trust | ~(confidence < rules.min_known)
 

@@ -355,7 +355,7 @@ class VideoObjectSegmenter:
     def _group_labels(self, frame: LastFrame, labels: Tensor, group: int) -> Tensor:
         """Of labels [1,h,w] those of one group; other groups are background.
 
-        Objects that the rules do not know are unknown.
+        Objects that do not enter memory with their identity are unknown, see `hqtrack.rules.known`.
         """
         first = group * self._capacity
         inside = (labels > first) & (labels <= first + self._capacity)
@@ -432,7 +432,7 @@ class VideoObjectSegmenter:
 def forget(labels: Tensor, sure: NDArray[np.bool_], number: int) -> Tensor:
     """Labels [1,h,w] in which objects that are not known for sure [N] become `number`.
 
-    So does a margin around them, of the background only.
+    So does the background within a margin around them.
     """
     if sure.all():
         return labels

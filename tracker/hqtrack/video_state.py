@@ -28,7 +28,7 @@ class LastFrame:
         in_memory: whether the frame was written into memory.
         confidence: [N] of the objects when the frame was tracked; NaN if it was not.
         trusted: [N], see `hqtrack.rules.MemoryRules`.
-        dropped: [N,H,W], the parts of objects that were dropped; None if none were.
+        dropped: [N,H,W], the parts of objects that were dropped; None if every mask was near.
         read: of each group, the frames of memory that were read.
     """
 
