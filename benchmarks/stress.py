@@ -23,6 +23,7 @@ from hqtrack.presets import LIGHT, WITH_NETWORKS
 from hqtrack.rules import PLUS, PUBLISHED, RULES, MemoryRules, Rules
 from hqtrack.scoring.score import numbers, scorable, score_sequence
 from hqtrack.scoring.stress import KINDS, make_harder
+from hqtrack.tracker import HQTracker
 from hqtrack.video import find_sequences
 
 COLUMNS = ("Quality", "accuracy", "robustness", "NRE", "DRE", "ADQ", "J", "F", "fps")
@@ -44,11 +45,13 @@ SINGLE = {
     "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
     "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),
     "known": Rules(memory=MemoryRules(**_DOUBT, **_of_plus("min_known"))),
+    "denoise": Rules(max_noise=PLUS.max_noise),
     "select": replace(PUBLISHED, selection=PLUS.selection),
 }
 """Each rule of `PLUS` added alone to those published, by the name of its field or its effect:
 `reach` drops what an object cannot have reached, `forget` forgets the background there, too,
-`presence` drops what has little confidence; `select` differs with a refiner only."""
+`presence` drops what has little confidence, `denoise` smooths noisy frames; `select` differs with a
+refiner only."""
 
 VARIANTS = {**RULES, **SINGLE}
 
@@ -115,7 +118,7 @@ def compare(options: argparse.Namespace) -> str:
     found: dict[str, dict[str, dict[str, float | None]]] = {}
     for rules in options.rules:
         tracker = build_tracker(options.preset, weights=options.weights, refiner=options.refiner)
-        tracker.rules, tracker.segmenter.rules = VARIANTS[rules], VARIANTS[rules].memory
+        _follow(tracker, VARIANTS[rules])
         found[rules] = {}
         for kind in options.kinds:
             for sequence in make_harder(sequences, kind, options.frames):
@@ -125,6 +128,12 @@ def compare(options: argparse.Namespace) -> str:
         if options.record:
             options.record.write_text(json.dumps(found, indent=1) + "\n")
     return table(found, options.measure)
+
+
+def _follow(tracker: HQTracker, rules: Rules) -> None:
+    """Let a tracker follow these rules."""
+    tracker.rules, segmenter = rules, tracker.segmenter
+    segmenter.rules, segmenter.max_noise = rules.memory, rules.max_noise
 
 
 def main(arguments: list[str] | None = None) -> int:

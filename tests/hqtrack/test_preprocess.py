@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hqtrack import preprocess
+from hqtrack.noise import denoised
 from hqtrack.preprocess import long_edge_for, network_size, normalise, prepare_image, prepare_labels
 
 CPU = torch.device("cpu")
@@ -102,6 +103,19 @@ def test_images_are_resized_on_8_bits():
     resized = cv2.resize(image, (33, 17), interpolation=cv2.INTER_CUBIC)
     assert resized.dtype == np.uint8
     np.testing.assert_array_equal(prepare_image(image, (17, 33), CPU)[0], normalise(resized))
+
+
+def test_noise_is_removed_where_pixels_are_fewest():
+    image, larger, smaller = noise(40, 60), (81, 121), (17, 33)
+    smooth = denoised(image, 1.0)
+    assert (smooth != image).any()
+    assert torch.equal(prepare_image(image, larger, CPU, 1.0), prepare_image(smooth, larger, CPU))
+    reduced = cv2.resize(image, smaller[::-1], interpolation=cv2.INTER_CUBIC)
+    expected = normalise(denoised(reduced, 1.0))
+    np.testing.assert_array_equal(prepare_image(image, smaller, CPU, 1.0)[0], expected)
+    assert torch.equal(
+        prepare_image(image, smaller, CPU, 255.0), prepare_image(image, smaller, CPU)
+    )
 
 
 def test_any_memory_layout_of_the_image():

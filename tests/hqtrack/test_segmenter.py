@@ -10,6 +10,7 @@ import torch
 from hqtrack import decoding
 from hqtrack.errors import InputError
 from hqtrack.masks import labels_to_masks, masks_to_labels
+from hqtrack.preprocess import prepare_image
 from hqtrack.rules import MemoryRules
 from hqtrack.segmenter import MARGIN, SegmenterConfig, VideoObjectSegmenter, forget
 from tests.helpers.tiny_segmenter import CONFIG, HEIGHT, WIDTH, rectangles, same, start, video
@@ -419,6 +420,16 @@ def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(
         np.testing.assert_array_equal(written.pop(), expected)
 
 
+def test_noisy_frames_enter_the_network_smoothed(model):
+    images = video(1)
+    segmenter = VideoObjectSegmenter(model, CONFIG, max_noise=1.0)
+    smooth = segmenter._encode(images[0], (33, 33))
+    plain = VideoObjectSegmenter(model, CONFIG)._encode(images[0], (33, 33))
+    expected = model.encode(prepare_image(images[0], (33, 33), torch.device("cpu"), 1.0))
+    assert torch.equal(smooth[-1], expected[-1])
+    assert not torch.equal(smooth[-1], plain[-1])
+
+
 @pytest.mark.parametrize(("confidence", "moved"), [(0.7, True), (0.5, False)])
 def test_a_known_object_is_where_it_is_seen_even_if_it_is_doubted(
     model, monkeypatch, confidence, moved
@@ -494,8 +505,9 @@ def test_reference_frames_forget_what_looks_like_an_object_far_away(
         MemoryRules(max_speed=0.5, min_likeness=0.1),
         MemoryRules(min_likeness=0.1, forget_around=0.5),
         MemoryRules(max_speed=0.5, min_likeness=0.3, forget_around=0.5),
+        MemoryRules(max_speed=0.5, min_likeness=0.1, forget_around=20.0),
     ],
-    ids=["keep", "no parts", "unlike"],
+    ids=["keep", "no parts", "unlike", "what can be reached"],
 )
 def test_reference_frames_forget_nothing_unless_told_so(model, monkeypatch, references, rules):
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)

@@ -110,7 +110,9 @@ def assemble(
     rules: Rules = PUBLISHED,
 ) -> HQTracker:
     """A tracker with networks that `hqtrack.compute.acceleration.accelerate` has prepared."""
-    segmenter = VideoObjectSegmenter(vmos, config, acceleration.dtype, rules.memory)
+    segmenter = VideoObjectSegmenter(
+        vmos, config, acceleration.dtype, rules.memory, rules.max_noise
+    )
     refiner = None if hqsam is None else MaskRefiner(hqsam, acceleration.dtype)
     lane = Lane(next(vmos.parameters()).device)
     return HQTracker(

@@ -89,6 +89,7 @@ def look_alikes(likely: Masks, masks: Masks, windows: Boxes) -> Masks | None:
 
     Returns:
         [N,H,W], what is likely outside of the window and not in any mask; None if there is nothing.
+        An object of which a part does not touch its window is rather elsewhere, and has none.
     """
     height, width = masks.shape[1:]
     scale = np.array([width / likely.shape[2], height / likely.shape[1]])
@@ -100,6 +101,8 @@ def look_alikes(likely: Masks, masks: Masks, windows: Boxes) -> Masks | None:
     free = ~masks.any(axis=0)
     found = np.zeros_like(masks)
     for index in doubted:
+        if (masks[index] & ~_near_parts(masks[index], windows[index])).any():
+            continue
         places = cv2.resize(
             likely[index].view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
         )

@@ -1,5 +1,6 @@
 """Turns a frame and its masks into the network's input, as the released HQTrack does."""
 
+import math
 from functools import cache
 
 import cv2
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hqtrack.compute.transfer import to_device
+from hqtrack.noise import denoised
 from hqtrack.types import Image, LabelMap, Scores
 
 MEAN = np.array((0.485, 0.456, 0.406))
@@ -78,15 +80,23 @@ def _levels_on(device: torch.device) -> Tensor:
         return torch.from_numpy(LEVELS).to(device)
 
 
-def prepare_image(image: Image, size: tuple[int, int], device: torch.device) -> Tensor:
+def prepare_image(
+    image: Image, size: tuple[int, int], device: torch.device, max_noise: float = math.inf
+) -> Tensor:
     """Image [H,W,3] -> network input [1,3,h,w]; `size` is (h, w).
 
     The image is resized in 8 bits with OpenCV's bicubic filter, which is part of the published
-    behaviour.
+    behaviour. More noise than `max_noise` is removed, see `hqtrack.noise`: before the image is
+    enlarged, and after it is reduced, which removes noise as well.
     """
+    enlarged = size[0] * size[1] > image.shape[0] * image.shape[1]
+    if enlarged:
+        image = denoised(image, max_noise)
     if image.shape[:2] != size:
         resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)
         image = np.asarray(resized, np.uint8)
+    if not enlarged:
+        image = denoised(image, max_noise)
     if device.type == "cuda":
         return normalise_on_device(to_device(image, device))[None]
     return torch.from_numpy(normalise(image))[None].to(device)

@@ -61,11 +61,11 @@ class MemoryRules:
             known without a jump of its area, moving in each frame by so many times the longer side
             of its box, if what is left is no jump of its area; see `hqtrack.places`. Infinite keeps
             all.
-        min_likeness: where an object cannot be, a pixel with this probability of it looks like it.
+        min_likeness: a pixel with this probability of an object looks like it.
         forget_around: where pixels look like an object that cannot be there, reference frames
-            forget their background, up to so many times the longer side of the object's box; see
-            `hqtrack.references`. What looks like the object is then nobody's there, and no evidence
-            against the object. 0 forgets nothing.
+            forget their background, up to so many times the longer side of the object's box, but
+            nothing that it can reach; see `hqtrack.references`. What looks like the object is then
+            nobody's there, and no evidence against the object. 0 forgets nothing.
     """
 
     min_presence: float = 0.0
@@ -102,10 +102,12 @@ class Rules:
     Attributes:
         selection: see `SelectionRules`.
         memory: see `MemoryRules`.
+        max_noise: VMOS sees a frame with more noise smoothed, grey levels; see `hqtrack.noise`.
     """
 
     selection: SelectionRules = SelectionRules()
     memory: MemoryRules = MemoryRules()
+    max_noise: float = math.inf
 
     def with_min_iou(self, min_iou: float) -> "Rules":
         """The same rules with another IoU from which on a refined mask is reported."""
@@ -202,6 +204,7 @@ PLUS = Rules(
         min_likeness=0.1,
         forget_around=0.5,
     ),
+    max_noise=9.0,
 )
 
 RULES = dict(zip(RULE_NAMES, (PUBLISHED, PLUS), strict=True))

@@ -28,7 +28,6 @@ from hqtrack.masks import (
     repaint,
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
-from hqtrack.places import longer_sides
 from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
 from hqtrack.references import Reference
 from hqtrack.rules import MemoryRules, known, present
@@ -118,10 +117,20 @@ class VideoObjectSegmenter:
         config: SegmenterConfig | None = None,
         dtype: torch.dtype = torch.float32,
         rules: MemoryRules | None = None,
+        max_noise: float = math.inf,
     ) -> None:
-        """``dtype``: of convolutions and matrix products, see `hqtrack.compute.acceleration`."""
+        """Nothing is tracked yet.
+
+        Args:
+            model: the network, on its device.
+            config: resolution and memory.
+            dtype: of convolutions and matrix products, see `hqtrack.compute.acceleration`.
+            rules: for memory; by default those published.
+            max_noise: see `hqtrack.rules.Rules`.
+        """
         self.model = model
         self.rules = rules or MemoryRules()
+        self.max_noise = max_noise
         self.config = config or SegmenterConfig()
         self.dtype = dtype
         self._video: VideoState | None = None
@@ -356,7 +365,7 @@ class VideoObjectSegmenter:
 
     @stage(Stage.PREPROCESS)
     def _encode(self, image: Image, size: tuple[int, int]) -> Features:
-        prepared = prepare_image(image, size, self.device)
+        prepared = prepare_image(image, size, self.device, self.max_noise)
         with stage(Stage.ENCODE), precision(self.device, self.dtype):
             return self.model.encode(prepared)
 
@@ -415,7 +424,7 @@ class VideoObjectSegmenter:
         look_alikes = video.frame.look_alikes
         if look_alikes is None:
             return
-        away = self.rules.forget_around * longer_sides(video.places.boxes)
+        away = video.forgets_within(self.rules)
         for (group, number), reference in video.references.items():
             own = self._own(group)
             less = reference.without(look_alikes[own], away[own], self._capacity + 1)

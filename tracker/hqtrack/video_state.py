@@ -11,6 +11,8 @@ from hqtrack.masks import labels_to_masks
 from hqtrack.memory import MemoryBank, MemoryFrames
 from hqtrack.places import (
     Places,
+    around,
+    longer_sides,
     look_alikes,
     nowhere,
     reachable,
@@ -127,10 +129,16 @@ class VideoState:
     def find_look_alikes(self, likely: Masks, masks: Masks, rules: MemoryRules) -> None:
         """Note what is likely to be an object [N,h,w] by its looks, but cannot be it.
 
-        Takes the masks [N,H,W] of the last frame.
+        Takes the masks [N,H,W] of the last frame. A look-alike is so far away that nothing is
+        forgotten of what the object can reach.
         """
         if rules.forgets_background:
-            self.frame.look_alikes = look_alikes(likely, masks, self._reachable(rules))
+            windows = around(self._reachable(rules), self.forgets_within(rules))
+            self.frame.look_alikes = look_alikes(likely, masks, windows)
+
+    def forgets_within(self, rules: MemoryRules) -> NDArray[np.float64]:
+        """Up to how many pixels around its look-alikes the background is forgotten, [N]."""
+        return rules.forget_around * longer_sides(self.places.boxes)
 
     def _reachable(self, rules: MemoryRules) -> Boxes:
         return reachable(self.places, self.frame.number, rules.max_speed)
