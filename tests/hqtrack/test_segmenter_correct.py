@@ -87,6 +87,18 @@ def test_corrected_frames_are_never_dropped_and_the_same_frame_counts_once(model
     assert len(read.long_term) == CONFIG.long_term_size + 1
 
 
+def test_a_saved_state_does_not_know_of_later_corrections(model):
+    images = video(2)
+    segmenter = start(model, images[0], rectangles(2))
+    segmenter.step(images[1])
+    segmenter._video.frame.trusted[:] = False
+    saved = segmenter.save()
+    segmenter.correct(images[1], rectangles(1), [1])
+    assert segmenter._video.frame.trusted.tolist() == [False, True]
+    segmenter.restore(saved)
+    assert not segmenter._video.frame.trusted.any()
+
+
 def test_it_may_say_that_an_object_is_not_there(model):
     images = video(3)
     segmenter = start(model, images[0], rectangles(2))

@@ -1,4 +1,4 @@
-"""Where objects were last for sure, and which parts of a mask could have come from there."""
+"""Where objects surely were, and what can and what cannot have come from there."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from hqtrack.types import Boxes, Masks
 
 
 class Places(NamedTuple):
-    """Where N objects were when that was last sure.
+    """Where N objects were on the last frame on which that was sure.
 
     Attributes:
         boxes: [N,4] around their masks, see `hqtrack.masks.mask_boxes`; NaN where they were not
@@ -83,7 +83,7 @@ def look_alikes(likely: Masks, masks: Masks, windows: Boxes) -> Masks | None:
     """Where there is something that looks like an object, but cannot be it.
 
     Args:
-        likely: [N,h,w], where each object may be by its looks; smaller than the frame.
+        likely: [N,h,w], where each object may be by its looks; of any size.
         masks: [N,H,W], where the objects are.
         windows: [N,4] outside of which no part of an object can be; NaN where unknown.
 

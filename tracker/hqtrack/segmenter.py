@@ -210,7 +210,7 @@ class VideoObjectSegmenter:
         check_same_image(image, frame.image)
         frame.paint(repaint(frame.known, masks, objects))
         corrected = np.isin(np.arange(video.objects), objects)
-        frame.trusted |= corrected
+        frame.trusted = frame.trusted | corrected
         video.locate(corrected, self.rules)
         groups = video.referred | {index // self._capacity for index in objects}
         self._write(video, [group in groups for group in range(len(video.banks))])
