@@ -40,7 +40,7 @@ _REACH = _of_plus("max_jump", "max_speed")
 
 SINGLE = {
     "reach": Rules(memory=MemoryRules(**_REACH)),
-    "forget": Rules(memory=MemoryRules(**_REACH, **_of_plus("min_likeness", "forget_around"))),
+    "forget": Rules(memory=MemoryRules(**_REACH, **_of_plus("forget_around"))),
     "presence": Rules(memory=MemoryRules(**_of_plus("min_presence"))),
     "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
     "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),

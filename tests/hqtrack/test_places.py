@@ -7,7 +7,6 @@ from hqtrack.places import (
     Places,
     around,
     longer_sides,
-    look_alikes,
     nowhere,
     outside,
     reachable,
@@ -77,35 +76,6 @@ def test_every_object_has_its_own_window_and_nothing_is_changed_in_place():
     np.testing.assert_array_equal(found[0], drawn((0, 0, 3, 3)))
     np.testing.assert_array_equal(found[1], drawn((30, 10, 33, 13)))
     np.testing.assert_array_equal(masks, before)
-
-
-FAR, OWN = [(15, 2, 16, 3)], [(9, 5, 12, 8)]
-
-
-@pytest.mark.parametrize(
-    ("likely", "own", "taken", "window", "found"),
-    [
-        pytest.param(FAR, OWN, [], WINDOW, [(30, 4, 33, 7)], id="far away"),
-        pytest.param([(4, 2, 8, 4)], OWN, [], WINDOW, [(17, 4, 17, 9)], id="around the object"),
-        pytest.param([(4, 2, 7, 4)], OWN, [], WINDOW, None, id="in reach"),
-        pytest.param(FAR, OWN, [(32, 0, 39, 9)], WINDOW, [(30, 4, 31, 7)], id="another's"),
-        pytest.param(FAR, OWN, [(29, 0, 39, 9)], WINDOW, None, id="all another's"),
-        pytest.param(FAR, [], [], WINDOW, [(30, 4, 33, 7)], id="the object is hidden"),
-        pytest.param(FAR, [*OWN, (22, 4, 24, 5)], [], WINDOW, None, id="it is rather elsewhere"),
-        pytest.param(FAR, OWN, [], NOWHERE, None, id="no window"),
-        pytest.param([], OWN, [], WINDOW, None, id="nothing"),
-    ],
-)
-def test_what_only_looks_like_an_object(likely, own, taken, window, found):
-    """What is likely has half the size of the frame; the second object is never doubted."""
-    maps = np.stack([drawn(*likely, size=(10, 20)), drawn((0, 0, 3, 3), size=(10, 20))])
-    masks = np.stack([drawn(*own), drawn(*taken)])
-    windows = np.array([window, (0, 0, 39, 19)], np.float64)
-    alike = look_alikes(maps, masks, windows)
-    if found is None:
-        assert alike is None
-        return
-    np.testing.assert_array_equal(alike, np.stack([drawn(*found), drawn()]))
 
 
 def test_boxes_grow_to_all_sides():

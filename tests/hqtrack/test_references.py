@@ -29,20 +29,20 @@ def test_the_background_near_the_objects_is_never_forgotten():
     assert known.without(everything, np.array([3.0]), UNKNOWN) is known
 
 
-def test_the_background_around_look_alikes_is_forgotten():
-    """The second object has no look-alike; what was forgotten is forgotten once."""
-    look_alikes = np.stack([drawn((20, 10, 21, 10), (39, 19, 39, 19)), drawn()])
-    known = reference().without(look_alikes, np.array([2.0, 5.0]), UNKNOWN)
+def test_the_background_around_rivals_is_forgotten():
+    """The second object has no rival; what was forgotten is forgotten once."""
+    rivals = np.stack([drawn((20, 10, 21, 10), (39, 19, 39, 19)), drawn()])
+    known = reference().without(rivals, np.array([2.0, 5.0]), UNKNOWN)
     forgotten = drawn((18, 8, 23, 12), (37, 17, 39, 19))
     np.testing.assert_array_equal(known.labels[0].numpy() == UNKNOWN, forgotten)
     np.testing.assert_array_equal(known.background, KNOWN & ~forgotten)
-    assert known.without(look_alikes, np.array([9.0, 9.0]), UNKNOWN) is known
+    assert known.without(rivals, np.array([9.0, 9.0]), UNKNOWN) is known
     more = known.without(np.stack([drawn(), drawn((24, 10, 24, 10))]), np.array([2.0, 1]), UNKNOWN)
     added = drawn((24, 9, 25, 11)) & ~forgotten
     np.testing.assert_array_equal(more.background, known.background & ~added)
 
 
-def test_look_alikes_where_memory_forgets_nothing_change_nothing():
+def test_rivals_where_memory_forgets_nothing_change_nothing():
     before = reference()
     on_objects = np.stack([drawn((29, 0, 32, 2)), drawn((0, 6, 7, 13))])
     assert before.without(on_objects, np.array([9.0, 9.0]), UNKNOWN) is before

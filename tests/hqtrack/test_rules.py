@@ -20,7 +20,6 @@ from hqtrack.rules import (
     no_past,
     present,
     rules_name,
-    steady,
     trusted,
 )
 
@@ -85,13 +84,6 @@ def test_objects_join_with_the_area_that_was_given():
 def test_objects_are_judged_one_by_one():
     both = add_objects(past(0.9), numbers(10))
     assert trusted(both, numbers(0.2, 0.9), numbers(100, 10), DOUBT).tolist() == [False, True]
-
-
-def test_what_is_seen_without_a_jump_is_steady_whatever_its_confidence():
-    both = add_objects(past(0.9), numbers(10))
-    assert steady(both, numbers(149, 16), DOUBT).tolist() == [True, False]
-    assert steady(both, numbers(0, 10), DOUBT).tolist() == [False, True]
-    assert steady(no_past(1), numbers(9), DOUBT).all()
 
 
 def test_what_is_neither_trusted_nor_certain_is_unknown():

@@ -46,6 +46,5 @@ def segment_and_refine(
         coarse, *candidates, rules.min_iou, rules.nearest, confident
     )
     best = device_masks.best_candidates(*candidates)
-    labels, confidence, likely, masks, refined, *chosen = to_host(*found, coarse, best, *selected)
-    settled = segmenter.settle(labels, confidence, likely, masks)
-    return DeviceStep(settled, refined, Selection(*chosen))
+    labels, confidence, masks, refined, *chosen = to_host(*found, coarse, best, *selected)
+    return DeviceStep(segmenter.settle(labels, confidence, masks), refined, Selection(*chosen))

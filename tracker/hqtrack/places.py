@@ -1,4 +1,4 @@
-"""Where objects surely were, and what can and what cannot have come from there."""
+"""Where objects were last trusted, and which parts of a mask could have come from there."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from hqtrack.types import Boxes, Masks
 
 
 class Places(NamedTuple):
-    """Where N objects were on the last frame on which that was sure.
+    """Where N objects were when they were last trusted.
 
     Attributes:
         boxes: [N,4] around their masks, see `hqtrack.masks.mask_boxes`; NaN where they were not
@@ -28,23 +28,23 @@ def nowhere(objects: int) -> Places:
     return Places(np.full((objects, 4), np.nan), np.zeros(objects, np.int64))
 
 
-def seen_at(places: Places, frame: int, masks: Masks, sure: NDArray[np.bool_]) -> Places:
-    """The places after a frame with these masks [N,H,W], of which some are sure [N].
+def seen_at(places: Places, frame: int, masks: Masks, trusted: NDArray[np.bool_]) -> Places:
+    """The places after a frame with these masks [N,H,W], of which some are trusted [N].
 
     Objects may be new; these have no place before.
     """
     unknown = nowhere(len(masks) - len(places.frames))
     boxes = np.concatenate([places.boxes, unknown.boxes])
     frames = np.concatenate([places.frames, unknown.frames])
-    boxes[sure], frames[sure] = mask_boxes(masks[sure]), frame
+    boxes[trusted], frames[trusted] = mask_boxes(masks[trusted]), frame
     return Places(boxes, frames)
 
 
 def reachable(places: Places, frame: int, speed: float) -> Boxes:
     """Boxes [N,4] outside of which no part of an object can be on a frame; NaN where unknown.
 
-    In each frame since its place was sure, an object moves by at most `speed` times the longer side
-    of its box.
+    In each frame since it was trusted, an object moves by at most `speed` times the longer side of
+    its box.
     """
     return around(places.boxes, speed * longer_sides(places.boxes) * (frame - places.frames))
 
@@ -77,37 +77,6 @@ def without_far_parts(masks: Masks, windows: Boxes, least: NDArray[np.float64]) 
         if near.sum() >= least[index]:
             masks[index] = near
     return masks
-
-
-def look_alikes(likely: Masks, masks: Masks, windows: Boxes) -> Masks | None:
-    """Where there is something that looks like an object, but cannot be it.
-
-    Args:
-        likely: [N,h,w], where each object may be by its looks; of any size.
-        masks: [N,H,W], where the objects are.
-        windows: [N,4] outside of which no part of an object can be; NaN where unknown.
-
-    Returns:
-        [N,H,W], what is likely outside of the window and not in any mask; None if there is nothing.
-        An object of which a part does not touch its window is rather elsewhere, and has none.
-    """
-    height, width = masks.shape[1:]
-    scale = np.array([width / likely.shape[2], height / likely.shape[1]])
-    boxes = mask_boxes(likely)
-    leaves = (boxes[:, :2] * scale < windows[:, :2]) | ((boxes[:, 2:] + 1) * scale > windows[:, 2:])
-    doubted = np.flatnonzero(leaves.any(axis=1))
-    if not len(doubted):
-        return None
-    free = ~masks.any(axis=0)
-    found = np.zeros_like(masks)
-    for index in doubted:
-        if (masks[index] & ~_near_parts(masks[index], windows[index])).any():
-            continue
-        places = cv2.resize(
-            likely[index].view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
-        )
-        found[index] = places.view(np.bool_) & outside(windows[[index]], (height, width)) & free
-    return found if found.any() else None
 
 
 def _near_parts(mask: NDArray[np.bool_], window: NDArray[np.float64]) -> NDArray[np.bool_]:

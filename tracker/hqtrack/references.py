@@ -40,18 +40,18 @@ class Reference:
         windows = around(boxes, margin * longer_sides(boxes))
         return cls(features, labels, outside(windows, masks.shape[1:]) & ~masks.any(axis=0))
 
-    def without(self, look_alikes: Masks, away: NDArray[np.float64], unknown: int) -> "Reference":
-        """The frame without background around look-alikes; itself if they are not on background.
+    def without(self, rivals: Masks, away: NDArray[np.float64], unknown: int) -> "Reference":
+        """The frame without background around rivals; itself if memory knows none where they are.
 
         Args:
-            look_alikes: [N,H,W], for each object what only looks like it.
-            away: [N], up to how many pixels around its look-alikes the background is forgotten.
+            rivals: [N,H,W], for each object what only looks like it.
+            away: [N], up to how many pixels around its rivals the background is forgotten.
             unknown: the label of what is forgotten.
         """
-        known = (self.background & look_alikes).any(axis=(1, 2))
+        known = (self.background & rivals).any(axis=(1, 2))
         if not known.any():
             return self
-        near = [_grow(look_alikes[index], away[index]) for index in np.flatnonzero(known)]
+        near = [_grow(rivals[index], away[index]) for index in np.flatnonzero(known)]
         forgotten = self.background & np.logical_or.reduce(near)
         places = prepare_labels(
             to_device(forgotten, self.labels.device), (self.labels.shape[-2], self.labels.shape[-1])

@@ -44,28 +44,26 @@ class MemoryRules:
 
     An object is trusted on a frame if it is seen, its confidence is not below ``min_confidence`` or
     not below ``usual`` times the median of its last confidences, and its area is within a factor of
-    ``max_jump`` of the median of its last areas. It is known if it is trusted or its confidence is
-    not below ``min_known``.
+    ``max_jump`` of the median of its last areas.
 
     Attributes:
         min_presence: an object with less confidence is not there: its mask is empty.
         min_confidence: see above; 0 trusts every confidence.
         usual: see above. An object that is never certain is so compared with itself.
         max_jump: see above.
-        min_known: see above. An object that is not known enters memory without an identity.
+        min_known: an object that is not trusted and has less confidence enters memory without an
+            identity.
         wait: whether a frame on which no object of a group is trusted does not enter the group's
             long-term memory; the next one may.
         hold: for how many frames short-term memory stays at the last frame on which an object of
             the group was trusted.
         max_speed: parts of a mask are dropped that the object cannot have reached since it was last
-            known without a jump of its area, moving in each frame by so many times the longer side
-            of its box, if what is left is no jump of its area; see `hqtrack.places`. Infinite keeps
-            all.
-        min_likeness: a pixel with this probability of an object looks like it.
-        forget_around: where pixels look like an object that cannot be there, reference frames
-            forget their background, up to so many times the longer side of the object's box, but
-            nothing that it can reach; see `hqtrack.references`. What looks like the object is then
-            nobody's there, and no evidence against the object. 0 forgets nothing.
+            trusted, moving in each frame by so many times the longer side of its box, if what is
+            left is no jump of its area; see `hqtrack.places`. Infinite keeps all.
+        forget_around: where such parts are dropped, reference frames forget their background, up to
+            so many times the longer side of the object's box; see `hqtrack.references`. What looks
+            like the object is then nobody's there, and no evidence against the object. 0 forgets
+            nothing.
     """
 
     min_presence: float = 0.0
@@ -76,7 +74,6 @@ class MemoryRules:
     wait: bool = False
     hold: int = 0
     max_speed: float = math.inf
-    min_likeness: float = 1.0
     forget_around: float = 0.0
 
     @property
@@ -151,19 +148,15 @@ def add_objects(past: Past, area: Scores) -> Past:
 
 def trusted(past: Past, confidence: Scores, area: Scores, rules: MemoryRules) -> NDArray[np.bool_]:
     """Which objects are trusted on a frame, [N]; see `MemoryRules`."""
+    usual_confidence, usual_area = (_median(values) for values in past)
     with np.errstate(invalid="ignore"):
-        least = np.fmin(rules.min_confidence, rules.usual * _median(past.confidence))
-    return steady(past, area, rules) & (confidence >= least)
-
-
-def steady(past: Past, area: Scores, rules: MemoryRules) -> NDArray[np.bool_]:
-    """Which objects are seen on a frame, without a jump of their area [N]."""
-    jumps = np.abs(np.log(np.maximum(area, 1) / _median(past.area))) > math.log(rules.max_jump)
-    return (area > 0) & ~jumps
+        least = np.fmin(rules.min_confidence, rules.usual * usual_confidence)
+    jumps = np.abs(np.log(np.maximum(area, 1) / usual_area)) > math.log(rules.max_jump)
+    return (area > 0) & (confidence >= least) & ~jumps
 
 
 def known(confidence: Scores, trust: NDArray[np.bool_], rules: MemoryRules) -> NDArray[np.bool_]:
-    """Which objects are known, [N], given which are trusted [N]; see `MemoryRules`.
+    """Which objects enter memory with their identity, [N], given which are trusted [N].
 
     An object that was given, not tracked, has no confidence and is known.
     """
@@ -201,7 +194,6 @@ PLUS = Rules(
         wait=True,
         hold=10,
         max_speed=0.25,
-        min_likeness=0.1,
         forget_around=0.5,
     ),
     max_noise=9.0,

@@ -28,6 +28,7 @@ from hqtrack.masks import (
     repaint,
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
+from hqtrack.places import longer_sides
 from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
 from hqtrack.references import Reference
 from hqtrack.rules import MemoryRules, known, present
@@ -84,13 +85,11 @@ class SegmenterConfig:
 class Found(NamedTuple):
     """What `VideoObjectSegmenter.launch` finds, on the network's device, perhaps not computed yet.
 
-    labels: [H,W] uint8, int16 or int32, n + 1 marks object n. confidence: [N] float32. likely:
-    [N,h,w] bool, where objects have the probability of `MemoryRules.min_likeness`.
+    labels: [H,W] uint8, int16 or int32, n + 1 marks object n. confidence: [N] float32.
     """
 
     labels: Tensor
     confidence: Tensor
-    likely: Tensor
 
 
 class Segmented(NamedTuple):
@@ -209,9 +208,8 @@ class VideoObjectSegmenter:
         frame = video.frame
         check_same_image(image, frame.image)
         frame.paint(repaint(frame.known, masks, objects))
-        corrected = np.isin(np.arange(video.objects), objects)
-        frame.trusted = frame.trusted | corrected
-        video.locate(corrected, self.rules)
+        frame.trusted = frame.trusted | np.isin(np.arange(video.objects), objects)
+        video.locate(self.rules)
         groups = video.referred | {index // self._capacity for index in objects}
         self._write(video, [group in groups for group in range(len(video.banks))])
 
@@ -224,8 +222,8 @@ class VideoObjectSegmenter:
             InputError: there is no video yet, or the image differs in size.
         """
         found = self.launch(image)
-        label_map, confidence, likely = to_host(*found)
-        return self.settle(label_map, confidence, likely)
+        label_map, confidence = to_host(*found)
+        return self.settle(label_map, confidence)
 
     @stage(Stage.DECODE)
     @torch.inference_mode()
@@ -264,15 +262,11 @@ class VideoObjectSegmenter:
             *untracked(video.objects),
             read=tuple(bank.frames_read for bank in video.banks),
         )
-        return Found(labels, confidence, probabilities >= self.rules.min_likeness)
+        return Found(labels, confidence)
 
     @stage(Stage.DECODE)
     def settle(
-        self,
-        labels: NDArray[np.integer],
-        confidence: Scores,
-        likely: Masks,
-        masks: Masks | None = None,
+        self, labels: NDArray[np.integer], confidence: Scores, masks: Masks | None = None
     ) -> Segmented:
         """The second half of `propagate`: takes what `launch` found, and its masks, as arrays."""
         video = self._known_video()
@@ -282,7 +276,6 @@ class VideoObjectSegmenter:
         possible = video.drop_far_parts(present(masks, confidence, self.rules), self.rules)
         if possible is not masks:
             frame.paint(masks_to_labels(possible))
-        video.find_look_alikes(likely, possible, self.rules)
         frame.confidence, frame.trusted = confidence, confidence > 0
         return Segmented(possible, confidence)
 
@@ -310,7 +303,7 @@ class VideoObjectSegmenter:
                 )
             frame.paint(masks_to_labels(masks))
         video.judge(self.rules)
-        self._forget_background(video)
+        self._forget_rivals(video)
         self._write(video, [False] * len(video.banks))
 
     def step(self, image: Image) -> Segmented:
@@ -419,15 +412,15 @@ class VideoObjectSegmenter:
             reference = Reference.of(frame.features, labels, masks, self.rules.forget_around)
             video.references[group, frame.number] = reference
 
-    def _forget_background(self, video: VideoState) -> None:
-        """Let reference frames forget the background where something looks like an object."""
-        look_alikes = video.frame.look_alikes
-        if look_alikes is None:
+    def _forget_rivals(self, video: VideoState) -> None:
+        """Let reference frames forget the background where parts of objects were dropped."""
+        dropped = video.frame.dropped
+        if dropped is None:
             return
-        away = video.forgets_within(self.rules)
+        away = self.rules.forget_around * longer_sides(video.places.boxes)
         for (group, number), reference in video.references.items():
             own = self._own(group)
-            less = reference.without(look_alikes[own], away[own], self._capacity + 1)
+            less = reference.without(dropped[own], away[own], self._capacity + 1)
             if less is not reference:
                 video.references[group, number] = less
                 memory = self._reference(less.features, less.labels)

@@ -9,29 +9,10 @@ from torch import Tensor
 from hqtrack.compute.transfer import to_device, to_host
 from hqtrack.masks import labels_to_masks
 from hqtrack.memory import MemoryBank, MemoryFrames
-from hqtrack.places import (
-    Places,
-    around,
-    longer_sides,
-    look_alikes,
-    nowhere,
-    reachable,
-    seen_at,
-    without_far_parts,
-)
+from hqtrack.places import Places, nowhere, reachable, seen_at, without_far_parts
 from hqtrack.references import Reference
-from hqtrack.rules import (
-    MemoryRules,
-    Past,
-    add_frame,
-    add_objects,
-    known,
-    least_area,
-    no_past,
-    steady,
-    trusted,
-)
-from hqtrack.types import Boxes, Image, Masks, Scores
+from hqtrack.rules import MemoryRules, Past, add_frame, add_objects, least_area, no_past, trusted
+from hqtrack.types import Image, Masks, Scores
 from vmos.encoder import Features
 from vmos.propagation import LayerState
 
@@ -47,7 +28,7 @@ class LastFrame:
         in_memory: whether the frame was written into memory.
         confidence: [N] of the objects when the frame was tracked; NaN if it was not.
         trusted: [N], see `hqtrack.rules.MemoryRules`.
-        look_alikes: [N,H,W], see `hqtrack.places.look_alikes`; None if there are none.
+        dropped: [N,H,W], the parts of objects that were dropped; None if every mask was near.
         read: of each group, the frames of memory that were read.
     """
 
@@ -60,7 +41,7 @@ class LastFrame:
     in_memory: bool
     confidence: Scores
     trusted: NDArray[np.bool_]
-    look_alikes: Masks | None = None
+    dropped: Masks | None = None
     read: tuple[MemoryFrames, ...] = ()
 
     @property
@@ -118,44 +99,30 @@ class VideoState:
         confidence, trusted = untracked(added)
         self.frame.confidence = np.append(self.frame.confidence, confidence)
         self.frame.trusted = np.append(self.frame.trusted, trusted)
-        self.locate(np.arange(self.objects) >= self.objects - added, rules)
+        self.locate(rules)
 
     def drop_far_parts(self, masks: Masks, rules: MemoryRules) -> Masks:
         """Masks [N,H,W] of the last frame, without parts that objects cannot have reached."""
         if not rules.drops_far_parts:
             return masks
-        return without_far_parts(masks, self._reachable(rules), least_area(self.past, rules))
-
-    def find_look_alikes(self, likely: Masks, masks: Masks, rules: MemoryRules) -> None:
-        """Note what is likely to be an object [N,h,w] by its looks, but cannot be it.
-
-        Takes the masks [N,H,W] of the last frame. A look-alike is so far away that nothing is
-        forgotten of what the object can reach.
-        """
-        if rules.forgets_background:
-            windows = around(self._reachable(rules), self.forgets_within(rules))
-            self.frame.look_alikes = look_alikes(likely, masks, windows)
-
-    def forgets_within(self, rules: MemoryRules) -> NDArray[np.float64]:
-        """Up to how many pixels around its look-alikes the background is forgotten, [N]."""
-        return rules.forget_around * longer_sides(self.places.boxes)
-
-    def _reachable(self, rules: MemoryRules) -> Boxes:
-        return reachable(self.places, self.frame.number, rules.max_speed)
+        windows = reachable(self.places, self.frame.number, rules.max_speed)
+        near = without_far_parts(masks, windows, least_area(self.past, rules))
+        if near is not masks:
+            self.frame.dropped = masks & ~near
+        return near
 
     def judge(self, rules: MemoryRules) -> None:
         """Decide which objects are trusted on the last frame, and add it to their past."""
         frame, area = self.frame, areas(self.frame.known, self.objects)
         frame.trusted = trusted(self.past, frame.confidence, area, rules)
-        sure = steady(self.past, area, rules) & known(frame.confidence, frame.trusted, rules)
         self.past = add_frame(self.past, frame.confidence, area)
-        self.locate(sure, rules)
+        self.locate(rules)
 
-    def locate(self, sure: NDArray[np.bool_], rules: MemoryRules) -> None:
-        """Note where objects, of which some are sure [N], are on the last frame."""
+    def locate(self, rules: MemoryRules) -> None:
+        """Note where the trusted objects are on the last frame, if the rules need it."""
         if rules.drops_far_parts:
             masks = labels_to_masks(self.frame.known, self.objects)
-            self.places = seen_at(self.places, self.frame.number, masks, sure)
+            self.places = seen_at(self.places, self.frame.number, masks, self.frame.trusted)
 
 
 def areas(labels: NDArray[np.integer], objects: int) -> Scores:
