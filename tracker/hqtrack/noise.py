@@ -1,4 +1,4 @@
-"""Noise in images: how much there is, and how the networks are spared it."""
+"""Noise in images: how much there is, and how to remove it."""
 
 import math
 
@@ -23,9 +23,8 @@ SPREAD = 3.0
 def noise_of(image: Image) -> float:
     """The standard deviation of the noise of an image [H,W,3], in grey levels.
 
-    It is measured on the green channel. The median is that of flat areas, so that fine structures
-    count little, but not nothing: of 183 frames of DAVIS and FBMS, none has more than 9. 0 for an
-    image that is smaller than 3x3.
+    It is measured on the green channel. The median counts flat areas more than fine structures,
+    which still add a little. 0 for an image that is smaller than 3x3.
     """
     if min(image.shape[:2]) < len(_SECOND_DIFFERENCES):
         return 0.0
@@ -35,9 +34,9 @@ def noise_of(image: Image) -> float:
 
 
 def denoised(image: Image, max_noise: float) -> Image:
-    """The image if its noise is at most this, else the image smoothed within its edges.
+    """The image if its noise is at most this, else smoothed by OpenCV's bilateral filter.
 
-    Smoothing is the bilateral filter of OpenCV.
+    The filter keeps edges that are stronger than the noise.
     """
     if math.isinf(max_noise):
         return image

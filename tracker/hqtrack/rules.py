@@ -3,7 +3,7 @@
 ``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
 object whose confidence or area falls out of what it was on the frames before. With little
 confidence it enters memory as unknown; with very little it is not there. What was dropped is no
-evidence against an object.
+evidence against an object. Noisy frames are smoothed.
 """
 
 import math
