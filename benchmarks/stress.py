@@ -9,6 +9,7 @@ which 95 % of the means lie when the sequences are drawn anew (bootstrap, paired
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from hqtrack.errors import exit_status
 from hqtrack.presets import LIGHT, WITH_NETWORKS
-from hqtrack.rules import PLUS, PUBLISHED, RULES, MemoryRules, Rules
+from hqtrack.rules import PLUS, PUBLISHED, RULES, MemoryRules, Rules, SightRules
 from hqtrack.scoring.score import numbers, scorable, score_sequence
 from hqtrack.scoring.stress import KINDS, make_harder
 from hqtrack.tracker import HQTracker
@@ -45,13 +46,14 @@ SINGLE = {
     "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
     "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),
     "known": Rules(memory=MemoryRules(**_DOUBT, **_of_plus("min_known"))),
-    "denoise": Rules(max_noise=PLUS.max_noise),
+    "denoise": Rules(sight=SightRules(max_noise=PLUS.sight.max_noise)),
+    "sharp": Rules(sight=replace(PLUS.sight, max_noise=math.inf)),
     "select": replace(PUBLISHED, selection=PLUS.selection),
 }
 """Each rule of `PLUS` added alone to those published, by the name of its field or its effect:
 `reach` drops what an object cannot have reached, `forget` forgets the background there, too,
-`presence` drops what has little confidence, `denoise` smooths noisy frames; `select` differs with a
-refiner only."""
+`presence` drops what has little confidence, `denoise` smooths noisy frames, and with `sharp` masks
+follow edges; `select` differs with a refiner only."""
 
 VARIANTS = {**RULES, **SINGLE}
 
@@ -133,7 +135,7 @@ def compare(options: argparse.Namespace) -> str:
 def _follow(tracker: HQTracker, rules: Rules) -> None:
     """Let a tracker follow these rules."""
     tracker.rules, segmenter = rules, tracker.segmenter
-    segmenter.rules, segmenter.max_noise = rules.memory, rules.max_noise
+    segmenter.rules, segmenter.sight = rules.memory, rules.sight
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -44,7 +44,9 @@ def test_every_rule_of_plus_is_one_of_the_single_ones(part):
     for name in plus:
         if plus[name] != published[name]:
             assert plus[name] in [rules[name] for rules in single], name
-    assert PLUS.max_noise in [rules.max_noise for rules in SINGLE.values()]
+    sights = [rules.sight for rules in SINGLE.values()]
+    assert PLUS.sight.max_noise in [sight.max_noise for sight in sights]
+    assert any(sight.sharp for sight in sights)
 
 
 def test_from_end_to_end(tmp_path, capsys):

@@ -30,7 +30,7 @@ def test_the_light_tracker_has_the_rules_plus():
     tracker = build_tracker("light", device="cpu")
     assert tracker.rules is PLUS
     assert tracker.segmenter.rules is PLUS.memory
-    assert tracker.segmenter.max_noise == PLUS.max_noise
+    assert tracker.segmenter.sight == PLUS.sight
     assert build_tracker("light", device="cpu", rules="published").rules is PUBLISHED
 
 

@@ -7,7 +7,14 @@ import torch
 
 from hqtrack import preprocess
 from hqtrack.noise import denoised
-from hqtrack.preprocess import long_edge_for, network_size, normalise, prepare_image, prepare_labels
+from hqtrack.preprocess import (
+    long_edge_for,
+    network_size,
+    normalise,
+    prepare_frame,
+    prepare_image,
+    prepare_labels,
+)
 
 CPU = torch.device("cpu")
 
@@ -109,13 +116,18 @@ def test_noise_is_removed_where_pixels_are_fewest():
     image, larger, smaller = noise(40, 60), (81, 121), (17, 33)
     smooth = denoised(image, 1.0)
     assert (smooth != image).any()
-    assert torch.equal(prepare_image(image, larger, CPU, 1.0), prepare_image(smooth, larger, CPU))
+    found = prepare_frame(image, larger, CPU, 1.0)
+    assert found.smoothed
+    assert torch.equal(found.image, prepare_image(smooth, larger, CPU))
     reduced = cv2.resize(image, smaller[::-1], interpolation=cv2.INTER_CUBIC)
     expected = normalise(denoised(reduced, 1.0))
-    np.testing.assert_array_equal(prepare_image(image, smaller, CPU, 1.0)[0], expected)
-    assert torch.equal(
-        prepare_image(image, smaller, CPU, 255.0), prepare_image(image, smaller, CPU)
-    )
+    found = prepare_frame(image, smaller, CPU, 1.0)
+    assert found.smoothed
+    np.testing.assert_array_equal(found.image[0], expected)
+    for size in (larger, smaller):
+        found = prepare_frame(image, size, CPU, 255.0)
+        assert not found.smoothed
+        assert torch.equal(found.image, prepare_image(image, size, CPU))
 
 
 def test_any_memory_layout_of_the_image():

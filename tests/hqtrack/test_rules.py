@@ -62,16 +62,20 @@ def test_trust(before, confidence, area, rules, trust):
 
 
 def test_an_object_is_compared_with_its_last_frames_only():
-    """After half of them a new size is the usual one; what was not seen does not count."""
+    """After half of them a new size is the usual one."""
     before = past(0.9)
     for _ in range(WINDOW // 2):
         assert not trusted(before, numbers(0.9), numbers(300), DOUBT).any()
         before = add_frame(before, numbers(0.9), numbers(300))
     assert trusted(before, numbers(0.9), numbers(300), DOUBT).all()
-    for _ in range(WINDOW):
+
+
+def test_an_object_that_was_away_is_compared_with_what_it_was():
+    before = past(0.9)
+    for _ in range(5 * WINDOW):
         before = add_frame(before, numbers(0.1), numbers(0))
-    assert np.isnan(before.area).all()
-    assert trusted(before, numbers(0.9), numbers(100), DOUBT).all()
+    assert trusted(before, numbers(0.85), numbers(100), DOUBT).all()
+    assert not trusted(before, numbers(0.85), numbers(20), DOUBT).any()
 
 
 def test_objects_join_with_the_area_that_was_given():
@@ -86,12 +90,21 @@ def test_objects_are_judged_one_by_one():
     assert trusted(both, numbers(0.2, 0.9), numbers(100, 10), DOUBT).tolist() == [False, True]
 
 
-def test_what_is_neither_trusted_nor_certain_is_unknown():
-    confidence = numbers(0.59, 0.59, 0.61, np.nan)
-    trust = np.array([True, False, False, False])
-    sure = known(confidence, trust, MemoryRules(min_known=0.6))
-    assert sure.tolist() == [True, False, True, True]
-    assert known(numbers(0.0), np.array([False]), PUBLISHED.memory).all()
+@pytest.mark.parametrize(
+    ("confidence", "doubted", "sure"),
+    [
+        pytest.param(0.59, 0, True, id="trusted"),
+        pytest.param(0.59, 1, False, id="neither trusted nor certain"),
+        pytest.param(0.61, 1, True, id="certain enough"),
+        pytest.param(np.nan, 1, True, id="given"),
+        pytest.param(0.3, WINDOW, False, id="still not trusted"),
+        pytest.param(0.3, WINDOW + 1, True, id="never trusted, or just back"),
+    ],
+)
+def test_what_is_doubted_for_some_frames_is_unknown(confidence, doubted, sure):
+    found = known(numbers(confidence), np.array([doubted]), MemoryRules(min_known=0.6))
+    assert found.tolist() == [sure]
+    assert known(numbers(confidence), np.array([doubted]), PUBLISHED.memory).all()
 
 
 def test_without_confidence_an_object_is_not_there():

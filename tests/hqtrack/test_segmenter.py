@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from hqtrack import decoding
+from hqtrack import segmenter as segmenter_module
 from hqtrack.errors import InputError
 from hqtrack.masks import labels_to_masks, masks_to_labels
-from hqtrack.preprocess import prepare_image
-from hqtrack.rules import MemoryRules
+from hqtrack.preprocess import prepare_frame
+from hqtrack.rules import MemoryRules, SightRules
 from hqtrack.segmenter import MARGIN, SegmenterConfig, VideoObjectSegmenter, forget
 from tests.helpers.tiny_segmenter import CONFIG, HEIGHT, WIDTH, rectangles, same, start, video
 from tests.helpers.tiny_vmos import tiny_vmos
@@ -422,12 +423,56 @@ def test_what_an_object_cannot_have_reached_is_neither_reported_nor_remembered(
 
 def test_noisy_frames_enter_the_network_smoothed(model):
     images = video(1)
-    segmenter = VideoObjectSegmenter(model, CONFIG, max_noise=1.0)
-    smooth = segmenter._encode(images[0], (33, 33))
-    plain = VideoObjectSegmenter(model, CONFIG)._encode(images[0], (33, 33))
-    expected = model.encode(prepare_image(images[0], (33, 33), torch.device("cpu"), 1.0))
-    assert torch.equal(smooth[-1], expected[-1])
+    sight = SightRules(max_noise=1.0)
+    smooth, smoothed = VideoObjectSegmenter(model, CONFIG, sight=sight)._encode(images[0], (33, 33))
+    plain, untouched = VideoObjectSegmenter(model, CONFIG)._encode(images[0], (33, 33))
+    prepared = prepare_frame(images[0], (33, 33), torch.device("cpu"), 1.0)
+    assert torch.equal(smooth[-1], model.encode(prepared.image)[-1])
     assert not torch.equal(smooth[-1], plain[-1])
+    assert (smoothed, untouched) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("sight", "follows"),
+    [
+        (SightRules(), False),
+        (SightRules(sharp=True), True),
+        (SightRules(max_noise=1.0, sharp=True), False),
+    ],
+)
+def test_masks_follow_the_edges_of_frames_that_are_not_noisy(
+    model, monkeypatch, written, sight, follows
+):
+    """They do so in what is reported and in what enters memory; the confidence stays."""
+    images = video(2)
+    plain = VideoObjectSegmenter(model, CONFIG, sight=replace(sight, sharp=False))
+    plain.add_reference(images[0], rectangles(2))
+    expected = plain.step(images[1])
+    sharp = np.zeros((HEIGHT, WIDTH), np.uint8)
+    sharp[:9, :9], sharp[9:20, 9:20] = 1, 2
+    asked = []
+
+    def follow_image(labels, found, image):
+        asked.append((labels.copy(), found, image))
+        return sharp
+
+    monkeypatch.setattr(segmenter_module, "follow_image", follow_image)
+    segmenter = VideoObjectSegmenter(model, CONFIG, sight=sight)
+    segmenter.add_reference(images[0], rectangles(2))
+    segmented = segmenter.step(images[1])
+    np.testing.assert_array_equal(segmented.confidence, expected.confidence)
+    if not follows:
+        assert not asked
+        np.testing.assert_array_equal(segmented.masks, expected.masks)
+        return
+    ((labels, found, image),) = asked
+    np.testing.assert_array_equal(labels_to_masks(labels, 2), expected.masks)
+    assert found.shape[0] == 2
+    assert found.min() >= 0
+    assert found.sum(axis=0).max() <= 1 + 1e-4
+    np.testing.assert_array_equal(image, images[1])
+    np.testing.assert_array_equal(segmented.masks, labels_to_masks(sharp, 2))
+    np.testing.assert_array_equal(written[-1], sharp)
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def slow_tracker(time: Time, monkeypatch: pytest.MonkeyPatch) -> HQTracker:
     """A tracker with two groups of objects, whose parts take times that no sum confuses."""
     vmos, hqsam = tiny_vmos(), tiny_hqsam()
     for owner, name, seconds in (
-        (segmenter, "prepare_image", 1),
+        (segmenter, "prepare_frame", 1),
         (vmos, "encode", 10),
         (vmos, "reference", 100),
         (vmos, "propagate", 1_000),

@@ -110,9 +110,7 @@ def assemble(
     rules: Rules = PUBLISHED,
 ) -> HQTracker:
     """A tracker with networks that `hqtrack.compute.acceleration.accelerate` has prepared."""
-    segmenter = VideoObjectSegmenter(
-        vmos, config, acceleration.dtype, rules.memory, rules.max_noise
-    )
+    segmenter = VideoObjectSegmenter(vmos, config, acceleration.dtype, rules.memory, rules.sight)
     refiner = None if hqsam is None else MaskRefiner(hqsam, acceleration.dtype)
     lane = Lane(next(vmos.parameters()).device)
     return HQTracker(

@@ -76,6 +76,12 @@ def object_probabilities(logits: Sequence[Tensor]) -> Tensor:
     return joined[0, 1:]
 
 
+def finer_probabilities(logits: Sequence[Tensor]) -> Tensor:
+    """`object_probabilities` at twice the head's resolution, [N,2h-1,2w-1]."""
+    height, width = logits[0].shape[-2:]
+    return object_probabilities([resize(part, (2 * height - 1, 2 * width - 1)) for part in logits])
+
+
 def confidences(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Agreement of each mask with its probability map.
 

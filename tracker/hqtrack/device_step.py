@@ -24,10 +24,11 @@ class DeviceStep(NamedTuple):
 def stays_on_device(segmenter: VideoObjectSegmenter, refiner: MaskRefiner | None) -> bool:
     """Whether ``segment_and_refine`` is faster than the same on arrays, and can do it.
 
-    Windows are cut, and what cannot be is dropped, on the host.
+    Windows are cut, what cannot be is dropped, and edges are followed on the host.
     """
-    on_host = refiner is None or refiner.windows is not None
-    return not on_host and segmenter.device.type != "cpu" and not segmenter.rules.changes_masks
+    if refiner is None or refiner.windows is not None or segmenter.device.type == "cpu":
+        return False
+    return not (segmenter.rules.changes_masks or segmenter.sight.sharp)
 
 
 @torch.inference_mode()

@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from torch import Tensor
 from hqsam import HQSam, ImageEmbedding
 from hqtrack.compute.acceleration import precision
 from hqtrack.compute.transfer import to_device
+from hqtrack.edges import at_places, filtered, guide_of
 from hqtrack.types import Boxes, Image, Masks
 from hqtrack.windows import Window, cut, paste, to_window
 
@@ -128,7 +130,7 @@ class WindowLook:
     ) -> None:
         self._model = model
         self._windows = windows
-        self._shape = image.shape[:2]
+        self._image = image
         distinct = list(dict.fromkeys(windows))
         self._number = [distinct.index(window) for window in windows]
         self._sides: tuple[list[ImageEmbedding], ...] = tuple([] for _ in range(1 + twice))
@@ -165,11 +167,12 @@ class WindowLook:
         return _joined(parts)
 
     def masks(self, logits: Tensor) -> Masks:
-        """See `Look.masks`."""
+        """See `Look.masks`; they follow the edges of the image."""
         values = logits.float().cpu().numpy()
+        shape = self._image.shape[:2]
         return np.array(
             [
-                paste(some, window, *self._shape)
+                paste(_masks(some, cut(self._image, window, window.side)), window, *shape)
                 for some, window in zip(values, self._windows, strict=True)
             ],
             np.bool_,
@@ -194,6 +197,18 @@ class WindowLook:
             masks = np.stack(shown)[:, None] > 127
         points = None if prompts.points is None else moved(prompts.points)
         return Prompts(boxes, points, prompts.labels, masks)
+
+
+def _masks(logits: NDArray[np.float32], view: Image) -> Masks:
+    """Logits [M,h,w] as masks [M,S,S] of the view [S,S,3] that they are about."""
+    side = min(2 * logits.shape[-1], len(view))
+    guide = guide_of(view, (side, side))
+    masks = np.zeros((len(logits), *view.shape[:2]), np.bool_)
+    for mask, values in zip(masks, logits, strict=True):
+        full = cv2.resize(values, mask.shape, interpolation=cv2.INTER_LINEAR)
+        probability = np.asarray(0.5 + 0.5 * np.tanh(at_places(full, (side, side)) / 2), np.float32)
+        mask[:] = filtered(probability, guide) > 0.5
+    return masks
 
 
 def mirror(prompts: Prompts, side: int) -> Prompts:

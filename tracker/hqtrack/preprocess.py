@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -80,26 +81,43 @@ def _levels_on(device: torch.device) -> Tensor:
         return torch.from_numpy(LEVELS).to(device)
 
 
-def prepare_image(
-    image: Image, size: tuple[int, int], device: torch.device, max_noise: float = math.inf
-) -> Tensor:
+class Prepared(NamedTuple):
+    """A frame as the network sees it, [1,3,h,w], and whether noise was removed."""
+
+    image: Tensor
+    smoothed: bool
+
+
+def prepare_frame(
+    image: Image, size: tuple[int, int], device: torch.device, max_noise: float
+) -> Prepared:
     """Image [H,W,3] -> network input [1,3,h,w]; `size` is (h, w).
 
     The image is resized in 8 bits with OpenCV's bicubic filter, which is part of the published
     behaviour. More noise than `max_noise` is removed, see `hqtrack.noise`: before the image is
     enlarged, and after it is reduced, which removes noise as well.
     """
-    enlarged = size[0] * size[1] > image.shape[0] * image.shape[1]
-    if enlarged:
-        image = denoised(image, max_noise)
-    if image.shape[:2] != size:
-        resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)
-        image = np.asarray(resized, np.uint8)
-    if not enlarged:
-        image = denoised(image, max_noise)
+    if size[0] * size[1] > image.shape[0] * image.shape[1]:
+        clean = denoised(image, max_noise)
+        seen, smoothed = _resized(clean, size), clean is not image
+    else:
+        reduced = _resized(image, size)
+        seen = denoised(reduced, max_noise)
+        smoothed = seen is not reduced
     if device.type == "cuda":
-        return normalise_on_device(to_device(image, device))[None]
-    return torch.from_numpy(normalise(image))[None].to(device)
+        return Prepared(normalise_on_device(to_device(seen, device))[None], smoothed)
+    return Prepared(torch.from_numpy(normalise(seen))[None].to(device), smoothed)
+
+
+def prepare_image(image: Image, size: tuple[int, int], device: torch.device) -> Tensor:
+    """`prepare_frame` as published: with its noise, and the input alone."""
+    return prepare_frame(image, size, device, math.inf).image
+
+
+def _resized(image: Image, size: tuple[int, int]) -> Image:
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def prepare_labels(labels: LabelMap | Tensor, size: tuple[int, int]) -> Tensor:

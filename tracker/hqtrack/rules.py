@@ -3,7 +3,7 @@
 ``PUBLISHED`` are those of HQTrack. ``PLUS`` drop what an object cannot have reached, and doubt an
 object whose confidence or area falls out of what it was on the frames before. With little
 confidence it enters memory as unknown; with very little it is not there. What was dropped is no
-evidence against an object. Noisy frames are smoothed.
+evidence against an object. Noisy frames are smoothed, and masks follow the edges of the others.
 """
 
 import math
@@ -18,7 +18,7 @@ from hqtrack.presets import RULE_NAMES
 from hqtrack.types import Masks, Scores
 
 WINDOW = 10
-"""Frames back to which an object is compared with itself."""
+"""Frames on which an object was seen, the last ones, with which it is compared."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +93,25 @@ class MemoryRules:
 
 
 @dataclass(frozen=True)
-class Rules:
-    """All rules of a tracker.
+class SightRules:
+    """How VMOS sees a frame.
 
     Attributes:
-        selection: see `SelectionRules`.
-        memory: see `MemoryRules`.
-        max_noise: VMOS sees a frame with more noise smoothed, grey levels; see `hqtrack.noise`.
+        max_noise: a frame with more noise is smoothed, grey levels; see `hqtrack.noise`.
+        sharp: whether masks follow the edges of a frame that was not, see `hqtrack.edges`.
     """
+
+    max_noise: float = math.inf
+    sharp: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules of a tracker, see each kind."""
 
     selection: SelectionRules = SelectionRules()
     memory: MemoryRules = MemoryRules()
-    max_noise: float = math.inf
+    sight: SightRules = SightRules()
 
     def with_min_iou(self, min_iou: float) -> "Rules":
         """The same rules with another IoU from which on a refined mask is reported."""
@@ -112,7 +119,7 @@ class Rules:
 
 
 class Past(NamedTuple):
-    """The last frames of N objects, oldest first; NaN where an object was not seen or not there.
+    """The last frames on which each of N objects was seen, oldest first; NaN where there are less.
 
     Attributes:
         confidence: [N,WINDOW] in [0, 1].
@@ -129,13 +136,15 @@ def no_past(objects: int) -> Past:
 
 
 def add_frame(past: Past, confidence: Scores, area: Scores) -> Past:
-    """The past after a frame with these confidences [N] and areas [N]; area 0 is not seen."""
-    seen = area > 0
-    newest = (np.where(seen, value, np.nan) for value in (confidence, area))
+    """The past after a frame with these confidences [N] and areas [N]; area 0 is not seen.
+
+    An object that is not seen keeps its past, however long it is away.
+    """
+    seen = area[:, None] > 0
     return Past(
         *(
-            np.concatenate([old[:, 1:], new[:, None]], axis=1, dtype=np.float32)
-            for old, new in zip(past, newest, strict=True)
+            np.where(seen, np.concatenate([old[:, 1:], new[:, None]], axis=1), old)
+            for old, new in zip(past, (confidence, area), strict=True)
         )
     )
 
@@ -155,12 +164,20 @@ def trusted(past: Past, confidence: Scores, area: Scores, rules: MemoryRules) ->
     return (area > 0) & (confidence >= least) & ~jumps
 
 
-def known(confidence: Scores, trust: NDArray[np.bool_], rules: MemoryRules) -> NDArray[np.bool_]:
-    """Which objects enter memory with their identity, [N], given which are trusted [N].
+def known(
+    confidence: Scores, doubted: NDArray[np.integer], rules: MemoryRules
+) -> NDArray[np.bool_]:
+    """Which objects enter memory with their identity, [N].
 
-    An object that was given, not tracked, has no confidence and is known.
+    Args:
+        confidence: [N]; an object that was given, not tracked, has none and is known.
+        doubted: [N], for how many frames each object has not been trusted, with this one.
+        rules: see `MemoryRules`.
     """
-    return trust | ~(confidence < rules.min_known)
+    if not rules.min_known:
+        return np.ones(confidence.shape, np.bool_)
+    lately = (doubted > 0) & (doubted <= WINDOW)
+    return ~(lately & (confidence < rules.min_known))
 
 
 def present(masks: Masks, confidence: Scores, rules: MemoryRules) -> Masks:
@@ -196,7 +213,7 @@ PLUS = Rules(
         max_speed=0.25,
         forget_around=0.5,
     ),
-    max_noise=9.0,
+    sight=SightRules(max_noise=9.0, sharp=True),
 )
 
 RULES = dict(zip(RULE_NAMES, (PUBLISHED, PLUS), strict=True))

@@ -15,6 +15,7 @@ from hqtrack import decoding
 from hqtrack.compute.acceleration import precision
 from hqtrack.compute.transfer import to_device, to_host
 from hqtrack.device_masks import label_type
+from hqtrack.edges import follow_image
 from hqtrack.errors import InputError
 from hqtrack.masks import (
     check_corrections,
@@ -29,9 +30,9 @@ from hqtrack.masks import (
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
 from hqtrack.places import longer_sides
-from hqtrack.preprocess import long_edge_for, network_size, prepare_image, prepare_labels
+from hqtrack.preprocess import long_edge_for, network_size, prepare_frame, prepare_labels
 from hqtrack.references import Reference
-from hqtrack.rules import MemoryRules, known, present
+from hqtrack.rules import MemoryRules, SightRules, known, present
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video_state import LastFrame, VideoState, areas, untracked
@@ -116,7 +117,7 @@ class VideoObjectSegmenter:
         config: SegmenterConfig | None = None,
         dtype: torch.dtype = torch.float32,
         rules: MemoryRules | None = None,
-        max_noise: float = math.inf,
+        sight: SightRules | None = None,
     ) -> None:
         """Nothing is tracked yet.
 
@@ -125,11 +126,11 @@ class VideoObjectSegmenter:
             config: resolution and memory.
             dtype: of convolutions and matrix products, see `hqtrack.compute.acceleration`.
             rules: for memory; by default those published.
-            max_noise: see `hqtrack.rules.Rules`.
+            sight: rules for seeing a frame; by default those published.
         """
         self.model = model
         self.rules = rules or MemoryRules()
-        self.max_noise = max_noise
+        self.sight = sight or SightRules()
         self.config = config or SegmenterConfig()
         self.dtype = dtype
         self._video: VideoState | None = None
@@ -150,7 +151,7 @@ class VideoObjectSegmenter:
         check_first_masks(masks, image)
         labels = masks_to_labels(masks)
         size = self._network_size(image, areas(labels, len(masks)))
-        features = self._encode(image, size)
+        features, _ = self._encode(image, size)
         placed = to_device(labels, self.device)
         frame = LastFrame(image.copy(), 0, features, placed, labels, [], False, *untracked(0))
         video = VideoState.start(size, frame)
@@ -235,7 +236,7 @@ class VideoObjectSegmenter:
         """
         video = self._known_video()
         check_next_image(image, video.frame.image.shape[:2])
-        features = self._encode(image, video.size)
+        features, smoothed = self._encode(image, video.size)
         logits, states = [], []
         for group, bank in enumerate(video.banks):
             with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
@@ -262,6 +263,8 @@ class VideoObjectSegmenter:
             *untracked(video.objects),
             read=tuple(bank.frames_read for bank in video.banks),
         )
+        if self.sight.sharp and not smoothed:
+            video.frame.finer = decoding.finer_probabilities(logits)
         return Found(labels, confidence)
 
     @stage(Stage.DECODE)
@@ -271,6 +274,11 @@ class VideoObjectSegmenter:
         """The second half of `propagate`: takes what `launch` found, and its masks, as arrays."""
         video = self._known_video()
         frame = video.frame
+        if frame.finer is not None:
+            (finer,) = to_host(frame.finer)
+            labels = follow_image(labels, finer, frame.image)
+            frame.finer = None
+            frame.paint(labels)
         frame.label_map = labels
         masks = labels_to_masks(labels, video.objects) if masks is None else masks
         possible = video.drop_far_parts(present(masks, confidence, self.rules), self.rules)
@@ -357,12 +365,13 @@ class VideoObjectSegmenter:
         return network_size(height, width, config.min_short_edge, long_edge, stride)
 
     @stage(Stage.PREPROCESS)
-    def _encode(self, image: Image, size: tuple[int, int]) -> Features:
-        prepared = prepare_image(image, size, self.device, self.max_noise)
+    def _encode(self, image: Image, size: tuple[int, int]) -> tuple[Features, bool]:
+        """The features of a frame, and whether it was smoothed."""
+        prepared, smoothed = prepare_frame(image, size, self.device, self.sight.max_noise)
         with stage(Stage.ENCODE), precision(self.device, self.dtype):
-            return self.model.encode(prepared)
+            return self.model.encode(prepared), smoothed
 
-    def _group_labels(self, frame: LastFrame, labels: Tensor, group: int) -> Tensor:
+    def _group_labels(self, video: VideoState, labels: Tensor, group: int) -> Tensor:
         """Of labels [1,h,w] those of one group; other groups are background.
 
         Objects that do not enter memory with their identity are unknown, see `hqtrack.rules.known`.
@@ -370,7 +379,8 @@ class VideoObjectSegmenter:
         first = group * self._capacity
         inside = (labels > first) & (labels <= first + self._capacity)
         labels = torch.where(inside, labels - first, 0)
-        sure = known(frame.confidence, frame.trusted, self.rules)[self._own(group)]
+        doubted = video.frame.number - video.places.frames
+        sure = known(video.frame.confidence, doubted, self.rules)[self._own(group)]
         return forget(labels, sure, self._capacity + 1)
 
     def _own(self, group: int) -> slice:
@@ -388,7 +398,7 @@ class VideoObjectSegmenter:
         labels = prepare_labels(video.frame.labels, video.size)
         for group, becomes_reference in enumerate(refer):
             write = self._refer if becomes_reference else self._remember
-            write(video, group, self._group_labels(video.frame, labels, group))
+            write(video, group, self._group_labels(video, labels, group))
         video.frame.in_memory = True
 
     def _refer(self, video: VideoState, group: int, labels: Tensor) -> None:

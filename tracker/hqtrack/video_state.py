@@ -29,6 +29,7 @@ class LastFrame:
         confidence: [N] of the objects when the frame was tracked; NaN if it was not.
         trusted: [N], see `hqtrack.rules.MemoryRules`.
         dropped: [N,H,W], the parts of objects that were dropped; None if every mask was near.
+        finer: [N,h,w], the probabilities of the objects, until masks follow the edges of the frame.
         read: of each group, the frames of memory that were read.
     """
 
@@ -42,6 +43,7 @@ class LastFrame:
     confidence: Scores
     trusted: NDArray[np.bool_]
     dropped: Masks | None = None
+    finer: Tensor | None = None
     read: tuple[MemoryFrames, ...] = ()
 
     @property
@@ -120,7 +122,7 @@ class VideoState:
 
     def locate(self, rules: MemoryRules) -> None:
         """Note where the trusted objects are on the last frame, if the rules need it."""
-        if rules.drops_far_parts:
+        if rules.drops_far_parts or rules.min_known:
             masks = labels_to_masks(self.frame.known, self.objects)
             self.places = seen_at(self.places, self.frame.number, masks, self.frame.trusted)
 

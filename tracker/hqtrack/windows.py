@@ -73,13 +73,11 @@ def to_window(points: NDArray[np.float64], window: Window, size: int) -> NDArray
     return moved
 
 
-def paste(logits: NDArray[np.float32], window: Window, height: int, width: int) -> Masks:
-    """Masks [N,H,W] of the image where logits [N,h,w] of a window, resized to it, are positive."""
-    left, top, side = window
-    masks = np.zeros((len(logits), height, width), np.bool_)
+def paste(shown: Masks, window: Window, height: int, width: int) -> Masks:
+    """Masks [N,H,W] of the image from those of a window [N,S,S], at its own size."""
+    left, top, _ = window
     y, x = max(top, 0), max(left, 0)
-    for mask, values in zip(masks, logits, strict=True):
-        full = cv2.resize(values, (side, side), interpolation=cv2.INTER_LINEAR)
-        seen = full[y - top : height - top, x - left : width - left] > 0
-        mask[y : y + seen.shape[0], x : x + seen.shape[1]] = seen
+    seen = shown[:, y - top : height - top, x - left : width - left]
+    masks = np.zeros((len(shown), height, width), np.bool_)
+    masks[:, y : y + seen.shape[1], x : x + seen.shape[2]] = seen
     return masks
