@@ -7,14 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hqsam import HQSam, ImageEmbedding, Prediction
+from hqsam import HQSam, ImageEmbedding, Prediction, build_hqsam
 from hqsam.sizes import LIGHT
 from hqtrack import refiner as refiner_module
 from hqtrack.build import build_refiner
 from hqtrack.errors import InputError
+from hqtrack.looking import WindowLook
 from hqtrack.masks import mask_boxes, mask_iou
 from hqtrack.refiner import MaskRefiner
 from hqtrack.types import Image, Masks
+from hqtrack.windows import Window
 from tests.helpers.tiny_hqsam import TinyEncoder, tiny_hqsam
 
 HEIGHT, WIDTH = 60, 90
@@ -314,6 +316,19 @@ def test_coarse_masks_become_finer(light: Light) -> None:
     assert found.scores[2] == 0
     large = np.ones((1, 120, 200), bool)
     assert not light.refiner.refine(light.image, large).masks.any()
+
+
+def test_masks_of_windows_follow_the_edges_of_the_image(light: Light) -> None:
+    """The network's output has 12 x 12 places for a disc of 60 pixels."""
+    window, disc = Window(20, 5, 90), light.discs[0]
+    blurred = cv2.blur(disc[5:95, 20:110].astype(np.float32), (15, 15))
+    logits = 12 * (cv2.resize(blurred, (12, 12), interpolation=cv2.INTER_AREA) - 0.5)
+    look = WindowLook(build_hqsam("light"), light.image, [window])
+    found = look.masks(torch.from_numpy(logits)[None, None])[0]
+    plain = np.zeros_like(found)
+    plain[0, 5:95, 20:110] = cv2.resize(logits, (90, 90)) > 0
+    assert mask_iou(plain, disc[None])[0] < 0.97
+    assert mask_iou(found, disc[None])[0] > 0.99
 
 
 def test_no_object_and_many_objects(light: Light) -> None:

@@ -393,6 +393,28 @@ def test_doubted_objects_enter_memory_without_identity(model, monkeypatch):
     assert any((labels == unknown).any() for labels in written)
 
 
+def test_how_long_an_object_has_been_doubted_counts_from_when_it_was_trusted(model, monkeypatch):
+    """Objects that are given or corrected are trusted, what is tracked here never is."""
+    asked = []
+
+    def known(confidence, doubted, rules):
+        asked.append(doubted.tolist())
+        return np.ones(len(confidence), np.bool_)
+
+    monkeypatch.setattr(segmenter_module, "known", known)
+    images = video(5)
+    doubt = MemoryRules(min_confidence=1.1, min_known=1.1)
+    segmenter = VideoObjectSegmenter(model, CONFIG, rules=doubt)
+    segmenter.add_reference(images[0], rectangles(2))
+    for image in images[1:3]:
+        segmenter.step(image)
+    segmenter.add_objects(images[2], rectangles(3)[2:])
+    segmenter.step(images[3])
+    segmenter.correct(images[3], rectangles(1), [0])
+    segmenter.step(images[4])
+    assert asked == [[0, 0], [1, 1], [2, 2], [2, 2, 0], [3, 3, 1], [0, 3, 1], [1, 4, 2]]
+
+
 @pytest.fixture
 def written(monkeypatch):
     """The labels of each frame that would be written into memory, instead of writing it."""
