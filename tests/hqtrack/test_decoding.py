@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hqtrack.decoding import (
+    FEW,
     aggregate,
     confidences,
     decode_labels,
@@ -46,6 +47,19 @@ def test_one_group_is_enlarged_and_decided():
     logits[0, 0, 0, 0] = logits[0, 1, 0, 1] = logits[0, 2, 1] = 9.0
     assert decode_labels([logits], (2, 2)).tolist() == [[0, 1], [2, 2]]
     assert decode_labels([logits], (4, 4))[0].tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("channels", [2, 3, FEW, FEW + 1])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_few_channels_one_by_one_equal_an_argmax_over_all(channels, layout):
+    """Also where channels are equal: then the first wins."""
+    (logits,) = groups(1, channels)
+    logits[:, -1, :3] = logits[:, 0, :3]
+    expected = resize(logits, SIZE).argmax(dim=1)[0]
+    labels = decode_labels([logits.contiguous(memory_format=layout)], SIZE)
+    assert labels.dtype == torch.int64
+    assert torch.equal(labels, expected)
+    assert len(labels.unique()) == channels
 
 
 @pytest.mark.parametrize("count", [2, 3, 7])

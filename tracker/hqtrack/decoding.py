@@ -16,6 +16,10 @@ from vmos.ops import Size, resize
 MARGIN = 1e-5
 
 
+FEW = 8
+"""Up to so many channels are enlarged and compared one by one, which is faster on a CPU."""
+
+
 def favour_objects(logits: Tensor, bias: float) -> Tensor:
     """Logits [B,M+1,h,w] with `bias` added to all but the first channel, the background."""
     if not bias:
@@ -50,7 +54,7 @@ def decode_labels(logits: Sequence[Tensor], size: Size) -> Tensor:
         as in an argmax over `aggregate`. Only one group is enlarged at a time.
     """
     if len(logits) == 1:
-        return resize(logits[0], size).argmax(dim=1)[0]
+        return _first_maximum(logits[0], size)
     background = logits[0].new_ones(tuple(size))
     best = logits[0].new_full(tuple(size), -1.0)
     labels = torch.zeros(tuple(size), dtype=torch.long, device=logits[0].device)
@@ -64,6 +68,19 @@ def decode_labels(logits: Sequence[Tensor], size: Size) -> Tensor:
         labels = torch.where(better, first + channel, labels)
         first += part.shape[1] - 1
     return labels.masked_fill(background.clamp(MARGIN, 1 - MARGIN) >= best, 0)
+
+
+def _first_maximum(grid: Tensor, size: Size) -> Tensor:
+    """The channel of the maximum of [1,C,h,w] enlarged to `size` (H, W), [H,W] int64."""
+    if grid.shape[1] > FEW:
+        return resize(grid, size).argmax(dim=1)[0]
+    channels = (resize(channel[None, None], size)[0, 0] for channel in grid[0])
+    best = next(channels)
+    labels = torch.zeros(best.shape, dtype=torch.int16, device=best.device)
+    for number, channel in enumerate(channels, start=1):
+        labels.masked_fill_(channel > best, number)
+        best = torch.maximum(best, channel)
+    return labels.long()
 
 
 def object_probabilities(logits: Sequence[Tensor]) -> Tensor:
