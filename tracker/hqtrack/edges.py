@@ -51,7 +51,8 @@ def follow_image(labels: NDArray[np.integer], found: Plane, image: Image) -> NDA
     decided = np.zeros(labels.shape, np.bool_)
     nobody, best = np.ones(labels.shape, np.float32), np.zeros(labels.shape, np.float32)
     chosen = np.zeros_like(labels)
-    for number in np.unique(most_probable[most_probable > 0]):
+    numbers = np.unique(most_probable[most_probable > 0])
+    for number in numbers:
         rim = _rim(most_probable == number)
         if not rim.any():  # it fills the frame
             continue
@@ -64,6 +65,9 @@ def follow_image(labels: NDArray[np.integer], found: Plane, image: Image) -> NDA
         nobody[area] -= probability
         decided[area] |= near
     chosen[nobody >= best] = 0
+    if len(numbers) < len(found):
+        others = np.setdiff1d(np.arange(1, len(found) + 1), numbers)
+        decided &= ~np.isin(labels, others)
     return np.where(decided, chosen, labels)
 
 
