@@ -48,27 +48,32 @@ def follow_image(labels: NDArray[np.integer], found: Plane, image: Image) -> NDA
         return labels
     guide = guide_of(image, (found.shape[1], found.shape[2]))
     most_probable = np.argmax([1 - found.sum(axis=0), *found], axis=0)
-    decided = np.zeros(labels.shape, np.bool_)
-    nobody, best = np.ones(labels.shape, np.float32), np.zeros(labels.shape, np.float32)
-    chosen = np.zeros_like(labels)
     numbers = np.unique(most_probable[most_probable > 0])
-    for number in numbers:
-        rim = _rim(most_probable == number)
-        if not rim.any():  # it fills the frame
-            continue
+    rims = {number: _rim(most_probable == number) for number in numbers}
+    rims = {number: rim for number, rim in rims.items() if rim.any()}
+    if not rims:  # there is no object, or one that fills the frame
+        return labels
+    seen = _area_of(np.logical_or.reduce(list(rims.values())), labels.shape)
+    decided = np.zeros(labels[seen].shape, np.bool_)
+    nobody, best = np.ones(decided.shape, np.float32), np.zeros(decided.shape, np.float32)
+    chosen = np.zeros_like(labels[seen])
+    for number, rim in rims.items():
         area = _area_of(rim, labels.shape)
         near = _moved(rim.view(np.uint8), labels.shape, area, cv2.INTER_NEAREST) > 0
         probability = np.where(near, filtered(found[number - 1], guide, area), 0)
-        better = probability > best[area]
-        chosen[area][better] = number
-        best[area][better] = probability[better]
-        nobody[area] -= probability
-        decided[area] |= near
+        inside = _within(area, seen)
+        better = probability > best[inside]
+        chosen[inside][better] = number
+        best[inside][better] = probability[better]
+        nobody[inside] -= probability
+        decided[inside] |= near
     chosen[nobody >= best] = 0
     if len(numbers) < len(found):
         others = np.setdiff1d(np.arange(1, len(found) + 1), numbers)
-        decided &= ~np.isin(labels, others)
-    return np.where(decided, chosen, labels)
+        decided &= ~np.isin(labels[seen], others)
+    followed = labels.copy()
+    followed[seen] = np.where(decided, chosen, labels[seen])
+    return followed
 
 
 class Guide(NamedTuple):
@@ -153,6 +158,15 @@ def _side_of(lines: NDArray[np.int64], count: int, pixels: int) -> slice:
     step = (pixels - 1) / max(count - 1, 1)
     begin, end = math.floor((lines[0] - 0.5) * step), math.ceil((lines[-1] + 0.5) * step)
     return slice(max(begin, 0), min(end + 1, pixels))
+
+
+def _within(area: Area, other: Area) -> Area:
+    """The same pixels, counted from the corner of another area that contains them."""
+    rows, columns = (
+        slice(side.start - begin.start, side.stop - begin.start)
+        for side, begin in zip(area, other, strict=True)
+    )
+    return rows, columns
 
 
 def _moved(
