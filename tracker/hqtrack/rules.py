@@ -52,7 +52,8 @@ class MemoryRules:
         usual: see above. An object that is never certain is so compared with itself.
         max_jump: see above.
         min_known: an object that is not trusted and has less confidence enters memory without an
-            identity.
+            identity. If it was not trusted for more than ``WINDOW`` frames it enters as it is,
+            because memory has nothing better.
         wait: whether a frame on which no object of a group is trusted does not enter the group's
             long-term memory; the next one may.
         hold: for how many frames short-term memory stays at the last frame on which an object of

@@ -279,7 +279,8 @@ class VideoObjectSegmenter:
             labels = follow_image(labels, finer, frame.image)
             frame.finer = None
             frame.paint(labels)
-        frame.label_map = labels
+        else:
+            frame.label_map = labels
         masks = labels_to_masks(labels, video.objects) if masks is None else masks
         possible = video.drop_far_parts(present(masks, confidence, self.rules), self.rules)
         if possible is not masks:
