@@ -141,6 +141,19 @@ class Refinement(nn.Module):
         return F.relu(self.visual_out(skip + visual)), F.relu(self.identity_out(skip + identity))
 
 
+class Looked(NamedTuple):
+    """A frame before the fine layer reads its memories.
+
+    Attributes:
+        visual, identity: both branches [B,N,d] of the fine layer.
+        states: the frame's state in every layer.
+    """
+
+    visual: Tensor
+    identity: Tensor
+    states: list[LayerState]
+
+
 class MultiScalePropagation(nn.Module):
     """Coarse layers, one fine layer, and the refinements to the head's stride (HQTrack, VMOS)."""
 
@@ -162,15 +175,12 @@ class MultiScalePropagation(nn.Module):
         """All layers in the order in which a frame passes through them."""
         return [*self.coarse_layers, self.fine_layer]
 
-    def forward(self, features: Features, recall: Recall) -> tuple[Tensor, list[LayerState]]:
-        """Propagate one frame.
+    def look(self, features: Features, recall: Recall) -> Looked:
+        """Propagate one frame up to the fine layer, which does not read memory yet.
 
         Args:
             features: the frame, batch B.
-            recall: called once per layer for its memories.
-
-        Returns:
-            The tensor for the head [B,2*output,h,w] and the frame's state in every layer.
+            recall: called once per coarse layer for its memories.
         """
         size = features.coarse.shape[-2:]
         visual, identity = to_tokens(features.coarse), None
@@ -182,11 +192,24 @@ class MultiScalePropagation(nn.Module):
             visual, identity = layer(visual, identity, states[-1], memories, size)
             visuals.append(to_grid(visual, size))
             identities.append(to_grid(identity, size))
-        size = features.fine.shape[-2:]
         fine = self.to_fine(torch.cat(visuals, 1), torch.cat(identities, 1), features.fine)
         visual, identity = map(to_tokens, fine)
         states.append(fine_layer.look(visual, identity))
-        memories = recall(len(coarse_layers), states[-1])
-        visual, identity = fine_layer(visual, identity, states[-1], memories, size)
+        return Looked(visual, identity, states)
+
+    def forward(self, features: Features, recall: Recall) -> tuple[Tensor, list[LayerState]]:
+        """Propagate one frame.
+
+        Args:
+            features: the frame, batch B.
+            recall: called once per layer for its memories.
+
+        Returns:
+            The tensor for the head [B,2*output,h,w] and the frame's state in every layer.
+        """
+        visual, identity, states = self.look(features, recall)
+        memories = recall(len(states) - 1, states[-1])
+        size = features.fine.shape[-2:]
+        visual, identity = self.fine_layer(visual, identity, states[-1], memories, size)
         output = self.to_output(to_grid(visual, size), to_grid(identity, size), features.output)
         return self.output_norm(torch.cat(output, dim=1)), states

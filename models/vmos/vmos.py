@@ -86,7 +86,8 @@ class VMOS(nn.Module):
             memories.append(layers[index].remember(state, embeddings[index]))
             return memories[-1], memories[-1]
 
-        self.propagation(features, recall)
+        states = self.propagation.look(features, recall).states
+        recall(len(states) - 1, states[-1])
         return tuple(memories)
 
     def propagate(

@@ -98,7 +98,9 @@ class Replay:
             coarse, fine = (part.transpose(0, 1) for part in identity)
             assert self.expect(f"t0_e{group}_id_s16", coarse[::thinning])
             assert self.expect(f"t0_e{group}_id_s8", fine[:: 5 * thinning])
-            bank.add_reference(0, self.model.reference(features, labels))
+            memory = self.model.reference(features, labels)
+            bank.add_reference(0, memory)
+            self.model.propagate(features, memory, memory)  # what the official code does here
             self.check_layers(f"t0_e{group}", first=True)
             self.check_memory(f"t0_e{group}", bank)
 
