@@ -77,6 +77,23 @@ def test_only_what_is_near_an_edge_is_decided_again():
     assert not (changed & ~near).any()
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (30, 90), (60, 140)])
+@pytest.mark.parametrize("places", [(49, 81), (25, 21), (130, 201)])
+def test_what_is_decided_again_follows_the_filter_of_the_whole_image(corner, places):
+    """It is enough to know the image near the edges."""
+    image = np.random.default_rng(4).integers(0, 256, (12, 20, 3)).astype(np.uint8)
+    image = cv2.resize(image, SIZE[::-1])
+    labels = np.zeros(SIZE, np.uint8)
+    labels[corner[0] : corner[0] + 25, corner[1] : corner[1] + 30] = 1
+    probabilities = at_places(labels.astype(np.float32), places)[None]
+    probabilities = cv2.blur(probabilities[0], (3, 3))[None]
+    followed = follow_image(labels, probabilities, image)
+    whole = filtered(probabilities[0], guide_of(image, places)) > 0.5
+    changed = followed != labels
+    assert changed.any()
+    assert (whole == followed)[changed].mean() > 0.995
+
+
 def test_without_edges_in_the_image_masks_hardly_change():
     probabilities = found(LEFT)
     labels = plain_labels(probabilities)

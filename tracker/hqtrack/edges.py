@@ -18,7 +18,7 @@ from hqtrack.types import Image
 Plane: TypeAlias = NDArray[np.float32]
 
 Area: TypeAlias = tuple[slice, slice]
-"""Rows and columns of pixels."""
+"""Rows and columns."""
 
 SOFTNESS = 5e-4
 """Variance of colours in [0, 1] below which the filter smooths rather than follows an edge."""
@@ -29,8 +29,14 @@ _SIDE = 3
 _REACH = 2
 """Places from an edge up to which the filter changes what was found: it takes means twice."""
 
+_MARGIN = 1 + 2 * (_SIDE // 2)
+"""Places around others on which values between those depend: means are taken twice."""
+
 _LONGEST = 2**15 - 1
-"""OpenCV cannot enlarge to more pixels."""
+"""The longest side that OpenCV can resize, in pixels."""
+
+_ROW = 4096
+"""OpenCV looks up pixels in rows; any length does."""
 
 
 def follow_image(labels: NDArray[np.integer], found: Plane, image: Image) -> NDArray[np.integer]:
@@ -46,33 +52,26 @@ def follow_image(labels: NDArray[np.integer], found: Plane, image: Image) -> NDA
     """
     if max(labels.shape) > _LONGEST:
         return labels
-    guide = guide_of(image, (found.shape[1], found.shape[2]))
-    most_probable = np.argmax([1 - found.sum(axis=0), *found], axis=0)
+    most_probable = _most_probable(found)
     numbers = np.unique(most_probable[most_probable > 0])
     rims = {number: _rim(most_probable == number) for number in numbers}
-    rims = {number: rim for number, rim in rims.items() if rim.any()}
-    if not rims:  # there is no object, or one that fills the frame
+    near = np.logical_or.reduce([np.zeros(most_probable.shape, np.bool_), *rims.values()])
+    if not near.any():  # there is no object, or one that fills the frame
         return labels
-    seen = _area_of(np.logical_or.reduce(list(rims.values())), labels.shape)
-    decided = np.zeros(labels[seen].shape, np.bool_)
-    nobody, best = np.ones(decided.shape, np.float32), np.zeros(decided.shape, np.float32)
-    chosen = np.zeros_like(labels[seen])
+    guide = guide_of(image, near.shape, _area_around(near))
+    pixels = _pixels_near(near, labels.shape)
+    best, together = np.zeros((2, len(pixels.number)), np.float32)
+    chosen = np.zeros(len(pixels.number), labels.dtype)
     for number, rim in rims.items():
-        area = _area_of(rim, labels.shape)
-        near = _moved(rim.view(np.uint8), labels.shape, area, cv2.INTER_NEAREST) > 0
-        probability = np.where(near, filtered(found[number - 1], guide, area), 0)
-        inside = _within(area, seen)
-        better = probability > best[inside]
-        chosen[inside][better] = number
-        best[inside][better] = probability[better]
-        nobody[inside] -= probability
-        decided[inside] |= near
-    chosen[nobody >= best] = 0
-    if len(numbers) < len(found):
-        others = np.setdiff1d(np.arange(1, len(found) + 1), numbers)
-        decided &= ~np.isin(labels[seen], others)
+        some = np.flatnonzero(rim.ravel()[pixels.place])
+        probability = _filtered_at(pixels.take(some), found[number - 1], guide)
+        together[some] += probability
+        better = probability > best[some]
+        best[some[better]], chosen[some[better]] = probability[better], number
+    chosen[1 - together >= best] = 0
+    decided = np.isin(labels.ravel()[pixels.number], [0, *numbers])
     followed = labels.copy()
-    followed[seen] = np.where(decided, chosen, labels[seen])
+    followed.ravel()[pixels.number[decided]] = chosen[decided]
     return followed
 
 
@@ -81,24 +80,36 @@ class Guide(NamedTuple):
 
     Attributes:
         image: [H,W,3] uint8.
-        colours: three planes [h,w] in [0, 1], at the places.
+        area: the places of which it knows the rest.
+        colours: three planes of these places in [0, 1].
         means: three planes, of the colours around each place.
         inverse: three times three planes, of the covariance of the colours around each place.
     """
 
     image: Image
+    area: Area
     colours: Sequence[Plane]
     means: Sequence[Plane]
     inverse: Sequence[Sequence[Plane]]
 
 
-def guide_of(image: Image, size: tuple[int, int]) -> Guide:
-    """What the filter with (h, w) places knows of an image [H,W,3]."""
+def guide_of(image: Image, size: Sequence[int], area: Area | None = None) -> Guide:
+    """What the filter with (h, w) places knows of an image [H,W,3], in an area or everywhere."""
+    area = area or _all_of(size)
+    steps = _steps(size, image.shape)
     height, width = (
-        2 * round((pixels / places - 1) / 2) + 1 if pixels > places else 1
-        for pixels, places in zip(image.shape, size, strict=False)
+        max(round((pixels / places - 1) / 2), 0)
+        for places, pixels in zip(size, image.shape, strict=False)
     )
-    colours = _planes(at_places(cv2.blur(image, (width, height)), size))
+    rows, columns = (
+        slice(
+            max(math.floor(side.start * step) - more, 0),
+            math.ceil((side.stop - 1) * step) + more + 1,
+        )
+        for side, step, more in zip(area, steps, (height, width), strict=True)
+    )
+    smooth = cv2.blur(image[rows, columns], (2 * width + 1, 2 * height + 1))
+    colours = _planes(_moved(smooth, steps, area, (rows.start, columns.start)))
     means = [_mean(colour) for colour in colours]
     covariance = [
         [_mean(a * b) - mean_a * mean_b for b, mean_b in zip(colours, means, strict=True)]
@@ -106,21 +117,80 @@ def guide_of(image: Image, size: tuple[int, int]) -> Guide:
     ]
     for index in range(3):
         covariance[index][index] += SOFTNESS
-    return Guide(image, colours, means, _inverse(covariance))
+    return Guide(image, area, colours, means, _inverse(covariance))
 
 
-def at_places(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def at_places(image: NDArray[Any], size: Sequence[int]) -> NDArray[Any]:
     """An image [H,W] or [H,W,3] at (h, w) places, without a mean of what is between them."""
-    return _moved(image, size, (slice(0, size[0]), slice(0, size[1])))
+    return _moved(image, _steps(size, image.shape), _all_of(size))
 
 
-def filtered(values: Plane, guide: Guide, area: Area | None = None) -> Plane:
-    """Values [h,w] at the pixels of an area of the image, or of all of it, with its edges."""
-    height, width, _ = guide.image.shape
-    area = area or (slice(0, height), slice(0, width))
-    functions = _functions(values, guide)
-    *factors, constant = (_moved(plane, (height, width), area) for plane in functions)
-    return constant + _product(factors, _planes(guide.image[area]))
+def filtered(values: Plane, guide: Guide) -> Plane:
+    """Values [h,w] at all pixels of the image, with its edges; the guide knows all places."""
+    size = guide.image.shape[:2]
+    steps = _steps(size, values.shape)
+    *factors, constant = (
+        _moved(plane, steps, _all_of(size)) for plane in _functions(values, guide)
+    )
+    return constant + _product(factors, _planes(guide.image))
+
+
+class _Pixels(NamedTuple):
+    """Some pixels.
+
+    Attributes:
+        number: [N], counted row by row.
+        place: [N], the number of the nearest place.
+        row, column: [N], in places.
+    """
+
+    number: NDArray[np.int64]
+    place: NDArray[np.int64]
+    row: Plane
+    column: Plane
+
+    def take(self, some: NDArray[np.int64]) -> "_Pixels":
+        """Some of them."""
+        return _Pixels(self.number[some], self.place[some], self.row[some], self.column[some])
+
+
+def _pixels_near(places: NDArray[np.bool_], size: Sequence[int]) -> _Pixels:
+    """The pixels of an image of `size` (H, W) of which some places [h,w] are the nearest."""
+    rows, row, near_row = _lines_near(np.any(places, axis=1), size[0])
+    columns, column, near_column = _lines_near(np.any(places, axis=0), size[1])
+    y, x = np.nonzero(places[np.ix_(near_row, near_column)])
+    number = rows[y] * size[1] + columns[x]
+    place = near_row[y] * places.shape[1] + near_column[x]
+    return _Pixels(number, place, row[y], column[x])
+
+
+def _lines_near(
+    places: NDArray[np.bool_], size: int
+) -> tuple[NDArray[np.int64], Plane, NDArray[np.int64]]:
+    """Of `size` lines of pixels those of which some lines of places [h] are the nearest.
+
+    Returns their numbers, where they are in places, and the nearest lines of places.
+    """
+    at = np.arange(size) * ((len(places) - 1) / max(size - 1, 1))
+    nearest = np.rint(at).astype(np.int64)
+    lines = np.flatnonzero(places[nearest])
+    return lines, at[lines].astype(np.float32), nearest[lines]
+
+
+def _filtered_at(pixels: _Pixels, values: Plane, guide: Guide) -> Plane:
+    """Values [h,w] at some pixels [N] of the image, with its edges."""
+    functions = cv2.merge(_functions(values[guide.area], guide))
+    count = len(pixels.number)
+    row, column = (
+        np.resize(at - side.start, (count // _ROW + 1, _ROW))
+        for at, side in zip((pixels.row, pixels.column), guide.area, strict=True)
+    )
+    found = cv2.remap(functions, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    *factors, constant = found.reshape(-1, 4)[:count].T
+    colours = guide.image.reshape(-1, 3)[pixels.number]
+    return constant + _product(
+        factors, [np.divide(one, 255, dtype=np.float32) for one in colours.T]
+    )
 
 
 def _functions(values: Plane, guide: Guide) -> list[Plane]:
@@ -137,6 +207,16 @@ def _functions(values: Plane, guide: Guide) -> list[Plane]:
     return [_mean(plane) for plane in (*factors, mean - _product(factors, guide.means))]
 
 
+def _most_probable(found: Plane) -> NDArray[np.int32]:
+    """The number of the most probable object at each place, n + 1 for object n; 0 for none."""
+    best = 1 - found.sum(axis=0)
+    numbers = np.zeros(best.shape, np.int32)
+    for number, probability in enumerate(found, start=1):
+        numbers[probability > best] = number
+        best = np.maximum(best, probability)
+    return numbers
+
+
 def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The places near the edge of a mask [h,w], in it or outside."""
     side = 2 * _REACH + 1
@@ -144,39 +224,33 @@ def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return cv2.dilate(mask.view(np.uint8), square) > cv2.erode(mask.view(np.uint8), square)
 
 
-def _area_of(places: NDArray[np.bool_], size: Sequence[int]) -> Area:
-    """An area of an image of `size` (H, W) with all pixels nearest to some places."""
-    rows, columns = (
-        _side_of(np.flatnonzero(places.any(axis=1 - axis)), places.shape[axis], size[axis])
-        for axis in range(2)
-    )
+def _area_around(places: NDArray[np.bool_]) -> Area:
+    """The area of the places on which values depend at pixels near some places [h,w]."""
+    x, y, width, height = cv2.boundingRect(places.view(np.uint8))
+    rows = slice(max(y - _MARGIN, 0), min(y + height + _MARGIN, places.shape[0]))
+    columns = slice(max(x - _MARGIN, 0), min(x + width + _MARGIN, places.shape[1]))
     return rows, columns
 
 
-def _side_of(lines: NDArray[np.int64], count: int, pixels: int) -> slice:
-    """The pixels of which some lines of `count` are the nearest, and perhaps one more."""
-    step = (pixels - 1) / max(count - 1, 1)
-    begin, end = math.floor((lines[0] - 0.5) * step), math.ceil((lines[-1] + 0.5) * step)
-    return slice(max(begin, 0), min(end + 1, pixels))
+def _all_of(size: Sequence[int]) -> Area:
+    """The area of everything."""
+    return slice(0, size[0]), slice(0, size[1])
 
 
-def _within(area: Area, other: Area) -> Area:
-    """The same pixels, counted from the corner of another area that contains them."""
-    rows, columns = (
-        slice(side.start - begin.start, side.stop - begin.start)
-        for side, begin in zip(area, other, strict=True)
-    )
-    return rows, columns
+def _steps(size: Sequence[int], other: Sequence[int]) -> tuple[float, float]:
+    """How far it is on a grid of another size from row to row of this one, and across."""
+    down, across = ((m - 1) / max(n - 1, 1) for n, m in zip(size, other, strict=False))
+    return down, across
 
 
 def _moved(
-    image: NDArray[Any], size: Sequence[int], area: Area, method: int = cv2.INTER_LINEAR
+    image: NDArray[Any], steps: tuple[float, float], area: Area, corner: tuple[int, int] = (0, 0)
 ) -> NDArray[Any]:
-    """An area of an image that is resized to `size` (H, W), corner on corner."""
-    steps = [(m - 1) / max(n - 1, 1) for n, m in zip(size, image.shape, strict=False)]
+    """An area of a grid whose rows and columns are `steps` pixels apart; `corner` is (0, 0)."""
     (y, height), (x, width) = ((side.start, side.stop - side.start) for side in area)
-    move = np.array([[steps[1], 0, x * steps[1]], [0, steps[0], y * steps[0]]])
-    flags = method | cv2.WARP_INVERSE_MAP
+    down, across = steps
+    move = np.array([[across, 0, x * across - corner[1]], [0, down, y * down - corner[0]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     border = cv2.BORDER_REPLICATE
     return cv2.warpAffine(image, move, (width, height), flags=flags, borderMode=border)
 
