@@ -45,7 +45,7 @@ SINGLE = {
     "presence": Rules(memory=MemoryRules(**_of_plus("min_presence"))),
     "wait": Rules(memory=MemoryRules(**_DOUBT, wait=True)),
     "hold": Rules(memory=MemoryRules(**_DOUBT, hold=PLUS.memory.hold)),
-    "known": Rules(memory=MemoryRules(**_DOUBT, **_of_plus("min_known"))),
+    "known": Rules(memory=MemoryRules(**_DOUBT, **_of_plus("min_known", "min_known_later"))),
     "denoise": Rules(sight=SightRules(max_noise=PLUS.sight.max_noise)),
     "sharp": Rules(sight=replace(PLUS.sight, max_noise=math.inf)),
     "select": replace(PUBLISHED, selection=PLUS.selection),

@@ -98,11 +98,14 @@ def test_objects_are_judged_one_by_one():
         pytest.param(0.61, 1, True, id="certain enough"),
         pytest.param(np.nan, 1, True, id="given"),
         pytest.param(0.3, WINDOW, False, id="still not trusted"),
-        pytest.param(0.3, WINDOW + 1, True, id="never trusted, or just back"),
+        pytest.param(0.5, WINDOW + 1, True, id="never trusted, or just back"),
+        pytest.param(0.3, WINDOW + 1, False, id="back with little confidence"),
+        pytest.param(np.nan, WINDOW + 1, True, id="given long ago"),
     ],
 )
 def test_what_is_doubted_for_some_frames_is_unknown(confidence, doubted, sure):
-    found = known(numbers(confidence), np.array([doubted]), MemoryRules(min_known=0.6))
+    rules = MemoryRules(min_known=0.6, min_known_later=0.4)
+    found = known(numbers(confidence), np.array([doubted]), rules)
     assert found.tolist() == [sure]
     assert known(numbers(confidence), np.array([doubted]), PUBLISHED.memory).all()
 
@@ -128,7 +131,8 @@ def test_published_changes_nothing():
     """All doubts are off."""
     rules = PUBLISHED.memory
     assert (rules.min_confidence, rules.max_jump, rules.hold) == (0.0, math.inf, 0)
-    assert (rules.min_known, rules.wait, rules.changes_masks) == (0.0, False, False)
+    assert (rules.min_known, rules.min_known_later) == (0.0, 0.0)
+    assert (rules.wait, rules.changes_masks) == (False, False)
 
 
 @pytest.mark.parametrize("rules", [MemoryRules(max_speed=0.5), MemoryRules(min_presence=0.1)])

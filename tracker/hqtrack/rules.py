@@ -52,8 +52,9 @@ class MemoryRules:
         usual: see above. An object that is never certain is so compared with itself.
         max_jump: see above.
         min_known: an object that is not trusted and has less confidence enters memory without an
-            identity. If it was not trusted for more than ``WINDOW`` frames it enters as it is,
-            because memory has nothing better.
+            identity.
+        min_known_later: takes the place of ``min_known`` for an object that was not trusted for
+            more than ``WINDOW`` frames, because memory has nothing better.
         wait: whether a frame on which no object of a group is trusted does not enter the group's
             long-term memory; the next one may.
         hold: for how many frames short-term memory stays at the last frame on which an object of
@@ -72,6 +73,7 @@ class MemoryRules:
     usual: float = math.inf
     max_jump: float = math.inf
     min_known: float = 0.0
+    min_known_later: float = 0.0
     wait: bool = False
     hold: int = 0
     max_speed: float = math.inf
@@ -86,6 +88,11 @@ class MemoryRules:
     def forgets_background(self) -> bool:
         """Whether reference frames may be written into memory again."""
         return self.drops_far_parts and self.forget_around > 0
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether it matters where and when objects were last trusted."""
+        return self.drops_far_parts or max(self.min_known, self.min_known_later) > 0
 
     @property
     def changes_masks(self) -> bool:
@@ -175,10 +182,10 @@ def known(
         doubted: [N], for how many frames each object has not been trusted, with this one.
         rules: see `MemoryRules`.
     """
-    if not rules.min_known:
+    if not rules.needs_places:
         return np.ones(confidence.shape, np.bool_)
-    lately = (doubted > 0) & (doubted <= WINDOW)
-    return ~(lately & (confidence < rules.min_known))
+    least = np.where(doubted > WINDOW, rules.min_known_later, rules.min_known)
+    return (doubted == 0) | ~(confidence < least)
 
 
 def present(masks: Masks, confidence: Scores, rules: MemoryRules) -> Masks:
@@ -209,6 +216,7 @@ PLUS = Rules(
         usual=0.9,
         max_jump=1.5,
         min_known=0.6,
+        min_known_later=0.4,
         wait=True,
         hold=10,
         max_speed=0.25,

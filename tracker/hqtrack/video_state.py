@@ -122,7 +122,7 @@ class VideoState:
 
     def locate(self, rules: MemoryRules) -> None:
         """Note where the trusted objects are on the last frame, if the rules need it."""
-        if rules.drops_far_parts or rules.min_known:
+        if rules.needs_places:
             masks = labels_to_masks(self.frame.known, self.objects)
             self.places = seen_at(self.places, self.frame.number, masks, self.frame.trusted)
 
