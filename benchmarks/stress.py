@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hqtrack.errors import exit_status
 from hqtrack.presets import LIGHT, WITH_NETWORKS
 from hqtrack.rules import PLUS, PUBLISHED, RULES, MemoryRules, Rules, SightRules
+from hqtrack.scoring.annotated import Annotated
 from hqtrack.scoring.score import numbers, scorable, score_sequence
 from hqtrack.scoring.stress import KINDS, make_harder
 from hqtrack.tracker import HQTracker
@@ -104,6 +105,24 @@ def _mean(values: Sequence[float | None]) -> str:
     return f"{np.mean(known):.3f}" if known else ""
 
 
+def add_sequence_arguments(parser: argparse.ArgumentParser, frames: int) -> None:
+    """Add the options that say what is tracked, by default so many frames of each sequence."""
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="annotated sequences")
+    parser.add_argument("--only", nargs="+", default=[], help="names of sequences")
+    parser.add_argument("--frames", type=int, default=frames, help="most frames of each sequence")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+
+
+def sequences_of(options: argparse.Namespace) -> list[Annotated]:
+    """The sequences that these options name, before anything is made harder."""
+    return [
+        sequence
+        for folder in options.data
+        for sequence in scorable(find_sequences(folder))
+        if not options.only or sequence.name in options.only
+    ]
+
+
 def compare(options: argparse.Namespace) -> str:
     """Track everything and return the table. Raises InputError."""
     import torch
@@ -111,16 +130,11 @@ def compare(options: argparse.Namespace) -> str:
     from hqtrack.build import build_tracker
 
     torch.set_num_threads(options.threads)
-    sequences = [
-        sequence
-        for folder in options.data
-        for sequence in scorable(find_sequences(folder))
-        if not options.only or sequence.name in options.only
-    ]
+    sequences = sequences_of(options)
     found: dict[str, dict[str, dict[str, float | None]]] = {}
     for rules in options.rules:
         tracker = build_tracker(options.preset, weights=options.weights, refiner=options.refiner)
-        _follow(tracker, VARIANTS[rules])
+        follow(tracker, VARIANTS[rules])
         found[rules] = {}
         for kind in options.kinds:
             for sequence in make_harder(sequences, kind, options.frames):
@@ -132,7 +146,7 @@ def compare(options: argparse.Namespace) -> str:
     return table(found, options.measure)
 
 
-def _follow(tracker: HQTracker, rules: Rules) -> None:
+def follow(tracker: HQTracker, rules: Rules) -> None:
     """Let a tracker follow these rules."""
     tracker.rules, segmenter = rules, tracker.segmenter
     segmenter.rules, segmenter.sight = rules.memory, rules.sight
@@ -140,10 +154,7 @@ def _follow(tracker: HQTracker, rules: Rules) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="annotated sequences")
-    parser.add_argument("--only", nargs="+", default=[], help="names of sequences")
-    parser.add_argument("--frames", type=int, default=60, help="most frames of each sequence")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    add_sequence_arguments(parser, frames=60)
     parser.add_argument("--rules", nargs="+", choices=VARIANTS, default=list(RULES))
     parser.add_argument("--preset", choices=WITH_NETWORKS, default=LIGHT.name)
     parser.add_argument(

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.stress import SINGLE, interval, main, table
-from hqtrack import synthetic
 from hqtrack.rules import PLUS, PUBLISHED, RULES
-from hqtrack.video import write_labels
 
 
 def test_the_interval_is_that_of_the_mean():
@@ -49,17 +47,9 @@ def test_every_rule_of_plus_is_one_of_the_single_ones(part):
     assert any(sight.sharp for sight in sights)
 
 
-def test_from_end_to_end(tmp_path, capsys):
-    drawn = synthetic.generate(synthetic.RESERVED_SEED, frames=4, size=(96, 96), objects=1)
-    for folder in ("color", "masks"):
-        (tmp_path / "one" / folder).mkdir(parents=True)
-    from PIL import Image
-
-    for number, (image, labels) in enumerate(zip(drawn.images, drawn.masks, strict=True), 1):
-        Image.fromarray(image).save(tmp_path / "one" / "color" / f"{number:08d}.png")
-        write_labels(tmp_path / "one" / "masks" / f"{number:08d}.png", labels)
+def test_from_end_to_end(sequences, tmp_path, capsys):
     record = tmp_path / "record.json"
-    status = main(["--data", str(tmp_path), "--kinds", "plain", "noise", "--record", str(record)])
+    status = main(["--data", str(sequences), "--kinds", "plain", "noise", "--record", str(record)])
     assert status == 0
     assert "| noise | 1 | plus |" in capsys.readouterr().out
     found = json.loads(record.read_text())
