@@ -73,9 +73,10 @@ def without_far_parts(masks: Masks, windows: Boxes, least: NDArray[np.float64]) 
         return masks
     masks = masks.copy()
     for index in doubted:
-        near = _near_parts(masks[index], windows[index])
+        mask = masks[index][_inside(boxes[index])]
+        near = _near_parts(mask, windows[index] - np.tile(boxes[index, :2], 2))
         if near.sum() >= least[index]:
-            masks[index] = near
+            mask[:] = near
     return masks
 
 
