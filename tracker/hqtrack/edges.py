@@ -30,13 +30,14 @@ _REACH = 2
 """Places from an edge up to which the filter changes what was found: it takes means twice."""
 
 _MARGIN = 1 + 2 * (_SIDE // 2)
-"""Places around others on which values between those depend: means are taken twice."""
+"""Places up to which the value at a pixel depends on others: it lies between two, and means are
+taken twice."""
 
 _LONGEST = 2**15 - 1
 """The longest side that OpenCV can resize, in pixels."""
 
 _ROW = 4096
-"""OpenCV looks up pixels in rows; any length does."""
+"""OpenCV looks pixels up in rows of so many; any length does."""
 
 
 def follow_image(labels: NDArray[np.integer], found: Plane, image: Image) -> NDArray[np.integer]:
@@ -225,7 +226,7 @@ def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _area_around(places: NDArray[np.bool_]) -> Area:
-    """The area of the places on which values depend at pixels near some places [h,w]."""
+    """All places on which the values at pixels near some places [h,w] depend."""
     x, y, width, height = cv2.boundingRect(places.view(np.uint8))
     rows = slice(max(y - _MARGIN, 0), min(y + height + _MARGIN, places.shape[0]))
     columns = slice(max(x - _MARGIN, 0), min(x + width + _MARGIN, places.shape[1]))
@@ -238,7 +239,7 @@ def _all_of(size: Sequence[int]) -> Area:
 
 
 def _steps(size: Sequence[int], other: Sequence[int]) -> tuple[float, float]:
-    """How far it is on a grid of another size from row to row of this one, and across."""
+    """How far rows and columns of a grid of `size` are apart on a grid of another size."""
     down, across = ((m - 1) / max(n - 1, 1) for n, m in zip(size, other, strict=False))
     return down, across
 
@@ -246,7 +247,10 @@ def _steps(size: Sequence[int], other: Sequence[int]) -> tuple[float, float]:
 def _moved(
     image: NDArray[Any], steps: tuple[float, float], area: Area, corner: tuple[int, int] = (0, 0)
 ) -> NDArray[Any]:
-    """An area of a grid whose rows and columns are `steps` pixels apart; `corner` is (0, 0)."""
+    """An area of a grid over an image, of which `image` is the part that begins at `corner`.
+
+    Rows and columns of the grid are `steps` pixels apart.
+    """
     (y, height), (x, width) = ((side.start, side.stop - side.start) for side in area)
     down, across = steps
     move = np.array([[across, 0, x * across - corner[1]], [0, down, y * down - corner[0]]])
