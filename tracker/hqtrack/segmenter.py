@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from hqtrack import decoding
 from hqtrack.compute.acceleration import precision
@@ -29,18 +28,14 @@ from hqtrack.masks import (
     repaint,
 )
 from hqtrack.memory import MemoryBank, MemoryFrames, groups_that_refer
-from hqtrack.places import longer_sides
-from hqtrack.preprocess import long_edge_for, network_size, prepare_frame, prepare_labels
-from hqtrack.references import Reference
-from hqtrack.rules import MemoryRules, SightRules, known, present
+from hqtrack.memory_writer import MemoryWriter
+from hqtrack.preprocess import long_edge_for, network_size, prepare_frame
+from hqtrack.rules import MemoryRules, SightRules, present
 from hqtrack.stages import Stage, stage
 from hqtrack.types import Image, Masks, Scores
 from hqtrack.video_state import LastFrame, VideoState, areas, untracked
-from vmos import VMOS, FrameMemory
+from vmos import VMOS
 from vmos.encoder import Features
-
-MARGIN = 4
-"""Pixels of the network's input around an unknown object that are unknown, too, as in training."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +207,7 @@ class VideoObjectSegmenter:
         frame.trusted = frame.trusted | np.isin(np.arange(video.objects), objects)
         video.locate(self.rules)
         groups = video.referred | {index // self._capacity for index in objects}
-        self._write(video, [group in groups for group in range(len(video.banks))])
+        self._writer.write(video, [group in groups for group in range(len(video.banks))])
 
     @stage(Stage.DECODE)
     @torch.inference_mode()
@@ -312,8 +307,8 @@ class VideoObjectSegmenter:
                 )
             frame.paint(masks_to_labels(masks))
         video.judge(self.rules)
-        self._forget_rivals(video)
-        self._write(video, [False] * len(video.banks))
+        self._writer.forget_rivals(video)
+        self._writer.write(video, [False] * len(video.banks))
 
     def step(self, image: Image) -> Segmented:
         """Segment the next frame and memorize it with its masks; see `propagate`."""
@@ -372,92 +367,26 @@ class VideoObjectSegmenter:
         with stage(Stage.ENCODE), precision(self.device, self.dtype):
             return self.model.encode(prepared), smoothed
 
-    def _group_labels(self, video: VideoState, labels: Tensor, group: int) -> Tensor:
-        """Of labels [1,h,w] those of one group; other groups are background.
-
-        Objects that do not enter memory with their identity are unknown, see `hqtrack.rules.known`.
-        """
-        first = group * self._capacity
-        inside = (labels > first) & (labels <= first + self._capacity)
-        labels = torch.where(inside, labels - first, 0)
-        doubted = video.frame.number - video.places.frames
-        sure = known(video.frame.confidence, doubted, self.rules)[self._own(group)]
-        return forget(labels, sure, self._capacity + 1)
-
-    def _own(self, group: int) -> slice:
-        """The objects of the group among all objects."""
-        return slice(group * self._capacity, (group + 1) * self._capacity)
-
     def _take_in(self, video: VideoState, added: int) -> None:
         """Count the objects added on the current frame and write it to every group's memory."""
         refer = groups_that_refer(video.objects, added, self._capacity, video.referred)
         video.admit(added, self.rules)
-        self._write(video, refer)
+        while len(video.banks) < len(refer):
+            video.banks.append(self._new_bank())
+        self._writer.write(video, refer)
 
-    def _write(self, video: VideoState, refer: list[bool]) -> None:
-        """Write the current frame to every group's memory, as a reference frame if told so."""
-        labels = prepare_labels(video.frame.labels, video.size)
-        for group, becomes_reference in enumerate(refer):
-            write = self._refer if becomes_reference else self._remember
-            write(video, group, self._group_labels(video, labels, group))
-        video.frame.in_memory = True
+    def _new_bank(self) -> MemoryBank:
+        """The empty memory of one more group."""
+        config, rules = self.config, self.rules
+        return MemoryBank(
+            config.long_term_gap,
+            config.long_term_size,
+            config.short_term_lag,
+            rules.wait,
+            rules.hold,
+            config.sharpness,
+        )
 
-    def _refer(self, video: VideoState, group: int, labels: Tensor) -> None:
-        """Make the current frame a reference frame of the group, which may be new."""
-        if group == len(video.banks):
-            config = self.config
-            video.banks.append(
-                MemoryBank(
-                    config.long_term_gap,
-                    config.long_term_size,
-                    config.short_term_lag,
-                    self.rules.wait,
-                    self.rules.hold,
-                    config.sharpness,
-                )
-            )
-        frame = video.frame
-        video.banks[group].add_reference(frame.number, self._reference(frame.features, labels))
-        if self.rules.forgets_background:
-            masks = labels_to_masks(frame.known, video.objects)[self._own(group)]
-            reference = Reference.of(frame.features, labels, masks, self.rules.forget_around)
-            video.references[group, frame.number] = reference
-
-    def _forget_rivals(self, video: VideoState) -> None:
-        """Let reference frames forget the background where parts of objects were dropped."""
-        dropped = video.frame.dropped
-        if dropped is None:
-            return
-        away = self.rules.forget_around * longer_sides(video.places.boxes)
-        for (group, number), reference in video.references.items():
-            own = self._own(group)
-            less = reference.without(dropped[own], away[own], self._capacity + 1)
-            if less is not reference:
-                video.references[group, number] = less
-                memory = self._reference(less.features, less.labels)
-                video.banks[group].rewrite(number, memory)
-
-    def _reference(self, features: Features, labels: Tensor) -> FrameMemory:
-        """The memory of a reference frame with these labels [1,h,w] of a group."""
-        with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
-            return self.model.reference(features, labels)
-
-    def _remember(self, video: VideoState, group: int, labels: Tensor) -> None:
-        """Write the current frame, as propagated, into the group's memory."""
-        with stage(Stage.PROPAGATE), precision(self.device, self.dtype):
-            memory = self.model.memorize(video.frame.states[group], labels)
-        sure = video.frame.trusted[self._own(group)].any()
-        video.banks[group].add(video.frame.number, memory, bool(sure))
-
-
-def forget(labels: Tensor, sure: NDArray[np.bool_], number: int) -> Tensor:
-    """Labels [1,h,w] in which objects that are not known for sure [N] become `number`.
-
-    So does the background within a margin around them.
-    """
-    if sure.all():
-        return labels
-    stays = to_device(np.append(True, sure), labels.device)
-    doubted = ~stays[labels.long().clamp(max=len(sure))] & (labels <= len(sure))
-    near = F.max_pool2d(doubted.float(), 2 * MARGIN + 1, 1, MARGIN) > 0
-    return torch.where(doubted | (near & (labels == 0)), number, labels)
+    @property
+    def _writer(self) -> MemoryWriter:
+        return MemoryWriter(self.model, self.dtype, self.rules)
