@@ -68,12 +68,15 @@ def compare(options: argparse.Namespace) -> str:
     trackers = {rules: build_tracker(options.preset) for rules in options.rules}
     for rules, tracker in trackers.items():
         follow(tracker, VARIANTS[rules])
-    harder = {
-        f"{kind}/{sequence.name}": sequence
-        for kind in options.kinds
-        for sequence in make_harder(sequences_of(options), kind, options.frames)
-    }
-    return table({name: seconds_in_turn(trackers, one) for name, one in harder.items()})
+    plain = sequences_of(options)
+    found = {}
+    for kind in options.kinds:
+        for sequence in make_harder(plain, kind, options.frames):
+            name = f"{kind}/{sequence.name}"
+            found[name] = seconds_in_turn(trackers, sequence)
+            base, *others = found[name].values()
+            print(name, *(f"{other / base:.3f}" for other in others), file=sys.stderr)
+    return table(found)
 
 
 def main(arguments: list[str] | None = None) -> int:
