@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqtrack.errors import exit_status
+from hqtrack.errors import InputError, exit_status
 from hqtrack.presets import LIGHT, WITH_NETWORKS
 from hqtrack.rules import PLUS, PUBLISHED, RULES, MemoryRules, Rules, SightRules
 from hqtrack.scoring.annotated import Annotated
@@ -114,13 +114,18 @@ def add_sequence_arguments(parser: argparse.ArgumentParser, frames: int) -> None
 
 
 def sequences_of(options: argparse.Namespace) -> list[Annotated]:
-    """The sequences that these options name, before anything is made harder."""
-    return [
-        sequence
-        for folder in options.data
-        for sequence in scorable(find_sequences(folder))
-        if not options.only or sequence.name in options.only
-    ]
+    """The sequences that these options name, before anything is made harder.
+
+    Raises InputError if a folder has none, or a name is that of none.
+    """
+    found = [one for folder in options.data for one in scorable(find_sequences(folder))]
+    unknown = set(options.only) - {one.name for one in found}
+    if unknown:
+        raise InputError(
+            f"no sequence is called {', '.join(sorted(unknown))}: "
+            f"there are {', '.join(sorted(one.name for one in found))}"
+        )
+    return [one for one in found if not options.only or one.name in options.only]
 
 
 def compare(options: argparse.Namespace) -> str:

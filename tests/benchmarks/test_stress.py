@@ -60,3 +60,8 @@ def test_from_end_to_end(sequences, tmp_path, capsys):
 def test_a_folder_without_sequences(tmp_path, capsys):
     assert main(["--data", str(tmp_path)]) == 2
     assert "stress: " in capsys.readouterr().err
+
+
+def test_names_of_no_sequence_are_refused(sequences, capsys):
+    assert main(["--data", str(sequences), "--only", "one", "two"]) == 2
+    assert "no sequence is called two: there are one" in capsys.readouterr().err
