@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hqtrack import decoding, refiner, segmenter, tracker
+from hqtrack import decoding, memory_writer, refiner, segmenter, tracker
 from hqtrack.baseline import FirstMask
 from hqtrack.files import Journal
 from hqtrack.refiner import MaskRefiner
@@ -101,7 +101,7 @@ def slow_tracker(time: Time, monkeypatch: pytest.MonkeyPatch) -> HQTracker:
         (vmos, "propagate", 1_000),
         (vmos, "memorize", 10_000),
         (decoding, "decode_labels", 3),
-        (segmenter, "prepare_labels", 40),
+        (memory_writer, "prepare_labels", 40),
         (segmenter, "masks_to_labels", 500),
         (hqsam, "embed", 1),
         (hqsam, "predict", 2),
