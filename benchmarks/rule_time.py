@@ -13,11 +13,9 @@ from statistics import fmean
 
 import torch
 
-from benchmarks.stress import VARIANTS, add_sequence_arguments, follow, sequences_of
+from benchmarks.stress import VARIANTS, add_common_arguments, follow, sequences_of
 from hqtrack.build import build_tracker
 from hqtrack.errors import exit_status
-from hqtrack.presets import LIGHT, WITH_NETWORKS
-from hqtrack.rules import RULES
 from hqtrack.scoring.annotated import Annotated
 from hqtrack.scoring.stress import make_harder
 from hqtrack.tracker import HQTracker
@@ -81,10 +79,7 @@ def compare(options: argparse.Namespace) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_sequence_arguments(parser, frames=30)
-    parser.add_argument("--rules", nargs="+", choices=VARIANTS, default=list(RULES))
-    parser.add_argument("--preset", choices=WITH_NETWORKS, default=LIGHT.name)
-    parser.add_argument("--threads", type=int, default=1)
+    add_common_arguments(parser, frames=30)
     args = parser.parse_args(arguments)
     return exit_status("benchmarks.rule_time", lambda: print(compare(args)))
 

@@ -105,12 +105,15 @@ def _mean(values: Sequence[float | None]) -> str:
     return f"{np.mean(known):.3f}" if known else ""
 
 
-def add_sequence_arguments(parser: argparse.ArgumentParser, frames: int) -> None:
-    """Add the options that say what is tracked, by default so many frames of each sequence."""
+def add_common_arguments(parser: argparse.ArgumentParser, frames: int) -> None:
+    """Add what is tracked, by what, and under which rules; by default so many frames of each."""
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="annotated sequences")
     parser.add_argument("--only", nargs="+", default=[], help="names of sequences")
     parser.add_argument("--frames", type=int, default=frames, help="most frames of each sequence")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--rules", nargs="+", choices=VARIANTS, default=list(RULES))
+    parser.add_argument("--preset", choices=WITH_NETWORKS, default=LIGHT.name)
+    parser.add_argument("--threads", type=int, default=1)
 
 
 def sequences_of(options: argparse.Namespace) -> list[Annotated]:
@@ -159,16 +162,13 @@ def follow(tracker: HQTracker, rules: Rules) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_sequence_arguments(parser, frames=60)
-    parser.add_argument("--rules", nargs="+", choices=VARIANTS, default=list(RULES))
-    parser.add_argument("--preset", choices=WITH_NETWORKS, default=LIGHT.name)
+    add_common_arguments(parser, frames=60)
     parser.add_argument(
         "--refiner", help="as for hqtrack run; the light preset has none by default"
     )
     parser.add_argument("--weights", type=Path, help="folder of checkpoints")
     parser.add_argument("--measure", choices=COLUMNS, default="Quality")
     parser.add_argument("--record", type=Path, help="JSON file for all numbers")
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
     return exit_status("benchmarks.stress", lambda: print(compare(args)))
 
