@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,9 +43,21 @@ class IdentityBank(nn.Module):
         Labels above the number of objects are ignored. `fine_size` is the size (h, w) of the fine
         feature map.
         """
-        masks = one_hot(labels, self.objects).to(self.coarse.weight.dtype)
-        fine = self.fine_norm(self.fine(masks).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        masks = one_hot(labels, self._objects_in(labels)).to(self.coarse.weight.dtype)
+        fine = self.fine_norm(_embed(self.fine, masks).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return Identity(
-            coarse=self.coarse_norm(to_tokens(self.coarse(masks))),
+            coarse=self.coarse_norm(to_tokens(_embed(self.coarse, masks))),
             fine=to_tokens(F.interpolate(fine, size=list(fine_size), mode="nearest")),
         )
+
+    def _objects_in(self, labels: Tensor) -> int:
+        """The number of objects to embed; a CPU leaves out the last ones that are not there."""
+        if labels.device.type != "cpu" or type(labels) is not Tensor or torch.is_grad_enabled():
+            return self.objects
+        return min(int(labels.max()), self.objects)
+
+
+def _embed(conv: nn.Conv2d, masks: Tensor) -> Tensor:
+    """The convolution of the first of its channels, as if the others were zero."""
+    weight = conv.weight[:, : masks.shape[1]]
+    return F.conv2d(masks, weight, conv.bias, conv.stride, conv.padding)

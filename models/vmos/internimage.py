@@ -11,6 +11,9 @@ from vmos.products import Linear
 
 MLP_RATIO = 4
 
+AT_A_TIME = 2**19
+"""Values between the two layers of an MLP that exist together on a CPU."""
+
 
 class Stem(nn.Module):
     """Two 3x3 convolutions that bring the image to the finest stride."""
@@ -38,7 +41,13 @@ class Mlp(nn.Module):
         self.fc2 = Linear(MLP_RATIO * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[...,C] -> [...,C]."""
+        """[...,C] -> [...,C]; on a CPU without gradients a few places at a time, in its cache."""
+        if x.device.type != "cpu" or torch.is_grad_enabled():
+            return self._compute(x)
+        places = x.flatten(0, -2).split(max(AT_A_TIME // self.fc1.out_features, 1))
+        return torch.cat([self._compute(some) for some in places]).view_as(x)
+
+    def _compute(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
 
 
@@ -56,8 +65,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,h,w,C] -> [B,h,w,C]."""
-        x = x + self.gamma1 * self.dcn(self.norm1(x))
-        return x + self.gamma2 * self.mlp(self.norm2(x))
+        x = torch.addcmul(x, self.gamma1, self.dcn(self.norm1(x)))
+        return torch.addcmul(x, self.gamma2, self.mlp(self.norm2(x)))
 
 
 class Downsample(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vmos.products import times_rows
+from vmos.products import multiplier
 
 # Number of queries and keys whose scores exist at the same time; they fit in a CPU's cache.
 QUERIES_AT_A_TIME = 256
@@ -19,6 +19,10 @@ TILE = 8
 
 # Frames of up to this many pixels are matched in one piece, without tiles.
 SMALL = 32 * 32
+
+# Powers of two of scores up to this, in either direction, and their sums are far from the limits of
+# float32, with all digits that count beside the largest.
+MODERATE = 96
 
 # Score of an invisible key: its softmax weight is exactly zero, but a query without any visible
 # key (padding) still has finite values and gradients.
@@ -34,8 +38,8 @@ def to_tokens(grid: Tensor) -> Tensor:
 
 
 def to_grid(tokens: Tensor, size: Size) -> Tensor:
-    """[B,h*w,C] -> [B,C,h,w]; `size` is (h, w)."""
-    return tokens.transpose(1, 2).unflatten(2, size)
+    """[B,h*w,C] -> [B,C,h,w]; `size` is (h, w). A convolution sees that channels are adjacent."""
+    return tokens.unflatten(1, size).permute(0, 3, 1, 2)
 
 
 def resize(grid: Tensor, size: Size) -> Tensor:
@@ -73,8 +77,9 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """
     query = query * query.shape[-1] ** -0.5
     key = key.contiguous()  # the bits of a product must not depend on where a memory was copied
-    attend = _attend_in_one if torch.is_grad_enabled() else _attend_in_parts
-    parts = [attend(part, key, value) for part in query.split(QUERIES_AT_A_TIME, dim=1)]
+    if not torch.is_grad_enabled():
+        return _attend_in_parts(query, key, value)
+    parts = [_attend_in_one(part, key, value) for part in query.split(QUERIES_AT_A_TIME, dim=1)]
     return torch.cat(parts, dim=1)
 
 
@@ -87,23 +92,42 @@ def _attend_in_one(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def _attend_in_parts(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """`_attend_in_one` over one part of the keys after the other, in a CPU's cache.
 
-    The softmax is that of Milakov and Gimelshein, "Online normalizer calculation for softmax": it
-    scales the sums down whenever a larger score appears. It uses powers of two, which a CPU
-    computes four times as fast as powers of e.
+    The weights are powers of two, which a CPU computes four times as fast as powers of e. If scores
+    may be too large for them, the softmax is that of Milakov and Gimelshein, "Online normalizer
+    calculation for softmax": it scales the sums down whenever a larger score appears.
     """
     query = query * math.log2(math.e)
+    moderate = _have_moderate_scores(query, key)
     largest = query.new_full((*query.shape[:2], 1), -torch.inf, dtype=torch.float32)
     total = torch.zeros_like(largest)
     carried = largest.new_zeros(*query.shape[:2], value.shape[2])
-    keys, values = (part.split(KEYS_AT_A_TIME, dim=1) for part in (key, value))
-    for key, value in zip(keys, values, strict=True):
-        scores = times_rows(query, key).float()
-        before, largest = largest, torch.maximum(largest, scores.amax(dim=-1, keepdim=True))
-        fade = (before - largest).exp2_()
-        weights = scores.sub_(largest).exp2_()
-        total = total.mul_(fade).add_(weights.sum(dim=-1, keepdim=True))
-        carried = carried.mul_(fade).add_(times_rows(weights.to(value.dtype), value.mT))
+    of_all = (part.split(QUERIES_AT_A_TIME, dim=1) for part in (query, largest, total, carried))
+    queries = list(zip(*of_all, strict=True))
+    of_memory = (part.split(KEYS_AT_A_TIME, dim=1) for part in (key, value))
+    for some_keys, some_values in zip(*of_memory, strict=True):
+        score = multiplier(some_keys, query.shape[1])
+        carry = multiplier(some_values.mT, query.shape[1])
+        for asked, before, sums, output in queries:
+            scores = score(asked).float()
+            if not moderate:
+                now = torch.maximum(before, scores.amax(dim=-1, keepdim=True))
+                fade = (before - now).exp2_()
+                sums.mul_(fade)
+                output.mul_(fade)
+                scores.sub_(now)
+                before.copy_(now)
+            weights = scores.exp2_()
+            sums.add_(weights.sum(dim=-1, keepdim=True))
+            output.add_(carry(weights.to(value.dtype)))
     return carried.div_(total).to(value.dtype)
+
+
+def _have_moderate_scores(query: Tensor, key: Tensor) -> bool:
+    """Whether no product of a query and a key can exceed `MODERATE`; a GPU is not asked."""
+    if type(query) is not Tensor or query.device.type != "cpu":
+        return False
+    longest = query.norm(dim=-1).max() * key.norm(dim=-1).max()
+    return longest.item() <= MODERATE
 
 
 def local_attention(
@@ -142,32 +166,36 @@ def _small_local_attention(
 def _tiled_local_attention(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor, size: Size, radius: int
 ) -> Tensor:
-    """`local_attention` with scaled queries, one row of square tiles after the other.
+    """`local_attention` with scaled queries, one square tile after the other.
 
-    Each tile of queries sees its own pixels of the memory and a margin of `radius` around them.
+    Each tile of queries sees its own pixels of the memory and a margin of `radius` around them. A
+    GPU computes a row of tiles together; what one tile needs fits in a CPU's cache.
     """
     height, width = size
     down, right = -height % TILE, -width % TILE
-    query_grid = _pad(torch.cat([query, bias], dim=2), size, (0, right, 0, down))
+    asked = [_pad(part, size, (0, right, 0, down)) for part in (query, bias)]
     margins = (radius, radius + right, radius, radius + down)
-    memory_grid = _pad(torch.cat([key, value], dim=2), size, margins)
-    inside = _pad(key.new_ones(1, height * width, 1), size, margins)
+    inside = key.new_ones(1, height * width, 1)
+    remembered = [_pad(part, size, margins) for part in (key, value, inside)]
     reach = _displacements(TILE, TILE + 2 * radius, -radius, query.device)
     index = _window_index(reach, reach, radius)
-    split = [query.shape[2], bias.shape[2]]
     side = TILE + 2 * radius
+    wide = TILE if query.device.type == "cpu" else width + right
     rows = []
     for top in range(0, height, TILE):
-        tiles, row_bias = _tiles(query_grid[:, top : top + TILE], TILE).split(split, dim=-1)
-        halo = _tiles(memory_grid[:, top : top + side], side)
-        seen = _tiles(inside[:, top : top + side], side)[..., 0].bool()
-        row_bias = _with_unseen(row_bias).gather(-1, index.expand(*row_bias.shape[:2], -1, -1))
-        halo_key, halo_value = halo.split([key.shape[2], value.shape[2]], dim=-1)
-        scores = tiles @ halo_key.transpose(-1, -2) + row_bias
-        scores = scores.masked_fill(~seen[:, :, None], UNSEEN)
-        weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
-        carried = (weights @ halo_value).unflatten(2, (TILE, TILE))
-        rows.append(carried.transpose(1, 2).flatten(2, 3))
+        row = []
+        for left in range(0, width, wide):
+            place = slice(top, top + TILE), slice(left, left + wide)
+            around = slice(top, top + side), slice(left, left + wide + 2 * radius)
+            tiles, tile_bias = (_tiles(part[:, *place], TILE) for part in asked)
+            halo_key, halo_value, seen = (_tiles(part[:, *around], side) for part in remembered)
+            tile_bias = _with_unseen(tile_bias).gather(-1, index.expand(*tiles.shape[:2], -1, -1))
+            scores = tiles @ halo_key.mT + tile_bias
+            scores = scores.masked_fill(seen[:, :, None, :, 0] == 0, UNSEEN)
+            weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
+            carried = (weights @ halo_value).unflatten(2, (TILE, TILE))
+            row.append(carried.transpose(1, 2).flatten(2, 3))
+        rows.append(torch.cat(row, dim=2))
     return torch.cat(rows, dim=1)[:, :height, :width].flatten(1, 2)
 
 

@@ -1,22 +1,30 @@
 """Matrix products of a CPU in float32, without gradients: oneDNN's where torch offers them.
 
 torch gives them to MKL, which does not know the wide instructions of every processor. oneDNN
-compiles its own for the processor at hand. torch reaches it through an operator without a promise,
-so what it returns is tried once, and `torch.matmul` stays for all other cases.
+compiles its own for the processor at hand. torch reaches it through operators without a promise, so
+what they return is tried once, and `torch.matmul` stays for all other cases.
 """
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MANY = 4096
+"""Products with so many x are worth arranging the other factor for."""
 
-def times_rows(x: Tensor, rows: Tensor) -> Tensor:
-    """`x @ rows.T` for [B,N,k] and [B,M,k] -> [B,N,M]; `rows` may be a transposed view."""
-    if len(x) == 1 and _suits(x, rows):
-        return _onednn(x[0], rows[0], None)[None]
-    return x @ rows.transpose(1, 2)
+
+def multiplier(rows: Tensor, count: int) -> Callable[[Tensor], Tensor]:
+    """What multiplies some of `count` x after the other: `x @ rows.T`, [B,N,k] -> [B,N,M].
+
+    `rows` [B,M,k] may be a transposed view. For many x they are arranged once as oneDNN needs them.
+    """
+    if len(rows) != 1 or not _suits(rows, rows):
+        return lambda x: x @ rows.mT
+    weight = _arranged(rows[0]) if count >= MANY else rows[0]
+    return lambda x: _onednn(x[0], weight, None)[None]
 
 
 class Linear(nn.Linear):
@@ -47,12 +55,22 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
+def _arranged(weight: Tensor) -> Tensor:
+    """The weight of `_onednn` in oneDNN's own order."""
+    arranged: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
+    return arranged
+
+
 @cache
 def _is_right() -> bool:
-    """Whether this torch has the operator, and it does what it is used for."""
+    """Whether this torch has the operators, and they do what they are used for."""
     x = torch.arange(15.0).view(3, 5)
     weight, bias = torch.arange(10.0).view(5, 2), torch.arange(2.0)
+    expected = F.linear(x, weight.T, bias)
     try:
-        return torch.equal(_onednn(x, weight.T, bias), F.linear(x, weight.T, bias))
+        return all(
+            torch.equal(_onednn(x, each, bias), expected)
+            for each in (weight.T, _arranged(weight.T))
+        )
     except (AttributeError, RuntimeError, TypeError):
         return False

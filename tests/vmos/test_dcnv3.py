@@ -83,11 +83,11 @@ def test_each_group_has_its_own_offsets_and_weights():
 
 
 def wild(batch=2, groups=3, channels=4):
-    """Values, positions (also far outside) and weights that want gradients."""
+    """Values, offsets (also far outside) and weights that want gradients."""
     value = torch.randn(batch, HEIGHT, WIDTH, groups * channels)
     shape = (batch, HEIGHT, WIDTH, groups, POINTS)
-    position = dcnv3._positions(3 * torch.randn(*shape, 2))
-    return [part.requires_grad_() for part in (value, position, torch.rand(shape))]
+    offset = 3 * torch.randn(*shape, 2)
+    return [part.requires_grad_() for part in (value, offset, torch.rand(shape))]
 
 
 def test_both_ways_of_sampling_agree():
@@ -96,7 +96,16 @@ def test_both_ways_of_sampling_agree():
     torch.testing.assert_close(dcnv3._sample_rows(*asked), expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("wanted", [0, 1, 2], ids=["value", "position", "weight"])
+@pytest.mark.parametrize("at_a_time", [1, WIDTH * 3 * POINTS * 2])
+@torch.inference_mode()
+def test_lines_are_sampled_one_after_the_other_with_the_same_bits(monkeypatch, at_a_time):
+    asked = [part.detach() for part in wild()]
+    expected = dcnv3._sample_rows(*asked)
+    monkeypatch.setattr(dcnv3, "AT_A_TIME", at_a_time)
+    assert torch.equal(dcnv3._sample_rows(*asked), expected)
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2], ids=["value", "offset", "weight"])
 def test_both_ways_of_sampling_have_the_same_gradients(wanted):
     asked = wild()
     cotangent = torch.randn(asked[0].shape)

@@ -1,5 +1,7 @@
 """Layouts, labels, and both attentions against the formulas with full matrices."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -38,6 +40,12 @@ def dense_local(query, key, value, bias, size, radius):
                     scores[:, p, j] = dot + bias[:, p, j]
                     values[:, p, j] = value[:, q]
     return (scores.softmax(dim=2)[..., None] * values).sum(dim=2)
+
+
+def test_a_grid_of_tokens_is_in_the_layout_that_convolutions_take_without_a_copy():
+    grid = ops.to_grid(torch.randn(1, 6, 4), (2, 3))
+    assert grid.is_contiguous(memory_format=torch.channels_last)
+    assert ops.to_tokens(grid).is_contiguous()
 
 
 def test_tokens_run_row_by_row_and_back():
@@ -92,6 +100,21 @@ def test_attention_in_parts_stands_scores_that_overflow(monkeypatch):
     with torch.inference_mode():
         actual = ops.global_attention(query, key, value)
     torch.testing.assert_close(actual, value[:, -1:].expand(1, 2, 3))
+
+
+@pytest.mark.parametrize("share", [0.99, 1.01], ids=["moderate", "larger"])
+@pytest.mark.parametrize("sign", [1, -1])
+@torch.inference_mode()
+def test_attention_in_parts_has_all_digits_at_the_border_of_moderate_scores(
+    monkeypatch, share, sign
+):
+    """Scores that are all very large or all very small differ as those around zero do."""
+    monkeypatch.setattr(ops, "KEYS_AT_A_TIME", 5)
+    query, value = torch.ones(1, 1, 1), torch.randn(1, 23, 3)
+    key = sign * torch.linspace(0.9, 1, 23)[None, :, None] * (share * ops.MODERATE * math.log(2))
+    expected = F.scaled_dot_product_attention(*(each.double() for each in (query, key, value)))
+    actual = ops.global_attention(query, key, value)
+    torch.testing.assert_close(actual.double(), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_attention_in_parts_takes_half_precision(monkeypatch):
@@ -162,7 +185,7 @@ def test_gradients_stay_finite_with_scores_that_saturate_the_softmax():
 
 
 def test_large_frames_never_need_a_matrix_over_the_whole_frame(monkeypatch):
-    """No tensor of scores grows faster than a row of tiles."""
+    """A CPU computes the scores of one tile at a time."""
     softmax, sizes = torch.softmax, []
 
     def watched(scores, *args, **kwargs):
@@ -174,4 +197,4 @@ def test_large_frames_never_need_a_matrix_over_the_whole_frame(monkeypatch):
     tokens = height * width
     query, key, value = torch.randn(3, 1, tokens, 2).unbind()
     ops.local_attention(query, key, value, torch.randn(1, tokens, 9), (height, width), 1)
-    assert sizes == [width * ops.TILE * (ops.TILE + 2) ** 2] * 2
+    assert sizes == [ops.TILE**2 * (ops.TILE + 2) ** 2] * (tokens // ops.TILE**2)

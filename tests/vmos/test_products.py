@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from vmos import products
-from vmos.products import Linear, times_rows
+from vmos.products import Linear, multiplier
 
 
 @pytest.fixture(autouse=True)
@@ -35,15 +35,19 @@ def available():
         pytest.skip("this torch has no such operator of oneDNN")
 
 
+@pytest.mark.parametrize("count", [7, products.MANY])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("batch", [1, 2])
 @torch.inference_mode()
-def test_a_product_with_rows(available, asked, batch, transposed):
-    x, rows = torch.randn(batch, 7, 5), torch.randn(batch, 11, 5)
+def test_products_with_the_same_rows(available, asked, batch, transposed, count):
+    rows = torch.randn(batch, 11, 5)
     if transposed:
         rows = rows.mT.contiguous().mT
-    torch.testing.assert_close(times_rows(x, rows), x @ rows.mT)
-    assert asked == ([((7, 5), (11, 5))] if batch == 1 else [])
+    multiply = multiplier(rows, count)
+    for length in (7, 3):
+        x = torch.randn(batch, length, 5)
+        torch.testing.assert_close(multiply(x), x @ rows.mT)
+    assert asked == ([((7, 5), (11, 5)), ((3, 5), (11, 5))] if batch == 1 else [])
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -61,7 +65,7 @@ def test_gradients_pass(asked):
     layer, x = Linear(5, 3), torch.randn(2, 5, requires_grad=True)
     layer(x).sum().backward()
     torch.testing.assert_close(x.grad, layer.weight.sum(dim=0).expand(2, 5))
-    times_rows(x[None], layer.weight[None]).sum().backward()
+    multiplier(layer.weight[None], products.MANY)(x[None]).sum().backward()
     assert asked == []
 
 
@@ -92,7 +96,8 @@ def test_an_operator_that_is_missing_or_wrong_is_not_used(monkeypatch, fails):
         assert not products._is_right()
         with torch.inference_mode():
             x = torch.ones(1, 2, 3)
-            assert times_rows(x, torch.ones(1, 4, 3)).tolist() == [[[3.0] * 4] * 2]
+            rows = torch.ones(1, 4, 3)
+            assert multiplier(rows, products.MANY)(x).tolist() == [[[3.0] * 4] * 2]
     finally:
         monkeypatch.undo()
         products._is_right.cache_clear()

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.helpers.tiny_vmos import TINY, tiny_vmos
-from vmos import InternImageConfig, build_vmos
+from vmos import InternImageConfig, build_vmos, internimage
 from vmos.attention import LayerMemory
+from vmos.internimage import Mlp
 
 HEIGHT, WIDTH = 33, 49
 
@@ -70,6 +71,22 @@ def test_identity_is_blind_to_labels_without_a_channel(model):
     again = model.identity(torch.where(labels == 2, 4, labels), (9, 13))
     for part, other in zip(with_hole, again, strict=True):
         assert torch.equal(part, other)
+
+
+@pytest.mark.parametrize("last", [0, 1, 2, 3])
+def test_identity_of_few_objects_is_that_with_the_channels_of_all(model, last):
+    labels = patches(2).clamp(max=last)
+    with torch.inference_mode(False), torch.enable_grad():  # then no channel is left out
+        expected = model.identity(labels.clone(), (9, 13))
+    for part, full in zip(model.identity(labels, (9, 13)), expected, strict=True):
+        torch.testing.assert_close(part, full.detach())
+
+
+def test_an_mlp_computes_a_few_places_at_a_time(monkeypatch):
+    mlp, x = Mlp(8), torch.randn(2, 5, 7, 8)
+    expected = mlp(x)
+    monkeypatch.setattr(internimage, "AT_A_TIME", 3 * 32)
+    torch.testing.assert_close(mlp(x), expected)
 
 
 def test_a_batch_is_its_videos_one_by_one(model):
