@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -129,7 +130,11 @@ class VideoState:
 
 def areas(labels: NDArray[np.integer], objects: int) -> Scores:
     """Pixels of each object [N]."""
-    return np.bincount(labels.ravel(), minlength=objects + 1)[1:].astype(np.float32)
+    if labels.dtype == np.uint8:  # several times as fast
+        counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
+    else:
+        counts = np.bincount(labels.ravel(), minlength=objects + 1)
+    return counts[1 : objects + 1].astype(np.float32)
 
 
 def untracked(objects: int) -> tuple[Scores, NDArray[np.bool_]]:
