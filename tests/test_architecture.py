@@ -14,9 +14,9 @@ PACKAGES = ("hqtrack", *NETWORKS.split(), "training", "benchmarks", "examples", 
 ROOMS = {
     "base": "environment errors files masks measures progress regions signals stages "
     "standard_streams types windows",
-    "core": "baseline build decoding device_masks device_step edges joining light looking memory "
-    "memory_writer noise places preprocess presets prompts references refiner rules segmenter "
-    "selection tracker video_state",
+    "core": "baseline build decoding device_edges device_masks device_step edges joining light "
+    "looking memory memory_writer noise places preprocess presets prompts references refiner rules "
+    "segmenter selection tracker video_state",
     "face": "__init__",
     "top": "__main__ cli demo",
 }

@@ -1,14 +1,17 @@
-"""`hqtrack.device_masks` with arrays in and out, for the tables of the functions on arrays."""
+"""`hqtrack.device_masks` and `hqtrack.device_edges` with arrays in and out.
+
+The tables of the functions on arrays test them.
+"""
 
 import torch
 
-from hqtrack import device_masks
+from hqtrack import device_edges, device_masks
 from hqtrack.selection import Selection
 
 
 def _arrays(function):
     def on_arrays(*given):
-        found = function(*(torch.from_numpy(array) for array in given))
+        found = function(*map(torch.tensor, given))
         return found.numpy()
 
     return on_arrays
@@ -17,6 +20,7 @@ def _arrays(function):
 mask_boxes = _arrays(device_masks.mask_boxes)
 mask_iou = _arrays(device_masks.mask_iou)
 separate_masks = _arrays(device_masks.separate_masks)
+follow_image = _arrays(device_edges.follow_image)
 
 
 def labels_to_masks(labels, count):

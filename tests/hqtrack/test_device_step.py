@@ -1,13 +1,15 @@
 """A frame on the device gives what it gives on arrays; the device is a CPU here."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from hqtrack import refiner
+from hqtrack import device_edges, refiner
 from hqtrack.device_step import stays_on_device
 from hqtrack.refiner import MaskRefiner, Windows
-from hqtrack.rules import PLUS
+from hqtrack.rules import PLUS, PUBLISHED
 from hqtrack.segmenter import VideoObjectSegmenter
 from hqtrack.tracker import HQTracker
 from tests.helpers.tiny_hqsam import tiny_hqsam
@@ -23,10 +25,11 @@ def networks():
     return tiny_vmos(), tiny_hqsam()
 
 
-def follow(networks, **options):
+def follow(networks, rules, **options):
     """Masks, confidence and steps of a video on which an object joins and one is corrected."""
     vmos, hqsam = networks
-    tracker = HQTracker(VideoObjectSegmenter(vmos, CONFIG), MaskRefiner(hqsam), **options)
+    segmenter = VideoObjectSegmenter(vmos, CONFIG, rules=rules.memory, sight=rules.sight)
+    tracker = HQTracker(segmenter, MaskRefiner(hqsam), rules=rules, **options)
     frames, masks = video(5), rectangles(OBJECTS)
     tracker.initialize(frames[0], masks[:-1])
     for number, frame in enumerate(frames[1:]):
@@ -37,12 +40,18 @@ def follow(networks, **options):
             tracker.correct(frame, np.roll(masks[:2], 3, axis=2), [4, 1])
 
 
-def test_masks_and_steps_are_equal(networks, monkeypatch):
+SOME_ARE_DROPPED = replace(PLUS, memory=replace(PLUS.memory, min_presence=0.1, max_speed=0.01))
+
+
+@pytest.mark.parametrize("edges_on_device", [False, True])
+@pytest.mark.parametrize("rules", [PUBLISHED, SOME_ARE_DROPPED], ids=["published", "plus"])
+def test_masks_and_steps_are_equal(networks, monkeypatch, rules, edges_on_device):
+    monkeypatch.setattr(device_edges, "is_faster_on", lambda device: edges_on_device)
     monkeypatch.setattr(refiner, "BOXES_AT_ONCE", 2)
     refined = []
     for found, expected in zip(
-        follow(networks, min_iou=0.1, on_device=True),
-        follow(networks, min_iou=0.1),
+        follow(networks, rules, min_iou=0.1, on_device=True),
+        follow(networks, rules, min_iou=0.1),
         strict=True,
     ):
         (masks, confidence, step), (other_masks, other_confidence, other_step) = found, expected
@@ -72,11 +81,11 @@ def test_a_frame_without_an_object_is_not_encoded(networks):
     [
         ("meta", None, None, True),
         ("cpu", None, None, False),
-        ("meta", PLUS.memory, None, False),
+        ("meta", PLUS.memory, None, True),
         ("meta", None, Windows(), False),
     ],
 )
-def test_on_a_cpu_and_where_masks_are_worked_on_they_are_arrays(
+def test_on_a_cpu_and_where_windows_are_cut_masks_are_arrays(
     networks, device, rules, windows, stays
 ):
     _, hqsam = networks

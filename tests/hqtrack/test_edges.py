@@ -5,12 +5,19 @@ import numpy as np
 import pytest
 import torch
 
-from hqtrack.edges import at_places, filtered, follow_image, guide_of
+from hqtrack import edges
+from hqtrack.edges import at_places, filtered, guide_of
+from tests.helpers import on_tensors
 from vmos.ops import resize
 
 SIZE = (96, 160)
 PLACES = (13, 21)
 SKY, GRASS, CAR = (90, 120, 210), (60, 140, 50), (200, 40, 40)
+
+
+@pytest.fixture(params=[edges.follow_image, on_tensors.follow_image], ids=["arrays", "tensors"])
+def follow_image(request):
+    return request.param
 
 
 def polygon(corners):
@@ -38,9 +45,9 @@ def found(*masks):
     return np.stack([at_places(plane, PLACES) for plane in planes])
 
 
-def plain_labels(probabilities):
+def plain_labels(probabilities, size=SIZE):
     """What is most probable, without the image."""
-    planes = resize(torch.from_numpy(probabilities)[None], SIZE)[0].numpy()
+    planes = resize(torch.from_numpy(probabilities)[None], size)[0].numpy()
     return np.argmax([1 - sum(planes), *planes], axis=0).astype(np.uint8)
 
 
@@ -48,7 +55,7 @@ def overlap(a, b):
     return (a & b).sum() / (a | b).sum()
 
 
-def test_masks_follow_the_edges_of_the_image():
+def test_masks_follow_the_edges_of_the_image(follow_image):
     image, probabilities = painted((LEFT, CAR)), found(LEFT)
     labels = plain_labels(probabilities)
     followed = follow_image(labels, probabilities, image)
@@ -56,7 +63,7 @@ def test_masks_follow_the_edges_of_the_image():
     assert overlap(followed == 1, LEFT) > 0.995
 
 
-def test_objects_that_touch_share_an_edge():
+def test_objects_that_touch_share_an_edge(follow_image):
     image, probabilities = painted((LEFT, CAR), (RIGHT, SKY)), found(LEFT, RIGHT)
     followed = follow_image(plain_labels(probabilities), probabilities, image)
     for number, mask in enumerate((LEFT, RIGHT), start=1):
@@ -65,7 +72,7 @@ def test_objects_that_touch_share_an_edge():
     assert (followed[30:60, columns] > 0).all()
 
 
-def test_only_what_is_near_an_edge_is_decided_again():
+def test_only_what_is_near_an_edge_is_decided_again(follow_image):
     probabilities = found(LEFT)
     labels = plain_labels(probabilities)
     noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
@@ -79,7 +86,7 @@ def test_only_what_is_near_an_edge_is_decided_again():
 
 @pytest.mark.parametrize("corner", [(0, 0), (30, 90), (60, 140)])
 @pytest.mark.parametrize("places", [(49, 81), (25, 21), (130, 201)])
-def test_what_is_decided_again_follows_the_filter_of_the_whole_image(corner, places):
+def test_what_is_decided_again_follows_the_filter_of_the_whole_image(follow_image, corner, places):
     """It is enough to know the image near the edges."""
     image = np.random.default_rng(4).integers(0, 256, (12, 20, 3)).astype(np.uint8)
     image = cv2.resize(image, SIZE[::-1])
@@ -94,20 +101,20 @@ def test_what_is_decided_again_follows_the_filter_of_the_whole_image(corner, pla
     assert (whole == followed)[changed].mean() > 0.995
 
 
-def test_without_edges_in_the_image_masks_hardly_change():
+def test_without_edges_in_the_image_masks_hardly_change(follow_image):
     probabilities = found(LEFT)
     labels = plain_labels(probabilities)
     followed = follow_image(labels, probabilities, painted())
     assert overlap(followed == 1, labels == 1) > 0.85
 
 
-def test_an_object_that_fills_the_frame_stays():
+def test_an_object_that_fills_the_frame_stays(follow_image):
     labels = np.ones(SIZE, np.uint8)
     followed = follow_image(labels, np.full((1, *PLACES), 0.9, np.float32), painted((LEFT, CAR)))
     assert (followed == 1).all()
 
 
-def test_an_object_that_is_nowhere_most_probable_stays():
+def test_an_object_that_is_nowhere_most_probable_stays(follow_image):
     """Its few pixels lie between the places; some of them are near the edge of another object."""
     probabilities = np.stack([found(LEFT)[0], np.zeros(PLACES, np.float32)])
     labels = plain_labels(probabilities)
@@ -116,7 +123,7 @@ def test_an_object_that_is_nowhere_most_probable_stays():
     assert ((followed == 2) == (labels == 2)).all()
 
 
-def test_the_labels_that_were_given_stay():
+def test_the_labels_that_were_given_stay(follow_image):
     probabilities = found(LEFT)
     labels = plain_labels(probabilities)
     labels.setflags(write=False)
@@ -127,7 +134,7 @@ def test_the_labels_that_were_given_stay():
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (8, 4000), (5, 7), (12, 9)])
 @pytest.mark.parametrize("places", [(1, 1), (33, 65)])
-def test_frames_of_any_size(size, places, kind):
+def test_frames_of_any_size(follow_image, size, places, kind):
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, size).astype(kind)
     probabilities = rng.random((2, *places), np.float32) / 2
@@ -141,7 +148,25 @@ def test_frames_of_any_size(size, places, kind):
 def test_frames_that_opencv_cannot_enlarge_to_stay():
     labels = np.ones((1, 2**15), np.uint8)
     image = np.zeros((*labels.shape, 3), np.uint8)
-    assert follow_image(labels, np.full((1, 3, 9), 0.4, np.float32), image) is labels
+    assert edges.follow_image(labels, np.full((1, 3, 9), 0.4, np.float32), image) is labels
+
+
+@pytest.mark.parametrize("size", [SIZE, (67, 131)])
+@pytest.mark.parametrize("places", [PLACES, (33, 65)])
+def test_tensors_are_labelled_as_arrays_are(size, places):
+    """Random pictures of up to four objects; a pixel in many may round otherwise."""
+    rng = np.random.default_rng(5)
+    changed = differing = 0
+    for objects in (1, 1, 2, 3, 4):
+        picture = rng.integers(0, 256, (7, 11, 3)).astype(np.uint8)
+        image = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_CUBIC)
+        logits = torch.from_numpy(4 * rng.standard_normal((1, objects + 1, 5, 8), np.float32))
+        found = resize(logits, places).softmax(dim=1)[0, 1:].numpy()
+        labels = plain_labels(found, size)
+        followed = edges.follow_image(labels, found, image)
+        changed += (followed != labels).sum()
+        differing += (on_tensors.follow_image(labels, found, image) != followed).sum()
+    assert differing < 0.001 * changed
 
 
 def test_what_is_linear_in_colour_is_known_at_every_pixel():

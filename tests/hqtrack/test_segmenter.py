@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hqtrack import decoding
+from hqtrack import decoding, device_edges
 from hqtrack import segmenter as segmenter_module
 from hqtrack.errors import InputError
 from hqtrack.masks import labels_to_masks
@@ -402,6 +402,7 @@ def test_noisy_frames_enter_the_network_smoothed(model):
     assert (smoothed, untouched) == (True, False)
 
 
+@pytest.mark.parametrize("on_device", [False, True])
 @pytest.mark.parametrize(
     ("sight", "follows"),
     [
@@ -411,7 +412,7 @@ def test_noisy_frames_enter_the_network_smoothed(model):
     ],
 )
 def test_masks_follow_the_edges_of_frames_that_are_not_noisy(
-    model, monkeypatch, written, sight, follows
+    model, monkeypatch, written, sight, follows, on_device
 ):
     """They do so in what is reported and in what enters memory; the confidence stays."""
     images = video(2)
@@ -423,10 +424,12 @@ def test_masks_follow_the_edges_of_frames_that_are_not_noisy(
     asked = []
 
     def follow_image(labels, found, image):
-        asked.append((labels.copy(), found, image))
-        return sharp
+        asked.append([np.asarray(each).copy() for each in (labels, found, image)])
+        return torch.from_numpy(sharp) if on_device else sharp
 
-    monkeypatch.setattr(segmenter_module, "follow_image", follow_image)
+    owner = device_edges if on_device else segmenter_module
+    monkeypatch.setattr(owner, "follow_image", follow_image)
+    monkeypatch.setattr(device_edges, "is_faster_on", lambda device: on_device)
     segmenter = VideoObjectSegmenter(model, CONFIG, sight=sight)
     segmenter.add_reference(images[0], rectangles(2))
     segmented = segmenter.step(images[1])

@@ -24,11 +24,9 @@ class DeviceStep(NamedTuple):
 def stays_on_device(segmenter: VideoObjectSegmenter, refiner: MaskRefiner | None) -> bool:
     """Whether ``segment_and_refine`` is faster than the same on arrays, and can do it.
 
-    Windows are cut, what cannot be is dropped, and edges are followed on the host.
+    Windows are cut on the host.
     """
-    if refiner is None or refiner.windows is not None or segmenter.device.type == "cpu":
-        return False
-    return not (segmenter.rules.changes_masks or segmenter.sight.sharp)
+    return refiner is not None and refiner.windows is None and segmenter.device.type != "cpu"
 
 
 @torch.inference_mode()
@@ -37,15 +35,24 @@ def segment_and_refine(
 ) -> DeviceStep:
     """Propagate, refine and select, as one after the other do on arrays.
 
-    The host waits twice: for the boxes of the coarse masks, and for everything at the end.
+    The host waits twice: for the boxes of the coarse masks, and for everything at the end. If the
+    rules drop what cannot be, it waits for the labels, too, because it drops on the host.
     """
-    found = segmenter.launch(image)
-    coarse = device_masks.labels_to_masks(found.labels, len(found.confidence))
-    candidates = refiner.refine_on_device(image, coarse)
+    found, coarse = segmenter.launch(image), None
+    labels = found.labels
+    if segmenter.changes_masks:
+        coarse = segmenter.settle(*to_host(*found))
+        labels = segmenter.labels
+    masks = device_masks.labels_to_masks(labels, len(found.confidence))
+    candidates = refiner.refine_on_device(image, masks)
     confident = found.confidence if rules.confident_first else None
     selected = device_masks.select_masks(
-        coarse, *candidates, rules.min_iou, rules.nearest, confident
+        masks, *candidates, rules.min_iou, rules.nearest, confident
     )
     best = device_masks.best_candidates(*candidates)
-    labels, confidence, masks, refined, *chosen = to_host(*found, coarse, best, *selected)
-    return DeviceStep(segmenter.settle(labels, confidence, masks), refined, Selection(*chosen))
+    if coarse is not None:
+        refined, *chosen = to_host(best, *selected)
+    else:
+        label_map, confidence, seen, refined, *chosen = to_host(*found, masks, best, *selected)
+        coarse = segmenter.settle(label_map, confidence, seen)
+    return DeviceStep(coarse, refined, Selection(*chosen))

@@ -23,13 +23,13 @@ Area: TypeAlias = tuple[slice, slice]
 SOFTNESS = 5e-4
 """Variance of colours in [0, 1] below which the filter smooths rather than follows an edge."""
 
-_SIDE = 3
+SIDE = 3
 """Side in places of the square over which the filter takes means."""
 
-_REACH = 2
+REACH = 2
 """Places from an edge up to which the filter changes what was found: it takes means twice."""
 
-_MARGIN = 1 + 2 * (_SIDE // 2)
+_MARGIN = 1 + 2 * (SIDE // 2)
 """Places up to which the value at a pixel depends on others: it lies between two, and means are
 taken twice."""
 
@@ -98,10 +98,7 @@ def guide_of(image: Image, size: Sequence[int], area: Area | None = None) -> Gui
     """What the filter with (h, w) places knows of an image [H,W,3], in an area or everywhere."""
     area = area or _all_of(size)
     steps = _steps(size, image.shape)
-    height, width = (
-        max(round((pixels / places - 1) / 2), 0)
-        for places, pixels in zip(size, image.shape, strict=False)
-    )
+    height, width = squares_of(size, image.shape)
     rows, columns = (
         slice(
             max(math.floor(side.start * step) - more, 0),
@@ -119,6 +116,12 @@ def guide_of(image: Image, size: Sequence[int], area: Area | None = None) -> Gui
     for index in range(3):
         covariance[index][index] += SOFTNESS
     return Guide(image, area, colours, means, _inverse(covariance))
+
+
+def squares_of(size: Sequence[int], pixels: Sequence[int]) -> tuple[int, int]:
+    """How far the pixels that (h, w) places stand for reach up and down, left and right."""
+    down, across = (max(round((m / n - 1) / 2), 0) for n, m in zip(size, pixels, strict=False))
+    return down, across
 
 
 def at_places(image: NDArray[Any], size: Sequence[int]) -> NDArray[Any]:
@@ -220,7 +223,7 @@ def _most_probable(found: Plane) -> NDArray[np.int32]:
 
 def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The places near the edge of a mask [h,w], in it or outside."""
-    side = 2 * _REACH + 1
+    side = 2 * REACH + 1
     square = np.ones((side, side), np.uint8)
     return cv2.dilate(mask.view(np.uint8), square) > cv2.erode(mask.view(np.uint8), square)
 
@@ -266,7 +269,7 @@ def _planes(image: Image) -> Sequence[Plane]:
 
 def _mean(plane: Plane) -> Plane:
     """The means over the square around each place."""
-    mean: Plane = cv2.blur(plane, (_SIDE, _SIDE))  # type: ignore[assignment]
+    mean: Plane = cv2.blur(plane, (SIDE, SIDE))  # type: ignore[assignment]
     return mean
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hqtrack import decoding
+from hqtrack import decoding, device_edges
 from hqtrack.compute.acceleration import precision
 from hqtrack.compute.transfer import to_device, to_host
 from hqtrack.device_masks import label_type
@@ -247,6 +247,12 @@ class VideoObjectSegmenter:
         probabilities = decoding.object_probabilities(logits)
         confidence = decoding.confidences(probabilities, labels)
         labels = labels.to(label_type(video.objects))
+        finer = None
+        if self.sight.sharp and not smoothed:
+            finer = decoding.finer_probabilities(logits)
+        if finer is not None and device_edges.is_faster_on(self.device):
+            labels = device_edges.follow_image(labels, finer, to_device(image, self.device))
+            finer = None
         video.frame = LastFrame(
             image.copy(),
             video.frame.number + 1,
@@ -256,10 +262,9 @@ class VideoObjectSegmenter:
             states,
             False,
             *untracked(video.objects),
+            finer=finer,
             read=tuple(bank.frames_read for bank in video.banks),
         )
-        if self.sight.sharp and not smoothed:
-            video.frame.finer = decoding.finer_probabilities(logits)
         return Found(labels, confidence)
 
     @stage(Stage.DECODE)
@@ -328,6 +333,16 @@ class VideoObjectSegmenter:
         if not isinstance(saved, VideoState):
             raise TypeError(f"{type(saved).__name__} is no state of a video")
         self._video = saved.copy()
+
+    @property
+    def labels(self) -> Tensor:
+        """The label map of the last frame [H,W] on the network's device; n + 1 marks object n."""
+        return self._known_video().frame.labels
+
+    @property
+    def changes_masks(self) -> bool:
+        """Whether `settle` may change what `launch` found."""
+        return self.rules.changes_masks or self._known_video().frame.finer is not None
 
     @property
     def frames_read(self) -> tuple[MemoryFrames, ...]:

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from hqtrack.bench import pipeline
 from hqtrack.bench.measure import MemoryMeter, measure_frames
 from hqtrack.bench.pipeline import Networks, Setup, place_objects, rehearse
 from hqtrack.cli import main
 from hqtrack.light import LIGHT_SEGMENTER
 from hqtrack.stages import Stage
+from tests.helpers.tiny_hqsam import tiny_hqsam
 from tests.helpers.tiny_vmos import tiny_vmos
 
 SETUP = Setup("light", size=(64, 96), objects=2, memory=3, device="cpu")
@@ -43,11 +45,16 @@ def test_memory_is_full_and_stays_as_it_is(networks: Networks, memory: int) -> N
     assert read[0].short_term == 1
 
 
-def test_all_objects_are_in_sight_on_every_frame(networks: Networks) -> None:
-    with rehearse(SETUP, networks) as rehearsal:
+@pytest.mark.parametrize("on_device", [False, True])
+def test_all_objects_are_in_sight_on_every_frame(
+    networks: Networks, monkeypatch: pytest.MonkeyPatch, on_device: bool
+) -> None:
+    monkeypatch.setattr(pipeline, "stays_on_device", lambda segmenter, refiner: on_device)
+    with rehearse(SETUP, networks._replace(hqsam=tiny_hqsam())) as rehearsal:
         rehearsal.frame()
         assert rehearsal.tracker.last is not None
-        assert rehearsal.tracker.last.coarse.any(axis=(1, 2)).all()
+        first = place_objects(SETUP.objects, SETUP.size)
+        np.testing.assert_array_equal(rehearsal.tracker.last.coarse, first)
 
 
 def test_the_stages_make_up_the_frame(networks: Networks) -> None:
