@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vmos.config import VMOSConfig
 from vmos.ops import Size, one_hot, to_tokens
+from vmos.products import infers_on_cpu
 
 
 class Identity(NamedTuple):
@@ -52,9 +52,7 @@ class IdentityBank(nn.Module):
 
     def _objects_in(self, labels: Tensor) -> int:
         """The number of objects to embed; a CPU leaves out the last ones that are not there."""
-        if labels.device.type != "cpu" or type(labels) is not Tensor or torch.is_grad_enabled():
-            return self.objects
-        return min(int(labels.max()), self.objects)
+        return min(int(labels.max()), self.objects) if infers_on_cpu(labels) else self.objects
 
 
 def _embed(conv: nn.Conv2d, masks: Tensor) -> Tensor:

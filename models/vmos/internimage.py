@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from vmos.config import InternImageConfig
 from vmos.dcnv3 import DCNv3
 from vmos.encoder import Encoder
-from vmos.products import Linear
+from vmos.products import Linear, infers_on_cpu
 
 MLP_RATIO = 4
 
@@ -42,7 +42,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[...,C] -> [...,C]; on a CPU without gradients a few places at a time, in its cache."""
-        if x.device.type != "cpu" or torch.is_grad_enabled():
+        if not infers_on_cpu(x):
             return self._compute(x)
         places = x.flatten(0, -2).split(max(AT_A_TIME // self.fc1.out_features, 1))
         return torch.cat([self._compute(some) for some in places]).view_as(x)

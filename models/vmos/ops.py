@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vmos.products import multiplier
+from vmos.products import infers_on_cpu, multiplier
 
 # Number of queries and keys whose scores exist at the same time; they fit in a CPU's cache.
 QUERIES_AT_A_TIME = 256
@@ -124,7 +124,7 @@ def _attend_in_parts(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 def _have_moderate_scores(query: Tensor, key: Tensor) -> bool:
     """Whether no product of a query and a key can exceed `MODERATE`; a GPU is not asked."""
-    if type(query) is not Tensor or query.device.type != "cpu":
+    if not infers_on_cpu(query):
         return False
     longest = query.norm(dim=-1).max() * key.norm(dim=-1).max()
     return longest.item() <= MODERATE
@@ -168,8 +168,9 @@ def _tiled_local_attention(
 ) -> Tensor:
     """`local_attention` with scaled queries, one square tile after the other.
 
-    Each tile of queries sees its own pixels of the memory and a margin of `radius` around them. A
-    GPU computes a row of tiles together; what one tile needs fits in a CPU's cache.
+    Each tile of queries sees its own pixels of the memory and a margin of `radius` around them.
+    Without gradients a CPU takes one tile at a time, which fits in its cache, and otherwise a row
+    of tiles is computed together.
     """
     height, width = size
     down, right = -height % TILE, -width % TILE
@@ -180,7 +181,7 @@ def _tiled_local_attention(
     reach = _displacements(TILE, TILE + 2 * radius, -radius, query.device)
     index = _window_index(reach, reach, radius)
     side = TILE + 2 * radius
-    wide = TILE if query.device.type == "cpu" else width + right
+    wide = TILE if infers_on_cpu(query) else width + right
     rows = []
     for top in range(0, height, TILE):
         row = []

@@ -37,13 +37,16 @@ class Linear(nn.Linear):
         return F.linear(input, self.weight, self.bias)
 
 
+def infers_on_cpu(x: Tensor) -> bool:
+    """Whether `x` is a tensor with content on a CPU, and no gradients are wanted."""
+    return type(x) is Tensor and x.device.type == "cpu" and not torch.is_grad_enabled()
+
+
 def _suits(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN may multiply these: tensors with content in float32 on a CPU, no gradients."""
     return (
-        type(x) is Tensor
-        and x.device.type == "cpu"
+        infers_on_cpu(x)
         and x.dtype == weight.dtype == torch.float32
-        and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and x.numel() > 0 < weight.numel()
         and _is_right()

@@ -184,8 +184,9 @@ def test_gradients_stay_finite_with_scores_that_saturate_the_softmax():
     assert all(torch.isfinite(leaf.grad).all() for leaf in [*leaves, bias])
 
 
-def test_large_frames_never_need_a_matrix_over_the_whole_frame(monkeypatch):
-    """A CPU computes the scores of one tile at a time."""
+@pytest.mark.parametrize("gradients", [True, False])
+def test_large_frames_never_need_a_matrix_over_the_whole_frame(monkeypatch, gradients):
+    """No tensor of scores grows faster than a row of tiles; a CPU infers one tile at a time."""
     softmax, sizes = torch.softmax, []
 
     def watched(scores, *args, **kwargs):
@@ -196,5 +197,9 @@ def test_large_frames_never_need_a_matrix_over_the_whole_frame(monkeypatch):
     height, width = 2 * ops.TILE, ops.SMALL // ops.TILE
     tokens = height * width
     query, key, value = torch.randn(3, 1, tokens, 2).unbind()
-    ops.local_attention(query, key, value, torch.randn(1, tokens, 9), (height, width), 1)
-    assert sizes == [ops.TILE**2 * (ops.TILE + 2) ** 2] * (tokens // ops.TILE**2)
+    with torch.set_grad_enabled(gradients):
+        ops.local_attention(query, key, value, torch.randn(1, tokens, 9), (height, width), 1)
+    if gradients:
+        assert sizes == [width * ops.TILE * (ops.TILE + 2) ** 2] * 2
+    else:
+        assert sizes == [ops.TILE**2 * (ops.TILE + 2) ** 2] * (tokens // ops.TILE**2)

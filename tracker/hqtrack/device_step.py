@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from hqtrack import device_masks
+from hqtrack import device_edges, device_masks
 from hqtrack.compute.transfer import to_host
 from hqtrack.refiner import MaskRefiner
 from hqtrack.rules import SelectionRules
@@ -26,7 +26,9 @@ def stays_on_device(segmenter: VideoObjectSegmenter, refiner: MaskRefiner | None
 
     Windows are cut on the host.
     """
-    return refiner is not None and refiner.windows is None and segmenter.device.type != "cpu"
+    if refiner is None or refiner.windows is not None:
+        return False
+    return device_edges.is_faster_on(segmenter.device)
 
 
 @torch.inference_mode()
